@@ -1,0 +1,45 @@
+# `make` alone lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install repro test test-slow checks ui clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## create .venv with the pinned dependencies
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	touch $@
+
+repro: install ## reproduce the default suite and print its table
+	dvc repro
+	@cat results/compare.txt
+	@echo "report:  $(CURDIR)/results/report.html"
+	@echo "plots:   $(CURDIR)/results/plots/"
+	@echo "runs:    make ui, then http://127.0.0.1:5000"
+
+ui: install ## browse the tracked runs with MLflow
+	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server \
+	  --backend-store-uri "sqlite:///$(CURDIR)/.mlflow/mlflow.db" --host 127.0.0.1 --port 5000 --workers 1
+
+test: install ## the test suite (minutes)
+	pytest
+
+test-slow: install ## the slow tests too: kill and resume, two runs from scratch
+	pytest -m ''
+
+checks: install ## formatter, linter, types, import contracts
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+clean: ## remove stage outputs and resume state; the DVC cache and tracked runs stay
+	rm -rf artifacts .work

@@ -1,0 +1,83 @@
+"""Stage 1: encoder, quantiser and the token denoiser that teaches them (paper, Section 3.3)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ladd.latents.codebook import Codebook
+from ladd.networks import Encoder, MMDiT
+from ladd.processes.gaussian import normalise_latents
+
+
+class Encoded(NamedTuple):
+    """Latents of a batch and the commitment loss (a scalar, 0 for continuous latents)."""
+
+    vectors: Tensor  # (B, L, w)
+    codes: Tensor | None  # int64 (B, L), discrete latents
+    commitment: Tensor
+
+
+class LatentModel(nn.Module):
+    """Networks of Stage 1.
+
+    Args:
+        encoder: clean tokens (B, N) -> (B, L, w).
+        denoiser: two-stream network.
+        codebook_size: K, or None for continuous latents.
+        scale: norm of the latent vectors.
+    """
+
+    def __init__(self, encoder: Encoder, denoiser: MMDiT, *, latent_width: int, codebook_size: int | None, scale: float):
+        super().__init__()
+        self.encoder, self.denoiser, self.scale = encoder, denoiser, scale
+        self.quantiser = None if codebook_size is None else vector_quantiser(codebook_size, latent_width)
+        self.register_buffer("quantising", torch.tensor(False))
+
+    def encode(self, x: Tensor) -> Encoded:
+        """Latents of clean tokens x int64 (B, N); in training mode this moves the codebook's averages.
+
+        Discrete latents stay continuous until ``quantising`` is set: the encoder of an untrained adaLN-Zero network
+        gives almost the same vector for every sequence, and k-means on those would start a collapsed codebook.
+        """
+        z = self.encoder(x)
+        if self.quantiser is None or not self.quantising:
+            return Encoded(normalise_latents(z, self.scale), None, z.new_zeros(()))
+        vectors, codes, commitment = self.quantiser(z)
+        return Encoded(vectors * self.scale, codes, commitment.sum())
+
+    def frozen_codebook(self) -> Codebook:
+        """A copy of the learned codebook that cannot move."""
+        learned = self.quantiser.codebook.detach()
+        codebook = Codebook(*learned.shape)
+        codebook.vectors.copy_(learned * self.scale)
+        return codebook
+
+
+def vector_quantiser(size: int, width: int) -> nn.Module:
+    """Cosine codebook with EMA updates, dead-code revival and straight-through gradients (paper, Appendix E)."""
+    # Imported here: it takes two seconds, and only Stage 1 of discrete latents needs it.
+    from vector_quantize_pytorch import VectorQuantize
+
+    return VectorQuantize(
+        dim=width,
+        codebook_size=size,
+        use_cosine_sim=True,
+        decay=0.95,
+        commitment_weight=0.1,
+        kmeans_init=True,
+        threshold_ema_dead_code=2,
+    )
+
+
+def encode_frozen(encoder: Encoder, codebook: Codebook | None, scale: float, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Latents of clean tokens by the frozen encoder: vectors (B, L, w), and codes (B, L) if discrete."""
+    encoder.eval()  # without dropout, whatever the mode of the model around it
+    with torch.no_grad():
+        z = encoder(x)
+        if codebook is None:
+            return normalise_latents(z, scale), None
+        codes = codebook.nearest(z)
+        return codebook.lookup(codes), codes

@@ -1,0 +1,36 @@
+"""What the latents of a data set look like: code use, or spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def latent_statistics(latents: Tensor, codebook: int | None) -> dict[str, Any]:
+    """Statistics of codes int (M, L) with K entries, or of vectors (M, L, w) where codebook is None.
+
+    Returns:
+        Codes: how many are used and dead, entropy in nats, perplexity, and the probability of each, in falling order.
+        Vectors: norm, standard deviation along each principal axis in falling order, and the effective
+        dimension, (sum of variances)^2 / (sum of squared variances).
+    """
+    if codebook is not None:
+        counts = torch.bincount(latents.flatten().long(), minlength=codebook).double()
+        probabilities = (counts / counts.sum()).sort(descending=True).values
+        entropy = float(-torch.special.xlogy(probabilities, probabilities).sum())
+        return {
+            "used": int((counts > 0).sum()),
+            "dead": int((counts == 0).sum()),
+            "entropy": entropy,
+            "perplexity": float(torch.tensor(entropy).exp()),
+            "probabilities": [round(float(p), 6) for p in probabilities],
+        }
+    vectors = latents.flatten(0, 1).double()
+    variances = torch.linalg.eigvalsh(vectors.T.cov().view(vectors.shape[1], -1)).clamp(min=0).flip(0)
+    return {
+        "norm": float(vectors.norm(dim=1).mean()),
+        "effective_dimension": float(variances.sum() ** 2 / variances.square().sum()),
+        "axis_std": [round(float(v) ** 0.5, 6) for v in variances],
+    }

@@ -1,0 +1,153 @@
+"""A stack of blocks over one or several streams: one stream is a DiT, two are an MM-DiT.
+
+Each stream (modality) has its own norms, QKV, output projection, MLP and adaLN-Zero; one full attention runs
+over the concatenation of all streams (paper, Appendix D; Esser et al., 2024).
+Shapes: B batch, S positions of one stream, H heads, D head width, d hidden width, C conditioning width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ladd.networks.layers import (
+    FinalNorm,
+    modulate,
+    rotary_embedding,
+    rotate,
+    zero_linear,
+)
+
+
+class KeyValueCache:
+    """Keys and values of the positions already seen, one pair per block, for causal decoding."""
+
+    def __init__(self) -> None:
+        self.pairs: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def extend(self, block: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append k and v (B, H, S, D) of the new positions and return those of all positions."""
+        if block in self.pairs:
+            past_k, past_v = self.pairs[block]
+            k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
+        self.pairs[block] = (k, v)
+        return k, v
+
+
+class Stream(nn.Module):
+    """The part of a block that belongs to one modality."""
+
+    def __init__(self, width: int, heads: int, condition: int, dropout: float):
+        super().__init__()
+        self.width, self.heads = width, heads
+        self.modulation = zero_linear(condition, 6 * width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def project(
+        self, h: Tensor, modulation: tuple[Tensor, ...], rotary: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (B, H, S, D), of h (B, S, d)."""
+        qkv = self.qkv(modulate(F.layer_norm(h, (self.width,)), modulation[0], modulation[1]))
+        qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = rotate(qkv[:2], rotary).unbind(0)
+        return q, k, qkv[2]
+
+    def update(self, h: Tensor, modulation: tuple[Tensor, ...], attended: Tensor) -> Tensor:
+        """Residual updates of h (B, S, d) by the attention result (B, S, d) and by the MLP."""
+        _, _, attention_gate, shift, scale, mlp_gate = modulation
+        h = torch.addcmul(h, attention_gate, self.dropout(self.output(attended)))
+        return torch.addcmul(h, mlp_gate, self.dropout(self.mlp(modulate(F.layer_norm(h, (self.width,)), shift, scale))))
+
+
+class Block(nn.Module):
+    """One layer: every stream projects, all attend to all, every stream updates."""
+
+    def __init__(self, streams: int, width: int, heads: int, condition: int, dropout: float, causal: bool):
+        super().__init__()
+        self.streams = nn.ModuleList(Stream(width, heads, condition, dropout) for _ in range(streams))
+        self.causal = causal
+
+    def forward(
+        self,
+        hidden: list[Tensor],
+        conditions: list[Tensor],
+        rotary: list[tuple[Tensor, Tensor]],
+        cache: KeyValueCache | None = None,
+        index: int = 0,
+    ) -> list[Tensor]:
+        modulations = [
+            stream.modulation(F.silu(c))[:, None].chunk(6, dim=-1)
+            for stream, c in zip(self.streams, conditions, strict=True)
+        ]
+        projected = [
+            stream.project(h, m, r)
+            for stream, h, m, r in zip(self.streams, hidden, modulations, rotary, strict=True)
+        ]
+        q, k, v = (torch.cat(parts, dim=2) for parts in zip(*projected, strict=True))
+        if cache is not None:
+            k, v = cache.extend(index, k, v)
+        new, seen = q.shape[2], k.shape[2]
+        causal, mask = self.causal and new > 1, None
+        if causal and seen > new:
+            # `is_causal` puts the first query beside the first key; behind a cache it stands after the past.
+            causal, mask = False, torch.ones(new, seen, dtype=torch.bool, device=q.device).tril(seen - new)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        attended = attended.transpose(1, 2).flatten(2)
+        split = attended.split([h.shape[1] for h in hidden], dim=1)
+        return [
+            stream.update(h, m, a)
+            for stream, h, m, a in zip(self.streams, hidden, modulations, split, strict=True)
+        ]
+
+
+class Transformer(nn.Module):
+    """Blocks and final norms over ``streams`` modalities.
+
+    Args:
+        streams: number of modalities.
+        width: d.
+        layers: number of blocks.
+        heads: attention heads; must divide d.
+        condition: C.
+        dropout: rate, on the attention output and the MLP output of every block.
+        causal: mask the attention (one stream only).
+    """
+
+    def __init__(
+        self, streams: int, *, width: int, layers: int, heads: int, condition: int, dropout: float, causal: bool = False
+    ):
+        super().__init__()
+        self.head_width = width // heads
+        self.blocks = nn.ModuleList(
+            Block(streams, width, heads, condition, dropout, causal) for _ in range(layers)
+        )
+        self.norms = nn.ModuleList(FinalNorm(width, condition) for _ in range(streams))
+
+    def forward(
+        self,
+        hidden: Sequence[Tensor],
+        conditions: Sequence[Tensor],
+        positions: Sequence[Tensor],
+        cache: KeyValueCache | None = None,
+    ) -> list[Tensor]:
+        """Hidden states of every stream.
+
+        Args:
+            hidden: embeddings (B, S, d), one per stream.
+            conditions: (B, C), or (1, C) where all samples share it, one per stream.
+            positions: (S,) float, one per stream.
+            cache: for causal decoding; hidden then holds the new positions only.
+        """
+        states, conditions = list(hidden), list(conditions)
+        rotary = [rotary_embedding(p, self.head_width) for p in positions]
+        for index, block in enumerate(self.blocks):
+            states = block(states, conditions, rotary, cache, index)
+        return [norm(h, c) for norm, h, c in zip(self.norms, states, conditions, strict=True)]

@@ -1,0 +1,1 @@
+"""Training losses and the negative ELBO terms that evaluation reports."""

@@ -1,0 +1,71 @@
+"""Cross-entropy of masked diffusion (paper, Eqs. 6 and 12)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ladd.networks import TokenDenoiser
+from ladd.processes.masked import draw_mask
+from ladd.randomness import SampleNoise
+from ladd.schedules import MaskedSchedule
+from ladd.times import TimeDraw, low_discrepancy_times
+
+
+def masked_cross_entropy(hidden: Tensor, head: torch.nn.Module, targets: Tensor, masked: Tensor) -> Tensor:
+    """Sum over masked positions of -log p(target); revealed positions cost 0 (SUBS).
+
+    The head runs on masked positions only.
+
+    Args:
+        hidden: (B, N, d).
+        head: (M, d) -> (M, V).
+        targets: int64 (B, N).
+        masked: bool (B, N).
+    Returns:
+        float32 (or wider) (B,), nats per sequence.
+    """
+    logits = head(hidden[masked])
+    nll = F.cross_entropy(logits if logits.dtype == torch.float64 else logits.float(), targets[masked], reduction="none")
+    return nll.new_zeros(masked.shape).masked_scatter(masked, nll).sum(dim=1)
+
+
+def diffusion_weight(schedule: MaskedSchedule, times: TimeDraw, kind: str) -> Tensor:
+    """Weight of each sequence's loss, (B,): ELBO or constant, times the importance weight of its time."""
+    if kind == "elbo":
+        return schedule.elbo_weight(times.t) * times.weight
+    return times.weight
+
+
+def mdlm_loss(
+    denoiser: TokenDenoiser,
+    x: Tensor,
+    noise: SampleNoise,
+    step: int,
+    schedule: MaskedSchedule,
+    *,
+    mask_id: int,
+    weight: str = "elbo",
+    warp: float = 1.0,
+) -> Tensor:
+    """Weighted masked cross-entropy at one low-discrepancy time per sequence.
+
+    With weight "elbo" its mean is an unbiased estimate of the negative ELBO, whatever the warp.
+
+    Args:
+        denoiser: token denoiser.
+        x: int64 (B, N), clean.
+        noise: draws of the batch.
+        step: training step or draw number.
+        schedule: of the tokens.
+        mask_id: V.
+        weight: "elbo" or "constant".
+        warp: of the time sampler.
+    Returns:
+        (B,), nats per sequence.
+    """
+    times = low_discrepancy_times(noise.uniform("t_x", step, 1)[:, 0], warp)
+    masked = draw_mask(times.t, schedule, noise.uniform("token_mask", step, x.shape[1]))
+    hidden = denoiser(torch.where(masked, mask_id, x), times.t)
+    return masked_cross_entropy(hidden, denoiser.token_head, x, masked) * diffusion_weight(schedule, times, weight)

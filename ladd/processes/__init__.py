@@ -1,0 +1,1 @@
+"""Forward kernels and reverse bridges of the two channels."""

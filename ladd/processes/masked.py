@@ -1,0 +1,60 @@
+"""Masked diffusion on discrete states: tokens, and the codes of Di-LADD (paper, Section 2.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ladd.schedules import MaskedSchedule
+
+
+def draw_mask(t: Tensor, schedule: MaskedSchedule, uniform: Tensor) -> Tensor:
+    """Which positions the forward process has masked at time t (paper, Eq. 43).
+
+    Args:
+        t: (B,) in [0, 1].
+        schedule: survival probability.
+        uniform: (B, N) draws in (0, 1).
+    Returns:
+        bool (B, N), True where masked.
+    """
+    return uniform >= schedule.alpha(t)[:, None]
+
+
+def draw_reveal(masked: Tensor, t: Tensor, s: Tensor, schedule: MaskedSchedule, uniform: Tensor) -> Tensor:
+    """Which masked positions the reverse step t -> s reveals (paper, Eq. 44).
+
+    Whether a position is revealed does not depend on what is predicted there, so this comes before the network.
+
+    Args:
+        masked: bool (B, N).
+        t, s: scalars, 0 <= s < t <= 1.
+        schedule: survival probability.
+        uniform: (B, N) draws in (0, 1).
+    Returns:
+        bool (B, N), a subset of ``masked``.
+    """
+    return masked & (uniform < schedule.reveal_probability(t, s))
+
+
+def draw_categorical(logits: Tensor, uniform: Tensor, *, temperature: float = 1.0, precision: str = "float64") -> Tensor:
+    """One draw per row by inversion of the cumulative distribution.
+
+    Float32 cannot resolve the tail of the distribution (and float32 Gumbel noise lowers the temperature),
+    so the default is float64.
+
+    Args:
+        logits: (M, V), -inf where impossible.
+        uniform: (M,) draws in (0, 1).
+        temperature: divides the logits; > 0.
+        precision: "float64" or "float32", of the softmax and of its cumulative sum.
+    Returns:
+        int64 (M,).
+    """
+    dtype = {"float64": torch.float64, "float32": torch.float32}[precision]
+    cumulative = torch.softmax(logits.to(dtype) / temperature, dim=-1).cumsum(dim=-1)
+    # Scaling by the last entry keeps rounding in the sum from leaving the range.
+    threshold = uniform.to(dtype)[:, None] * cumulative[:, -1:]
+    # A uniform that float32 rounds to 1 takes the last entry that still adds to the sum, never an impossible one.
+    last = (cumulative < cumulative[:, -1:]).sum(dim=-1)
+    return (cumulative <= threshold).sum(dim=-1).minimum(last)

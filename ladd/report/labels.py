@@ -1,0 +1,61 @@
+"""Names in words of what the ``compare`` table names by key."""
+
+from __future__ import annotations
+
+import polars as pl
+
+# In the order of tables and legends: references first.
+FAMILIES = {
+    "oracle": "Oracle",
+    "exact": "Exact",
+    "real": "Real data",
+    "ar": "AR",
+    "mdlm": "MDLM",
+    "di-ladd": "Di-LADD",
+    "co-ladd": "Co-LADD",
+}
+REFERENCES = ("oracle", "exact", "real")
+
+# In nats per token, in the order of the columns.
+BOUNDS = {
+    "token_elbo": "token ELBO",
+    "latent_elbo": "latent ELBO",
+    "full_bound": "full bound",
+    "token_loss_clean_latent": "clean latent",
+}
+# What shares a column with a bound because the two compare: a reference with what it is the best possible value of.
+STANDS_IN = {"token_nll": "full_bound", "entropy_rate": "full_bound", "oracle_loss": "token_loss_clean_latent"}
+BOUNDS_NOTE = "clean latent: token loss given the clean latent; oracle: given the true shift; exact: entropy rate"
+
+# One value per sampling seed: unit, and factor from the stored value to the shown one.
+SAMPLING = {
+    "swd": ("SWD to real data (sliced Wasserstein distance), in thousandths", 1000.0),
+    "entropy_positional": ("Positional entropy (of the marginal at each position), nats", 1.0),
+    "entropy_sequence": ("Per-sequence unigram entropy, nats", 1.0),
+}
+
+
+def uncertain(value: float, stderr: float | None, digits: int) -> str:
+    """A value and its standard error, if it has one, with ``digits`` decimals."""
+    return f"{value:.{digits}f}" + ("" if stderr is None else f"±{stderr:.{digits}f}")
+
+
+def schedule_name(schedule: str, latent_steps: int | None) -> str:
+    """Inference schedule with the latent steps that it takes besides its token steps; "" for none."""
+    return ("" if schedule == "none" else schedule) + (f" +{latent_steps}" if latent_steps else "")
+
+
+def sampling_note(summary: pl.DataFrame) -> str:
+    """How many seeds and samples stand behind averaged sampling metrics, in words; "" without seeds."""
+    sampled = summary.filter(pl.col("seeds") > 0)
+    if sampled.is_empty():
+        return ""
+    seeds, samples = _span(sampled["seeds"]), _span(sampled["n"])
+    if seeds == "1":
+        return f"± standard error within one seed of n = {samples} samples"
+    return f"mean ± standard error over {seeds} seeds of n = {samples} samples each"
+
+
+def _span(counts: pl.Series) -> str:
+    low, high = counts.min() or 0, counts.max() or 0
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,0 +1,90 @@
+"""One look for all figures, and files whose bytes depend on the data alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from ladd.files import write_atomically
+
+DPI = 150
+# Okabe and Ito: told apart under the common forms of colour blindness.
+BLACK, GREY = "#1a1a1a", "#767676"
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+CYCLE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
+FAMILY_COLOURS = {
+    "real": GREY,
+    "exact": BLACK,
+    "oracle": BLACK,
+    "ar": PURPLE,
+    "mdlm": VERMILLION,
+    "di-ladd": BLUE,
+    "co-ladd": GREEN,
+}
+SCHEDULE_LINES = {"none": "-", "joint": "-", "sequential": (0, (4, 1.8))}
+
+_STYLE = {
+    "figure.dpi": DPI,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.08,  # inches
+    "figure.constrained_layout.w_pad": 0.08,
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that it is the same everywhere
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "legend.frameon": False,
+    "legend.handlelength": 2.9,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 5.0,
+}
+
+
+@contextmanager
+def figure_to(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of width x height inches, written to ``path`` as PNG when the block ends without an error."""
+    with matplotlib.style.context(["default", _STYLE]):  # the user's matplotlibrc must not show
+        figure = Figure(figsize=(width, height))
+        FigureCanvasAgg(figure)
+        yield figure
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())
+
+
+def note(axes: Axes, text: str) -> None:
+    """Small grey line above the axes."""
+    axes.set_title(text, fontsize=8.5, color=GREY)
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5 times a power of ten, as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def side_legend(figure: Figure, axes: Axes, order: list[str] | None = None) -> None:
+    """Legend to the right of the axes, where it cannot cover data; ``order`` sorts its labels."""
+    entries = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    labels = order or list(entries)
+    handles = [entries[label] for label in labels]
+    figure.legend(handles, labels, loc="outside right upper", fontsize=9, labelspacing=0.7)

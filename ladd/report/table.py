@@ -1,0 +1,112 @@
+"""Averages over sampling seeds, and the plain-text table that a run prints at its end."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from ladd.errors import ArtifactError
+from ladd.report.blocks import Block, blocks
+from ladd.report.labels import FAMILIES
+
+KEYS = ("suite", "model", "family", "schedule", "L", "K", "w", "token_steps", "latent_steps", "metric")
+COSTS = ("nfe", "gmacs_per_sample")  # network passes and 10^9 multiply-adds
+MEASURED = ("value", "stderr", "n", "precision", "evaluator_version")
+# Rows that differ in one of these are other measurements, not other seeds of the same one.
+AGREE = ("evaluator_version", "precision", "n")
+WIDTH = 110  # columns of a terminal
+
+
+def summarise(compare: pl.DataFrame) -> pl.DataFrame:
+    """Average every measurement over its sampling seeds.
+
+    Args:
+        compare: tidy table, one row per measurement, columns KEYS, COSTS, MEASURED and seed (null for a bound).
+
+    Returns:
+        One row per measurement: value is the mean, stderr the sample standard deviation / sqrt(seeds) from two seeds
+        on and the row's own below that; ``seeds`` counts the sampling seeds (0 for a bound).
+
+    Raises:
+        ArtifactError: there are no rows, a column is missing, a value is not finite, a family is unknown, a seed
+            occurs twice, or rows to be averaged differ in evaluator version, precision or n.
+    """
+    _check_rows(compare)
+    groups = compare.group_by(KEYS, maintain_order=True)
+    _check_groups(groups.agg(*(pl.col(name).unique() for name in AGREE), pl.col("seed").sort(), rows=pl.len()))
+    spread = pl.col("value").std(ddof=1) / pl.len().sqrt()
+    averages = groups.agg(
+        *(pl.col(name).mean() for name in COSTS),
+        pl.col("value").mean(),
+        pl.when(pl.len() > 1).then(spread).otherwise(pl.col("stderr").first()).alias("stderr"),
+        *(pl.col(name).first() for name in MEASURED[2:]),
+        pl.col("seed").count().alias("seeds"),
+    )
+    rank = pl.col("family").replace_strict({name: i for i, name in enumerate(FAMILIES)}, return_dtype=pl.Int64)
+    return averages.sort("suite", rank, "model", "schedule", "latent_steps", "metric", "token_steps")
+
+
+def _check_rows(compare: pl.DataFrame) -> None:
+    if missing := [name for name in (*KEYS, *COSTS, *MEASURED, "seed") if name not in compare.columns]:
+        raise ArtifactError(f"compare lacks the columns {missing}; re-run the compare stage")
+    if compare.is_empty():
+        raise ArtifactError("compare has no rows; evaluate a model first")
+    bad = compare.filter(~pl.col("value").is_finite().fill_null(value=False))
+    if bad.height:
+        raise ArtifactError(f"value is {bad['value'][0]} in {bad.height} rows, first {_name(bad.row(0, named=True))}")
+    if unknown := sorted(set(compare["family"]) - set(FAMILIES), key=str):
+        raise ArtifactError(f"family {unknown} is not one of {list(FAMILIES)}; name it in ladd/report/labels.py")
+
+
+def _check_groups(groups: pl.DataFrame) -> None:
+    for row in groups.iter_rows(named=True):
+        for column in AGREE:
+            if len(row[column]) > 1:
+                values = sorted(row[column], key=str)
+                raise ArtifactError(f"{column} has the values {values} among {_name(row)}; evaluate them alike again")
+        if row["rows"] > len(set(row["seed"])):
+            raise ArtifactError(f"seed {row['seed']} repeats among {_name(row)}; keep one row per seed")
+
+
+def _name(row: dict[str, object]) -> str:
+    return ", ".join(f"{key}={row[key]}" for key in KEYS if row[key] is not None)
+
+
+def render(compare: pl.DataFrame) -> str:
+    """Text of the summary, at most WIDTH columns wide: bounds first, then SWD by token steps; "-" is not measured."""
+    shown = [block for block in blocks(summarise(compare)) if block.essential]
+    return "\n\n".join(_text(part) for block in shown for part in _fold(block)) + "\n"
+
+
+def _fold(block: Block) -> list[Block]:
+    """Parts of a block that fit WIDTH, as few and as even as can be, each with the naming columns again."""
+    names, numbers = list(range(block.names)), list(range(block.names, len(block.columns)))
+    for size in range(len(numbers), 0, -1):
+        size = math.ceil(len(numbers) / math.ceil(len(numbers) / size))
+        parts = [block.part(names + numbers[i : i + size]) for i in range(0, len(numbers), size)]
+        if all(_width(part) <= WIDTH for part in parts):
+            break
+    return parts
+
+
+def _width(block: Block) -> int:
+    return sum(block.widths) + 2 * (len(block.widths) - 1)
+
+
+def _text(block: Block) -> str:
+    rule = "-" * _width(block)
+    head = [block.title, *([f"({block.note})"] if block.note else [])]
+    lines = [*head, rule, _line(block, block.columns), rule]
+    lines += [_line(block, row) for row in block.references]
+    if block.references and block.rows:
+        lines.append(rule)
+    return "\n".join([*lines, *(_line(block, row) for row in block.rows)])
+
+
+def _line(block: Block, cells: tuple[str, ...]) -> str:
+    aligned = [
+        cell.ljust(width) if i < block.names else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(cells, block.widths, strict=True))
+    ]
+    return "  ".join(aligned).rstrip()

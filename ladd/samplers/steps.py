@@ -1,0 +1,92 @@
+"""What all samplers share: options, results, the time grid, and filling revealed positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ladd.processes.masked import draw_categorical
+from ladd.randomness import SampleNoise
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to sample.
+
+    Attributes:
+        token_steps: K, steps of the token channel (and of the latents, jointly).
+        latent_steps: T_z, latent steps before the tokens (sequential only).
+        latent_lead: of the latents' clock in the joint schedule, t_z = t_x^lead, at least 1.
+        eta: DDIM stochasticity of continuous latents, in [0, 1].
+        temperature: of tokens and codes, > 0.
+        precision: of categorical draws, "float64" or "float32".
+    """
+
+    token_steps: int
+    latent_steps: int = 0
+    latent_lead: float = 1.0
+    eta: float = 0.0
+    temperature: float = 1.0
+    precision: str = "float64"
+
+
+class Samples(NamedTuple):
+    """Tokens int64 (B, N), and the passes made for each sample, int64 (B,).
+
+    Token passes are those of the network that holds the token stream; latent passes those of a latent-only network.
+    """
+
+    tokens: Tensor
+    token_passes: Tensor
+    latent_passes: Tensor
+
+
+class Step(NamedTuple):
+    """One reverse step t -> s, both float64 scalars."""
+
+    index: int
+    t: Tensor
+    s: Tensor
+
+
+def time_grid(steps: int, device: torch.device) -> Iterator[Step]:
+    """Steps of a uniform grid from t = 1 to t = 0."""
+    times = torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64, device=device)
+    for index in range(steps):
+        yield Step(index, times[index], times[index + 1])
+
+
+def fill(
+    state: Tensor,
+    reveal: Tensor,
+    rows: Tensor,
+    hidden: Tensor,
+    head: nn.Module,
+    uniform: Tensor,
+    options: SamplingOptions,
+) -> Tensor:
+    """Draw values at the revealed positions; the head runs on those alone.
+
+    Args:
+        state: int64 (B, N), tokens or codes.
+        reveal: bool (B, N).
+        rows: bool (B,), the samples that ``hidden`` holds; every sample with a reveal is among them.
+        hidden: (rows, N, d).
+        head: to logits.
+        uniform: (B, N) draws in (0, 1).
+        options: temperature and precision.
+    Returns:
+        A new state.
+    """
+    logits = head(hidden[reveal[rows]])
+    drawn = draw_categorical(logits, uniform[reveal], temperature=options.temperature, precision=options.precision)
+    return state.masked_scatter(reveal, drawn)
+
+
+def position_uniform(noise: SampleNoise, name: str, state: Tensor, step: int = 0) -> Tensor:
+    """One uniform draw per position of the state, (B, N)."""
+    return noise.uniform(name, step, state.shape[1])

@@ -1,0 +1,35 @@
+"""baseline@M: train a model without latents (MDLM, AR)."""
+
+from __future__ import annotations
+
+from ladd.models import build_baseline
+from ladd.stages.artifacts import load_tokens, save_weights, use_device
+from ladd.stages.chain import describe_chain, describe_model
+from ladd.stages.runtime import Stage, run_stage
+from ladd.stages.train import seed_weights, train_stage
+from ladd.training.tasks import ArTask, MdlmTask
+
+
+def main(stage: Stage) -> None:
+    suite, config = stage.suite, stage.suite.baselines[stage.key]
+    device, vocabulary = use_device(suite.compute), suite.data[config.data].vocabulary
+    train, validation = (load_tokens(config.data, split, device) for split in ("train", "validation"))
+    seed_weights(stage)
+    model = build_baseline(vocabulary, config).to(device)
+    if config.family == "ar":
+        task = ArTask(model, train, validation, vocabulary)
+    else:
+        task = MdlmTask(model, train, validation, vocabulary, config.token_channel)
+    train_stage(
+        stage,
+        task,
+        config.training,
+        f"artifacts/models/{stage.key}",
+        chain=describe_chain(suite, model=stage.key),
+        tags={"role": "model", **describe_model(suite, stage.key)},
+        finish=save_weights,
+    )
+
+
+if __name__ == "__main__":
+    run_stage("baseline", main)

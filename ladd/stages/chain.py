@@ -1,0 +1,37 @@
+"""The settings behind a model or a sweep, for result rows and tracked runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ladd.config import ModelConfig, Suite
+
+
+def describe_model(suite: Suite, key: str) -> dict[str, Any]:
+    """Family and latent shape of a baseline or model; L, K and w are None where it has no such thing."""
+    model = suite.model(key)
+    latents = suite.latents[model.latents] if isinstance(model, ModelConfig) else None
+    return {
+        "family": model.family,
+        "L": latents.length if latents else None,
+        "K": latents.codebook if latents else None,
+        "w": latents.width if latents else None,
+    }
+
+
+def describe_chain(suite: Suite, *, latents: str | None = None, model: str | None = None, sweep: str | None = None) -> dict:
+    """All settings from the data to the named block, as nested dictionaries."""
+    chain: dict[str, Any] = {"seed": suite.seed, "compute": suite.compute.model_dump()}
+    if sweep is not None:
+        chain["sweep"] = suite.sweeps[sweep].model_dump()
+        chain["evaluation"] = suite.evaluation.model_dump()
+        model = suite.sweeps[sweep].model
+    if model is not None:
+        config = suite.model(model)
+        chain["model"] = config.model_dump()
+        latents = config.latents if isinstance(config, ModelConfig) else None
+        chain["data"] = suite.data[config.data].model_dump()
+    if latents is not None:
+        chain["latents"] = suite.latents[latents].model_dump()
+        chain["data"] = suite.data[suite.latents[latents].data].model_dump()
+    return chain

@@ -1,0 +1,92 @@
+"""What dvc.yaml declares about a stage: it is the only place where inputs, parameters and outputs are listed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ladd.errors import ConfigError
+from ladd.stages.manifest import content_hash
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One stage of dvc.yaml with its templates filled in.
+
+    Attributes:
+        name: for example "stage2@mdlm".
+        command: as DVC runs it.
+        parameters: dotted key -> value in params.yaml.
+        dependencies: files and folders that the stage reads, code included.
+        outputs: files and folders that it writes.
+    """
+
+    name: str
+    command: str
+    parameters: dict[str, Any]
+    dependencies: list[Path]
+    outputs: list[Path]
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Dependencies that other stages wrote."""
+        return [path for path in self.dependencies if path.parts[0] in ("artifacts", "results")]
+
+    def fingerprint(self) -> str:
+        """Hash of the command, the parameters and the content of every dependency.
+
+        Raises:
+            ArtifactError: a dependency is missing.
+        """
+        content = {
+            "command": self.command,
+            "parameters": self.parameters,
+            "dependencies": {path.as_posix(): content_hash(path) for path in self.dependencies},
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_declaration(name: str, key: str | None, folder: Path = Path()) -> Declaration:
+    """The declaration of stage ``name``, or of ``name@key`` where it is a foreach stage.
+
+    Raises:
+        ConfigError: dvc.yaml has no such stage, or params.yaml no such key.
+    """
+    parameters = yaml.safe_load((folder / "params.yaml").read_text())
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    if name not in stages:
+        raise ConfigError(f"dvc.yaml has no stage {name!r}; it has {sorted(stages)}")
+    stage, values = stages[name], dict(parameters)
+    if "foreach" in stage:
+        block = _lookup(parameters, stage["foreach"].strip("${}"))
+        if key not in block:
+            raise ConfigError(f"{stage['foreach'].strip('${}')} in params.yaml has no {key!r}; it has {sorted(block)}")
+        values |= {"key": key, "item": block[key]}
+        stage = stage["do"]
+    outputs = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
+    return Declaration(
+        name=name if key is None else f"{name}@{key}",
+        command=_fill(stage["cmd"], values),
+        parameters={k: _lookup(parameters, k) for k in (_fill(p, values) for p in stage.get("params", []))},
+        dependencies=[Path(_fill(d, values)) for d in stage.get("deps", [])],
+        outputs=[Path(_fill(next(iter(o)) if isinstance(o, dict) else o, values)) for o in outputs],
+    )
+
+
+def _lookup(values: dict, dotted: str) -> Any:
+    for part in dotted.split("."):
+        try:
+            values = values[part]
+        except (KeyError, TypeError):
+            raise ConfigError(f"params.yaml has no {dotted!r}") from None
+    return values
+
+
+def _fill(template: str, values: dict) -> str:
+    return re.sub(r"\$\{([\w.-]+)\}", lambda match: str(_lookup(values, match[1])), template)

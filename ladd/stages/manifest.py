@@ -1,0 +1,57 @@
+"""manifest.json: what a stage wrote and from what, so that the next stage can trust it without reading all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from ladd.errors import ArtifactError
+from ladd.files import file_hash
+
+MANIFEST = "manifest.json"
+
+
+def write_manifest(folder: Path, *, stage: str, fingerprint: str, parameters: dict) -> None:
+    """Describe the files of a finished output folder. It holds no times and no paths: equal work gives equal bytes."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    content = {
+        "stage": stage,
+        "fingerprint": fingerprint,
+        "parameters": parameters,
+        "files": {p.relative_to(folder).as_posix(): file_hash(p) for p in files},
+    }
+    (folder / MANIFEST).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, of a stage output (through its manifest), or of a folder of sources.
+
+    Raises:
+        ArtifactError: it is missing, or an output folder has no manifest.
+    """
+    if path.is_file():
+        return file_hash(path)
+    if not path.is_dir():
+        raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
+    if path.parts[0] == "artifacts":
+        if not (path / MANIFEST).is_file():
+            raise ArtifactError(f"{path} has no {MANIFEST}: it is incomplete; delete it and run `dvc repro`")
+        return file_hash(path / MANIFEST)
+    files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    listing = [(p.relative_to(path).as_posix(), file_hash(p)) for p in files]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def dvc_hash(path: Path) -> str:
+    """The md5 under which DVC stores an output: that of the file, or that of a folder's listing with ".dir" added."""
+    if path.is_file():
+        return _md5(path.read_bytes())
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    listing = [{"md5": _md5(p.read_bytes()), "relpath": p.relative_to(path).as_posix()} for p in files]
+    listing.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
+    return _md5(json.dumps(listing, sort_keys=True).encode()) + ".dir"
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -1,0 +1,98 @@
+"""How every stage runs: check the suite, take the lock, track the run, publish the outputs whole."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ladd.config import Suite, load_suite
+from ladd.errors import BusyError, LaddError
+from ladd.stages.declaration import Declaration, read_declaration
+from ladd.stages.manifest import write_manifest
+
+WORK = Path(".work")
+EXIT_BUSY = 75  # "temporary failure" of sysexits.h: a later try may succeed
+
+
+class Stage:
+    """A stage that holds its lock.
+
+    Attributes:
+        suite: the checked params.yaml.
+        key: of its block, or None.
+        declaration: from dvc.yaml.
+        fingerprint: of everything that it depends on.
+        work: folder of resume state, only for this fingerprint.
+    """
+
+    def __init__(self, suite: Suite, key: str | None, declaration: Declaration):
+        self.suite, self.key, self.declaration = suite, key, declaration
+        self.fingerprint = declaration.fingerprint()
+        self.work = WORK / declaration.name / self.fingerprint[:16]
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def output(self, path: str | Path) -> Iterator[Path]:
+        """A folder to write into; it takes the place of ``path``, with a manifest, when the block ends well."""
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        write_manifest(
+            partial,
+            stage=self.declaration.name,
+            fingerprint=self.fingerprint,
+            parameters=self.declaration.parameters,
+        )
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(partial, target)
+
+
+@contextlib.contextmanager
+def stage_lock(name: str) -> Iterator[None]:
+    """One process at a time per stage of a suite: an orphan of a killed `dvc` keeps its lock until it ends.
+
+    Raises:
+        BusyError: another process has the lock.
+    """
+    WORK.mkdir(exist_ok=True)
+    with (WORK / f"{name}.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise BusyError(
+                f"{name} is already running (process {file.read().strip()}); wait for it or end it, then try again"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -> None:
+    """Entry point of a stage module: errors of ours end with a message and a non-zero exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    arguments = sys.argv[1:]
+    if len(arguments) != keyed:
+        sys.exit(f"usage: python -m ladd.stages.{name}" + (" KEY" if keyed else ""))
+    key = arguments[0] if keyed else None
+    try:
+        suite = load_suite()
+        declaration = read_declaration(name, key)
+        with stage_lock(declaration.name):
+            stage = Stage(suite, key, declaration)
+            body(stage)
+            shutil.rmtree(stage.work.parent)
+    except BusyError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_BUSY)
+    except LaddError as error:
+        sys.exit(str(error))

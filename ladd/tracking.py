@@ -1,0 +1,186 @@
+"""MLflow: one run per trained model and one per evaluation. The only module that imports mlflow.
+
+A run is found by the fingerprint of its stage, so a resumed or repeated stage goes on in the run that it has, and
+no metric point is logged twice. Everything is absolute: workers and work trees have other working directories.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+# A tracking client that calls home would be the first surprise of a user; mlflow reads these on import.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+
+logger = logging.getLogger(__name__)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+
+STORE = Path(".mlflow")  # in the root of the repository, shared by all suites
+_FLUSH_ROWS = 20
+
+
+class TrackedRun:
+    """The MLflow run of one stage.
+
+    Args:
+        root: of the repository.
+        experiment: name of the experiment, the suite's.
+        name: of the run, for people.
+        fingerprint: of the stage; finds the run again.
+        parameters: flat; logged once.
+        tags: for filtering: suite, family, L, K, schedule, ...
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        experiment: str,
+        name: str,
+        fingerprint: str,
+        parameters: Mapping[str, Any],
+        tags: Mapping[str, Any],
+    ):
+        uri = tracking_uri(root)
+        self.client = MlflowClient(tracking_uri=uri)
+        experiment_id = _experiment(self.client, root, uri, experiment)
+        tags = {key: str(value) for key, value in tags.items()} | git_tags(root) | {"ladd.fingerprint": fingerprint}
+        run = _find(self.client, experiment_id, fingerprint)
+        if run is None:
+            run = self.client.create_run(experiment_id, run_name=name, tags=tags)
+            flat = [Param(key, str(value)) for key, value in parameters.items()]
+            self.client.log_batch(run.info.run_id, params=flat)
+        else:
+            self.client.update_run(run.info.run_id, status="RUNNING")
+        self.run_id: str = run.info.run_id
+        self.experiment_id = experiment_id
+        self.logged = {key: self._last_step(key) for key in run.data.metrics}
+        self.pending: list[Metric] = []
+
+    def _last_step(self, key: str) -> int:
+        return max(point.step for point in self.client.get_metric_history(self.run_id, key))
+
+    def __enter__(self) -> TrackedRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
+        self.client.set_terminated(self.run_id, status="FINISHED" if kind is None else "FAILED")
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Add a point to each metric's curve, unless the curve already reaches this step."""
+        now = _milliseconds()
+        for key, value in values.items():
+            if step > self.logged.get(key, -1):
+                self.pending.append(Metric(key, value, now, step))
+                self.logged[key] = step
+        if len(self.pending) >= _FLUSH_ROWS:
+            self.flush()
+
+    def log_row(self, row: Mapping[str, float]) -> None:
+        """Log a row of the training history, whose "step" is its step."""
+        self.log({key: value for key, value in row.items() if key != "step"}, int(row["step"]))
+
+    def flush(self) -> None:
+        """Send what is buffered."""
+        if self.pending:
+            self.client.log_batch(self.run_id, metrics=self.pending)
+            self.pending = []
+
+    def tag(self, tags: Mapping[str, Any]) -> None:
+        """Set tags."""
+        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Copy a small file into the run's artifacts."""
+        self.client.log_artifact(self.run_id, str(path), folder)
+
+    def log_checkpoints(self, checkpoints: Iterable[Mapping[str, Any]]) -> None:
+        """Register checkpoints as models of this run, by reference: their bytes stay in the DVC output.
+
+        Args:
+            checkpoints: each with "name", "path", "sha256", "step" and "metrics".
+        """
+        mlflow.set_tracking_uri(self.client.tracking_uri)
+        known = self.client.search_logged_models(
+            [self.experiment_id], filter_string=f"source_run_id = '{self.run_id}'", max_results=1000
+        )
+        names = {model.name for model in known}
+        for checkpoint in checkpoints:
+            if checkpoint["name"] in names:
+                continue
+            tags = {key: str(checkpoint[key]) for key in ("path", "sha256", "step")}
+            model = mlflow.create_external_model(
+                name=checkpoint["name"], source_run_id=self.run_id, tags=tags, experiment_id=self.experiment_id
+            )
+            metrics = [
+                Metric(f"checkpoint/{key}", value, _milliseconds(), checkpoint["step"], model_id=model.model_id)
+                for key, value in checkpoint["metrics"].items()
+            ]
+            self.client.log_batch(self.run_id, metrics=metrics)
+
+
+def tracking_uri(root: Path) -> str:
+    """MLFLOW_TRACKING_URI, or a SQLite file under the repository's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / STORE / 'mlflow.db').resolve()}"
+
+
+def git_tags(root: Path) -> dict[str, str]:
+    """Commit, and whether the tree differs from it; empty outside a git repository."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root.resolve()), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return {"git.commit": git("rev-parse", "HEAD"), "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return {"git.commit": "none"}
+
+
+def _experiment(client: MlflowClient, root: Path, uri: str, name: str) -> str:
+    """Id of the experiment; created, with its database, under a lock: two creators at once break the migration."""
+    folder = (root / STORE).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "create.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (found := client.get_experiment_by_name(name)) is not None:
+            return found.experiment_id
+        location = (folder / "artifacts" / name).as_uri() if uri.startswith("sqlite:") else None
+        return client.create_experiment(name, artifact_location=location)
+
+
+def _find(client: MlflowClient, experiment_id: str, fingerprint: str) -> Run | None:
+    runs = client.search_runs([experiment_id], f"tags.`ladd.fingerprint` = '{fingerprint}'", max_results=1)
+    return runs[0] if runs else None
+
+
+def _milliseconds() -> int:
+    return int(1000 * time.time())
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,35 @@
+"""Which sequences a training step sees, as a function of (seed, step)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ladd.randomness import derive
+
+
+class BatchOrder:
+    """An endless stream of epochs, each in an order of its own.
+
+    Args:
+        size: sequences in the training set.
+        batch: sequences per step.
+        seed: of the orders.
+    """
+
+    def __init__(self, size: int, batch: int, seed: int):
+        self.size, self.batch, self.seed = size, batch, seed
+        self._order = lru_cache(maxsize=2)(self._shuffle)
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng(derive(self.seed, "epoch", epoch)).permutation(self.size)
+
+    def positions(self, step: int) -> np.ndarray:
+        """Places in the endless stream, int64 (B,): the global sample indices of the step."""
+        return np.arange(step * self.batch, (step + 1) * self.batch)
+
+    def indices(self, step: int) -> np.ndarray:
+        """Rows of the training set, int64 (B,)."""
+        epochs, offsets = np.divmod(self.positions(step), self.size)
+        return np.concatenate([self._order(int(e))[offsets[epochs == e]] for e in np.unique(epochs)])

@@ -1,0 +1,100 @@
+"""Checkpoints: a folder of safetensors, optimiser state and a readable JSON, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ladd.files import file_hash, save_tensors
+
+logger = logging.getLogger(__name__)
+
+_DESCRIPTION = "checkpoint.json"
+AVERAGE = "average.safetensors"
+MODEL = "model.safetensors"
+OPTIMISER = "optimiser.pt"
+
+
+@dataclass
+class Checkpoint:
+    """State of a training run after ``step`` steps.
+
+    Random numbers and the data position are functions of (seed, step): there is no other state.
+    """
+
+    step: int
+    model: dict[str, Tensor]  # parameters and buffers, the quantiser's included
+    average: dict[str, Tensor]  # weights that are evaluated and kept
+    average_updates: int
+    optimiser: dict[str, Any]
+    history: list[dict[str, float]] = field(default_factory=list)  # metric rows so far
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write ``folder/step-NNNNNNNN``: first beside it, then one rename, so that a kill leaves no half checkpoint."""
+    target = folder / f"step-{checkpoint.step:08d}"
+    partial = folder / f".partial-{checkpoint.step:08d}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_tensors(partial / MODEL, checkpoint.model)
+    save_tensors(partial / AVERAGE, checkpoint.average)
+    torch.save(checkpoint.optimiser, partial / OPTIMISER)
+    description = {
+        "step": checkpoint.step,
+        "average_updates": checkpoint.average_updates,
+        "sha256": {name: file_hash(partial / name) for name in (MODEL, AVERAGE, OPTIMISER)},
+        "history": checkpoint.history,
+    }
+    (partial / _DESCRIPTION).write_text(json.dumps(description, indent=1))
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+    return target
+
+
+def load_latest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint whose files are what its JSON says; damaged ones are named in a warning and passed over."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        if not (path / OPTIMISER).exists():
+            continue  # pruned: only its average was kept
+        try:
+            return load_checkpoint(path)
+        except (OSError, ValueError, KeyError) as error:
+            logger.warning("checkpoint %s is damaged (%s); using the one before", path, error)
+    return None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint.
+
+    Raises:
+        ValueError: a file's hash differs from the JSON, or the JSON cannot be read.
+        OSError: a file is missing.
+    """
+    description = json.loads((path / _DESCRIPTION).read_text())
+    for name, expected in description["sha256"].items():
+        if (found := file_hash(path / name)) != expected:
+            raise ValueError(f"{name} has sha256 {found[:12]}, expected {expected[:12]}")
+    return Checkpoint(
+        step=description["step"],
+        model=load_file(path / MODEL),
+        average=load_file(path / AVERAGE),
+        average_updates=description["average_updates"],
+        optimiser=torch.load(path / OPTIMISER, weights_only=True),
+        history=description["history"],
+    )
+
+
+def prune_checkpoints(folder: Path, keep: int = 2) -> None:
+    """Keep the last ``keep`` checkpoints whole, and only the averaged weights of older ones."""
+    for path in sorted(folder.glob("step-*"))[:-keep]:
+        for name in (OPTIMISER, MODEL):
+            (path / name).unlink(missing_ok=True)

@@ -1,0 +1,181 @@
+"""What each stage trains: a model, its data and its loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ladd.latents import LatentModel
+from ladd.models import Ladd
+from ladd.networks import CausalTransformer, DiT
+from ladd.objectives.autoregressive import autoregressive_loss
+from ladd.objectives.joint import (
+    Latents,
+    channel_losses,
+    draw_channel_times,
+    latent_denoiser_loss,
+)
+from ladd.objectives.masked import mdlm_loss
+from ladd.randomness import SampleNoise
+from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES, latent_schedule
+
+if TYPE_CHECKING:
+    from ladd.config import LatentsConfig, ModelConfig, TokenChannelConfig
+
+# Validation losses use the same noise every time, so that their curves show the model and not the draw.
+_VALIDATION_SEED = 0
+
+
+class _TokenTask:
+    """Common to all tasks: token data int64 (M, N), and validation by the mean over one fixed batch."""
+
+    model: nn.Module
+
+    def __init__(self, model: nn.Module, train: Tensor, validation: Tensor):
+        self.model, self.train_tokens, self.validation_tokens = model, train, validation
+        self.size = len(train)
+
+    @property
+    def tokens_per_sequence(self) -> int:
+        """N."""
+        return self.train_tokens.shape[1]
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Losses of the averaged weights on the validation batch."""
+        rows = torch.arange(len(self.validation_tokens), device=self.validation_tokens.device)
+        losses = self.compute(model, self.validation_tokens.long(), rows, SampleNoise(_VALIDATION_SEED, rows), 0)
+        return {name: float(value) for name, value in losses.items()}
+
+    def losses(self, indices: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+        """Losses of a training batch."""
+        return self.compute(self.model, self.train_tokens[indices].long(), indices, noise, step)
+
+    def compute(self, model: nn.Module, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+
+class MdlmTask(_TokenTask):
+    """Masked diffusion without latents."""
+
+    def __init__(self, model: DiT, train: Tensor, validation: Tensor, vocabulary: int, channel: TokenChannelConfig):
+        super().__init__(model, train, validation)
+        self.vocabulary, self.channel = vocabulary, channel
+
+    def compute(self, model: DiT, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+        loss = mdlm_loss(
+            model,
+            x,
+            noise,
+            step,
+            MASKED_SCHEDULES[self.channel.schedule],
+            mask_id=self.vocabulary,
+            weight=self.channel.weight,
+            warp=self.channel.warp,
+        )
+        return {"loss": loss.mean() / self.tokens_per_sequence}
+
+
+class ArTask(_TokenTask):
+    """Next-token prediction."""
+
+    def __init__(self, model: CausalTransformer, train: Tensor, validation: Tensor, vocabulary: int):
+        super().__init__(model, train, validation)
+        self.vocabulary = vocabulary
+
+    def compute(
+        self, model: CausalTransformer, x: Tensor, rows: Tensor, noise: SampleNoise, step: int
+    ) -> dict[str, Tensor]:
+        return {"loss": autoregressive_loss(model, x, start_id=self.vocabulary).mean() / self.tokens_per_sequence}
+
+
+class LatentTask(_TokenTask):
+    """Stage 1: encoder, quantiser and token denoiser, lambda_z = 0 (paper, Section 3.3)."""
+
+    def __init__(self, model: LatentModel, train: Tensor, validation: Tensor, vocabulary: int, config: LatentsConfig):
+        super().__init__(model, train, validation)
+        self.vocabulary, self.config = vocabulary, config
+
+    def compute(self, model: LatentModel, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+        config = self.config
+        if model is self.model and step >= config.quantise_after:
+            model.quantising.fill_(True)
+        encoded = model.encode(x)
+        times = draw_channel_times(
+            noise, step, config.latent_channel.times, warp=config.token_channel.warp, latent_range=config.noise
+        )
+        token = channel_losses(
+            model.denoiser,
+            x,
+            Latents(encoded.vectors, encoded.codes),
+            times,
+            noise,
+            step,
+            MASKED_SCHEDULES[config.token_channel.schedule],
+            latent_schedule(config.latent_channel.schedule, discrete=config.codebook is not None),
+            mask_id=self.vocabulary,
+            weight=config.token_channel.weight,
+            latent_dropout=config.latent_channel.dropout,
+            with_latent=False,
+        ).token
+        token = token.mean() / self.tokens_per_sequence
+        return {"loss": token + encoded.commitment, "token": token, "commitment": encoded.commitment}
+
+
+class LaddTask(_TokenTask):
+    """Stage 2: both channels of the denoiser on frozen latents, and Co-LADD's latent denoiser (paper, Eq. 14).
+
+    Args:
+        latents: of the training sequences, computed once: vectors (M, L, w) or codes (M, L).
+        validation_latents: of the validation sequences.
+    """
+
+    model: Ladd
+
+    def __init__(
+        self,
+        model: Ladd,
+        train: Tensor,
+        validation: Tensor,
+        latents: Tensor,
+        validation_latents: Tensor,
+        vocabulary: int,
+        config: ModelConfig,
+    ):
+        super().__init__(model, train, validation)
+        self.latents, self.validation_latents = latents, validation_latents
+        self.vocabulary, self.config = vocabulary, config
+
+    def compute(self, model: Ladd, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+        config = self.config
+        stored = (self.latents if model is self.model else self.validation_latents)[rows]
+        discrete = model.codebook is not None
+        latents = Latents(model.codebook.lookup(stored.long()), stored.long()) if discrete else Latents(stored)
+        losses = channel_losses(
+            model.denoiser,
+            x,
+            latents,
+            draw_channel_times(noise, step, config.latent_channel.times, warp=config.token_channel.warp),
+            noise,
+            step,
+            MASKED_SCHEDULES[config.token_channel.schedule],
+            latent_schedule(config.latent_channel.schedule, discrete=discrete),
+            mask_id=self.vocabulary,
+            weight=config.token_channel.weight,
+            latent_dropout=config.latent_channel.dropout,
+        )
+        # Code losses are nats per sequence like the token loss, and share its unit: nats per token.
+        parts = {
+            "token": losses.token.mean() / self.tokens_per_sequence,
+            "latent": losses.latent.mean() / (self.tokens_per_sequence if discrete else 1),
+        }
+        total = config.token_weight * parts["token"] + config.latent_weight * parts["latent"]
+        if model.latent_denoiser is not None:
+            schedule = GAUSSIAN_SCHEDULES[config.latent_denoiser.schedule]
+            parts["latent_denoiser"] = latent_denoiser_loss(
+                model.latent_denoiser, latents.vectors, noise, step, schedule
+            ).mean()
+            total = total + parts["latent_denoiser"]
+        return {"loss": total, **parts}

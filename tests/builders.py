@@ -1,0 +1,214 @@
+"""Small networks, configurations and known-answer denoisers shared by the tests."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+
+from ladd.config import BaselineConfig, LatentsConfig, ModelConfig
+
+
+def network(**changes) -> dict:
+    """Arguments of a tiny transformer."""
+    return {"width": 8, "layers": 2, "heads": 2, "condition": 8, "dropout": 0.0} | changes
+
+
+def perturb(module: nn.Module, scale: float = 0.3) -> nn.Module:
+    """Move every parameter: at initialisation adaLN-Zero makes blocks identities, which hides what they compute."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * scale)
+    return module
+
+
+def training(**changes) -> dict:
+    return {
+        "steps": 6,
+        "batch": 4,
+        "learning_rate": 1e-2,
+        "weight_decay": 0.01,
+        "warmup": 2,
+        "decay": "cosine",
+        "clip": 1.0,
+        "ema": 0.9,
+        "validate_every": 3,
+        "checkpoint_every": 3,
+    } | changes
+
+
+def _channel(**changes) -> dict:
+    return {"schedule": "linear", "weight": "elbo", "timed": False, "warp": 1.0} | changes
+
+
+def _latents(kind: str) -> dict:
+    discrete = kind == "discrete"
+    return {
+        "data": "saw",
+        "kind": kind,
+        "length": 2,
+        "width": 4,
+        "codebook": 3 if discrete else None,
+        "quantise_after": 0,
+        "unit_variance": True,
+        "noise": [0.0, 0.5],
+        "token_channel": _channel(),
+        "latent_channel": {"schedule": "linear" if discrete else "sqrt", "times": "independent", "dropout": 0.0},
+        "encoder": network(),
+        "denoiser": network(),
+        "training": training(),
+    }
+
+
+def _model(family: str) -> dict:
+    discrete = family == "di-ladd"
+    return {
+        "family": family,
+        "data": "saw",
+        "latents": "discrete" if discrete else "continuous",
+        "token_weight": 1.0,
+        "latent_weight": 1.0,
+        "token_channel": _channel(),
+        "latent_channel": {
+            "schedule": "linear" if discrete else "sqrt",
+            "times": "independent" if discrete else "shared",
+            "dropout": 0.0,
+        },
+        "latent_denoiser": None if discrete else {"schedule": "linear", "network": network()},
+        "training": training(),
+    }
+
+
+def _sweep(model: str, schedule: str, **changes) -> dict:
+    return {
+        "model": model,
+        "data": "saw",
+        "schedule": schedule,
+        "token_steps": [1, 8],
+        "latent_steps": 4 if schedule == "sequential" else 0,
+        "latent_lead": 1.0,
+        "eta": 0.0,
+        "temperature": 1.0,
+        "precision": "float64",
+        "samples": 10,
+        "seeds": [0, 1],
+        "batch": 5,
+    } | changes
+
+
+def _reference() -> dict:
+    return {"token_steps": [1, 8], "samples": 10, "seeds": [0, 1], "batch": 5}
+
+
+def suite_values() -> dict:
+    """A valid params.yaml with every kind of block, as plain values."""
+    return {
+        "root": "../..",
+        "suite": "tiny",
+        "seed": 1,
+        "compute": {"device": "cpu", "threads": 1},
+        "data": {
+            "saw": {
+                "kind": "sawtooth",
+                "tokens": 8,
+                "periods": 2,
+                "floor": 0.01,
+                "train": 10,
+                "validation": 6,
+                "reference": 40,
+            }
+        },
+        "latents": {"discrete": _latents("discrete"), "continuous": _latents("continuous")},
+        "baselines": {
+            "mdlm": {
+                "family": "mdlm",
+                "data": "saw",
+                "token_channel": _channel(),
+                "network": network(dropout=0.1),
+                "training": training(),
+            },
+            "ar": {"family": "ar", "data": "saw", "token_channel": None, "network": network(), "training": training()},
+        },
+        "models": {"di": _model("di-ladd"), "co": _model("co-ladd")},
+        "sweeps": {
+            "mdlm": _sweep("mdlm", "none"),
+            "ar": _sweep("ar", "none", token_steps=[8]),
+            "di-joint": _sweep("di", "joint"),
+            "di-seq": _sweep("di", "sequential"),
+            "co-seq": _sweep("co", "sequential"),
+        },
+        "evaluation": {
+            "directions": 10,
+            "time_draws": 2,
+            "sequences": 6,
+            "grid": 64,
+            "batch": 6,
+            "reference": _reference(),
+        },
+    }
+
+
+def blocks(values: dict | None = None) -> SimpleNamespace:
+    """The blocks that networks and tasks are built from, each checked by itself."""
+    values = values or suite_values()
+    classes = {"latents": LatentsConfig, "baselines": BaselineConfig, "models": ModelConfig}
+    return SimpleNamespace(
+        **{
+            name: {key: block.model_validate(value) for key, value in values[name].items()}
+            for name, block in classes.items()
+        }
+    )
+
+
+class SpyHead(nn.Linear):
+    """A linear head that remembers how many rows it was called on."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs)
+        self.rows: list[int] = []
+
+    def forward(self, h: Tensor) -> Tensor:
+        self.rows.append(h.shape[0])
+        return super().forward(h)
+
+
+class TableDenoiser(nn.Module):
+    """A token denoiser whose logits are a fixed function of the noisy sequence: sum_j table[i, j, x_j]."""
+
+    def __init__(self, tokens: int, vocabulary: int):
+        super().__init__()
+        generator = torch.Generator().manual_seed(7)
+        self.table = torch.randn(tokens, tokens, vocabulary + 1, vocabulary, generator=generator, dtype=torch.float64)
+        self.token_head = nn.Identity()
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        everywhere = torch.arange(x.shape[1])
+        return self.table[:, everywhere, x].sum(dim=2).transpose(0, 1)
+
+
+class TwoTableDenoiser(nn.Module):
+    """A two-stream denoiser whose logits are fixed functions of visible tokens and visible one-hot codes."""
+
+    def __init__(self, tokens: int, vocabulary: int, length: int, codebook: int):
+        super().__init__()
+        generator = torch.Generator().manual_seed(8)
+
+        def table(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        self.tokens_from_tokens = table(tokens, tokens, vocabulary + 1, vocabulary)
+        self.tokens_from_codes = table(tokens, length, codebook, vocabulary)
+        self.codes_from_tokens = table(length, tokens, vocabulary + 1, codebook)
+        self.codes_from_codes = table(length, length, codebook, codebook)
+        self.token_head, self.latent_head = nn.Identity(), nn.Identity()
+
+    def forward(
+        self, x: Tensor, z: Tensor, t_x: Tensor, t_z: Tensor, z_masked: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        visible = z.double() * ~z_masked[..., None]
+        everywhere = torch.arange(x.shape[1])
+        tokens = self.tokens_from_tokens[:, everywhere, x].sum(dim=2).transpose(0, 1)
+        codes = self.codes_from_tokens[:, everywhere, x].sum(dim=2).transpose(0, 1)
+        tokens = tokens + torch.einsum("blk,nlkv->bnv", visible, self.tokens_from_codes)
+        return tokens, codes + torch.einsum("blk,mlkv->bmv", visible, self.codes_from_codes)

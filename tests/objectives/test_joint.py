@@ -1,0 +1,261 @@
+"""Times and losses of the two channels."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from ladd.latents import Codebook
+from ladd.networks import LatentDiT, MMDiT
+from ladd.objectives.joint import Latents, channel_losses, draw_channel_times, latent_denoiser_loss
+from ladd.processes.gaussian import add_noise
+from ladd.randomness import SampleNoise
+from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from tests.builders import SpyHead, TwoTableDenoiser, network, perturb
+
+TOKENS, VOCABULARY, LENGTH, CODES = 3, 2, 2, 3
+X, C = torch.tensor([1, 0, 1]), torch.tensor([2, 0])
+LINEAR, SQRT = MASKED_SCHEDULES["linear"], GAUSSIAN_SCHEDULES["sqrt"]
+
+
+def noise(batch: int = 16) -> SampleNoise:
+    return SampleNoise(0, torch.arange(batch))
+
+
+def beta(a: int, b: int) -> float:
+    return math.gamma(a) * math.gamma(b) / math.gamma(a + b)
+
+
+def test_independent_times_of_the_channels_are_not_correlated():
+    correlations = []
+    for step in range(200):
+        times = draw_channel_times(noise(), step, "independent")
+        correlations.append(torch.corrcoef(torch.stack([times.token.t, times.latent.t]))[0, 1])
+    assert abs(torch.stack(correlations).mean()) < 0.1
+
+
+@pytest.mark.parametrize("warp", [1.0, 2.0])
+def test_shared_times_are_equal(warp):
+    times = draw_channel_times(noise(), 0, "shared", warp=warp)
+    assert torch.equal(times.token.t, times.latent.t)
+    assert torch.equal(times.token.weight, times.latent.weight)
+
+
+def test_clean_latents_have_time_zero():
+    times = draw_channel_times(noise(), 0, "clean")
+    assert times.latent.t.tolist() == [0.0] * 16
+    assert times.latent.weight.tolist() == [1.0] * 16
+
+
+def test_warp_is_of_the_token_times():
+    plain, warped = (draw_channel_times(noise(), 0, "independent", warp=warp) for warp in (1.0, 3.0))
+    torch.testing.assert_close(warped.token.t, plain.token.t**3)
+    assert torch.equal(warped.latent.t, plain.latent.t)
+    assert warped.latent.weight.tolist() == [1.0] * 16
+
+
+def test_latent_times_fill_the_range_asked_for():
+    t = draw_channel_times(noise(1000), 0, "independent", latent_range=(0.2, 0.6)).latent.t
+    assert 0.2 <= t.min() < 0.21
+    assert 0.59 < t.max() <= 0.6
+
+
+@pytest.mark.parametrize("kind", ["independent", "shared"])
+def test_channel_times_are_one_per_stratum(kind):
+    times = draw_channel_times(noise(), 3, kind)
+    for draw in times:
+        assert sorted((draw.t * 16).floor().long().tolist()) == list(range(16))
+
+
+def losses_of_every_pair() -> list[tuple[int, int, float, float]]:
+    """(masked tokens, masked codes, token loss, code loss) of each pair of masks."""
+    masks = torch.tensor(list(itertools.product([False, True], repeat=TOKENS + LENGTH)))
+    x_masked, z_masked = masks[:, :TOKENS], masks[:, TOKENS:]
+    vectors = torch.eye(CODES)[C].expand(len(masks), LENGTH, CODES)
+    denoiser = TwoTableDenoiser(TOKENS, VOCABULARY, LENGTH, CODES)
+    logits, code_logits = denoiser(torch.where(x_masked, VOCABULARY, X), vectors, None, None, z_masked)
+    token = -torch.log_softmax(logits, dim=-1)[:, torch.arange(TOKENS), X] * x_masked
+    code = -torch.log_softmax(code_logits, dim=-1)[:, torch.arange(LENGTH), C] * z_masked
+    columns = x_masked.sum(1), z_masked.sum(1), token.sum(1), code.sum(1)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def weigh(times: str, k: int, j: int, *, divide: str) -> float:
+    """Integral over the times of P(k given tokens masked) P(j given codes masked) / t of the divided channel."""
+    by_x, by_z = int(divide == "token"), int(divide == "latent")
+    if times == "independent":
+        return beta(k + 1 - by_x, TOKENS - k + 1) * beta(j + 1 - by_z, LENGTH - j + 1)
+    return beta(k + j, TOKENS + LENGTH - k - j + 1)
+
+
+@pytest.mark.parametrize(("kind", "warp"), [("independent", 1.0), ("shared", 1.0), ("shared", 2.0)])
+def test_both_elbo_terms_are_unbiased(kind, warp):
+    pairs = losses_of_every_pair()
+    exact_token = sum(weigh(kind, k, j, divide="token") * token for k, j, token, _ in pairs if k)
+    exact_code = sum(weigh(kind, k, j, divide="latent") * code for k, j, _, code in pairs if j)
+    batch, steps, rows = 1024, 60, []
+    denoiser = TwoTableDenoiser(TOKENS, VOCABULARY, LENGTH, CODES)
+    latents = Latents(torch.eye(CODES)[C].expand(batch, LENGTH, CODES), C.expand(batch, LENGTH))
+    for step in range(steps):
+        times = draw_channel_times(noise(batch), step, kind, warp=warp)
+        x = X.expand(batch, TOKENS)
+        losses = channel_losses(denoiser, x, latents, times, noise(batch), step, LINEAR, LINEAR, mask_id=VOCABULARY)
+        rows.append(torch.stack([losses.token.mean(), losses.latent.mean()]))
+    means = torch.stack(rows)
+    for mean, error, exact in zip(means.mean(0), means.std(0) / steps**0.5, (exact_token, exact_code), strict=True):
+        assert error < 0.02 * exact
+        assert abs(mean - exact) < 5 * error
+
+
+def continuous(latent_dropout: float = 0.0, batch: int = 64, **options):
+    """Losses of Co-LADD, what its network was given, and the clean latents."""
+    denoiser = perturb(MMDiT(VOCABULARY, latent_width=4, latent_outputs=4, **network()))
+    denoiser.token_head, seen = SpyHead(8, VOCABULARY), []
+    denoiser.register_forward_hook(lambda _, given, __: seen.extend(given))
+    z = torch.randn(batch, LENGTH, 4)
+    times = draw_channel_times(noise(batch), 0, "shared")
+    arguments = X.expand(batch, TOKENS), Latents(z), times, noise(batch), 0, LINEAR, SQRT
+    losses = channel_losses(denoiser, *arguments, mask_id=VOCABULARY, latent_dropout=latent_dropout, **options)
+    return losses, seen, z, times, denoiser
+
+
+def test_continuous_channel_sees_the_forward_process_and_its_own_times():
+    _, (x_t, z_t, t_x, t_z, z_masked), z, times, _ = continuous()
+    expected = add_noise(z, times.latent.t, SQRT, noise(64).normal("latent", 0, LENGTH, 4))
+    torch.testing.assert_close(z_t, expected)
+    assert z_masked is None
+    assert torch.equal(t_x, times.token.t)
+    assert torch.equal(t_z, times.latent.t)
+    assert ((x_t == X) | (x_t == VOCABULARY)).all()
+
+
+def test_token_head_runs_on_masked_tokens_only():
+    _, (x_t, *_), _, _, denoiser = continuous()
+    assert denoiser.token_head.rows == [int((x_t == VOCABULARY).sum())]
+    assert 0 < denoiser.token_head.rows[0] < 64 * TOKENS
+
+
+def test_continuous_latent_loss_is_the_mean_squared_error():
+    losses, (x_t, z_t, t_x, t_z, _), z, _, denoiser = continuous()
+    error = denoiser.latent_head(denoiser(x_t, z_t, t_x, t_z)[1]) - z
+    torch.testing.assert_close(losses.latent, error.square().mean(dim=(1, 2)), check_dtype=False)
+
+
+@pytest.mark.parametrize("warp", [1.0, 3.0])
+def test_continuous_latent_loss_integrates_over_uniform_time(warp):
+    z = torch.randn(4000, LENGTH, 4)
+
+    class ErrorGrowsWithTime(nn.Module):
+        token_head, latent_head = nn.Linear(1, VOCABULARY), nn.Identity()
+
+        def forward(self, x, z_t, t_x, t_z, z_masked):
+            return torch.zeros(*x.shape, 1), z + t_z[:, None, None]
+
+    times = draw_channel_times(noise(4000), 0, "shared", warp=warp)
+    arguments = X.expand(4000, TOKENS), Latents(z), times, noise(4000), 0, LINEAR, SQRT
+    losses = channel_losses(ErrorGrowsWithTime(), *arguments, mask_id=VOCABULARY)
+    assert losses.latent.mean().item() == pytest.approx(1 / 3, rel=1e-3)
+
+
+def test_latent_dropout_gives_the_null_latent_and_no_latent_loss():
+    plain, _, _, _, _ = continuous()
+    torch.manual_seed(0)
+    losses, (_, z_t, *_), z, times, _ = continuous(latent_dropout=0.4)
+    dropped = losses.latent == 0
+    assert 10 < dropped.sum() < 45  # 64 x 0.4 = 26, 5 standard errors are 20
+    assert (plain.latent != 0).all()
+    draws = noise(64).normal("latent", 0, LENGTH, 4)
+    null = add_noise(torch.zeros_like(z), times.latent.t, SQRT, draws)
+    torch.testing.assert_close(z_t[dropped], null[dropped])
+    torch.testing.assert_close(z_t[~dropped], add_noise(z, times.latent.t, SQRT, draws)[~dropped])
+    assert (losses.token[dropped] > 0).any()
+
+
+def test_no_dropout_keeps_every_latent():
+    assert (continuous(latent_dropout=0.0)[0].latent > 0).all()
+
+
+def test_latent_loss_can_be_left_out():
+    assert continuous(with_latent=False)[0].latent is None
+
+
+def discrete(z_grad: bool = False, weight: str = "elbo", batch: int = 32, **options):
+    denoiser = perturb(MMDiT(VOCABULARY, latent_width=4, latent_outputs=CODES, **network()))
+    denoiser.latent_head, seen = SpyHead(8, CODES), []
+    denoiser.register_forward_hook(lambda _, given, __: seen.extend(given))
+    book = Codebook(CODES, 4)
+    book.vectors.normal_()
+    denoiser.codes = book
+    codes = torch.randint(CODES, (batch, LENGTH))
+    vectors = book.lookup(codes).requires_grad_(z_grad)
+    times = draw_channel_times(noise(batch), 0, "independent")
+    arguments = X.expand(batch, TOKENS), Latents(vectors, codes), times, noise(batch), 0, LINEAR, LINEAR
+    losses = channel_losses(denoiser, *arguments, mask_id=VOCABULARY, weight=weight, **options)
+    return losses, seen, vectors, times, denoiser
+
+
+def test_latent_head_runs_on_masked_codes_only():
+    _, (*_, z_masked), _, _, denoiser = discrete()
+    assert denoiser.latent_head.rows == [int(z_masked.sum())]
+    assert 0 < denoiser.latent_head.rows[0] < 32 * LENGTH
+
+
+def test_code_loss_is_the_sum_over_masked_codes_times_the_weight():
+    losses, (x_t, z, t_x, t_z, z_masked), _, times, denoiser = discrete()
+    codes = torch.cdist(z, denoiser.codes.vectors[None].expand(len(z), -1, -1)).argmin(dim=-1)
+    logits = denoiser.latent_head(denoiser(x_t, z, t_x, t_z, z_masked)[1])
+    nll = torch.nn.functional.cross_entropy(logits.transpose(1, 2), codes, reduction="none") * z_masked
+    torch.testing.assert_close(losses.latent, nll.sum(dim=1) / times.latent.t, check_dtype=False)
+
+
+def test_weight_is_that_of_both_cross_entropies():
+    elbo, _, _, times, _ = discrete()
+    torch.manual_seed(0)
+    constant = discrete(weight="constant")[0]
+    torch.testing.assert_close(elbo.latent, constant.latent / times.latent.t, check_dtype=False)
+    torch.testing.assert_close(elbo.token, constant.token / times.token.t, check_dtype=False)
+
+
+def test_token_loss_of_visible_latents_reaches_them_and_of_masked_ones_does_not():
+    losses, (*_, z_masked), vectors, _, _ = discrete(z_grad=True, with_latent=False)
+    losses.token.sum().backward()
+    assert (vectors.grad[z_masked] == 0).all()
+    assert vectors.grad[~z_masked].abs().sum() > 0
+
+
+def test_channels_draw_masks_independently():
+    _, (x_t, _, _, _, z_masked), _, _, _ = discrete(batch=4000)
+    x_masked = x_t == VOCABULARY
+    for i, j in itertools.product(range(TOKENS), range(LENGTH)):
+        pair = torch.stack([x_masked[:, i].double(), z_masked[:, j].double()])
+        assert abs(torch.corrcoef(pair)[0, 1]) < 5 / 4000**0.5
+
+
+class TrueLatent(nn.Module):
+    """A latent denoiser that knows the answer up to a fixed error."""
+
+    def __init__(self, z: torch.Tensor, error: float):
+        super().__init__()
+        self.z, self.error = z, error
+
+    def forward(self, z_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        self.given = z_t, t
+        return self.z + self.error
+
+
+def test_latent_denoiser_loss_is_the_squared_error_of_its_prediction():
+    z = torch.randn(8, LENGTH, 4)
+    network_ = TrueLatent(z, 0.5)
+    loss = latent_denoiser_loss(network_, z, noise(8), 0, SQRT)
+    torch.testing.assert_close(loss, torch.full((8,), 0.25))
+    z_t, t = network_.given
+    torch.testing.assert_close(z_t, add_noise(z, t, SQRT, noise(8).normal("latent_denoiser", 0, LENGTH, 4)))
+    assert (t * 8).floor().tolist() == list(range(8))
+
+
+def test_latent_denoiser_learns_from_its_loss():
+    network_, z = LatentDiT(4, **network()), torch.randn(8, LENGTH, 4)
+    latent_denoiser_loss(network_, z, noise(8), 0, SQRT).sum().backward()
+    assert network_.latent_head.weight.grad.abs().sum() > 0

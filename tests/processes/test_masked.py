@@ -1,0 +1,120 @@
+"""Masked diffusion: forward marginals, reverse steps, categorical draws."""
+
+import math
+
+import pytest
+import torch
+
+from ladd.processes.masked import draw_categorical, draw_mask, draw_reveal
+from ladd.randomness import SampleNoise
+from ladd.schedules import MASKED_SCHEDULES
+
+every_schedule = pytest.mark.parametrize("schedule", MASKED_SCHEDULES.values(), ids=MASKED_SCHEDULES.keys())
+SAMPLES, TOKENS = 500, 40
+UNIFORMS = SampleNoise(0, torch.arange(SAMPLES))
+
+
+def scalar(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def mask_at(t: float, schedule) -> torch.Tensor:
+    return draw_mask(torch.full((SAMPLES,), t, dtype=torch.float64), schedule, UNIFORMS.uniform("mask", 0, TOKENS))
+
+
+def standard_error(rate: float) -> float:
+    return math.sqrt(rate * (1 - rate) / (SAMPLES * TOKENS))
+
+
+def grid(count: int) -> torch.Tensor:
+    """Midpoints of ``count`` strata: counts of a draw by inversion are then exact to one."""
+    return (torch.arange(count, dtype=torch.float64) + 0.5) / count
+
+
+@every_schedule
+@pytest.mark.parametrize("t", [0.2, 0.5, 0.9])
+def test_mask_rate_is_one_minus_alpha(schedule, t):
+    expected = 1 - float(schedule.alpha(scalar(t)))
+    assert abs(float(mask_at(t, schedule).double().mean()) - expected) < 5 * standard_error(expected)
+
+
+def test_each_sequence_is_masked_at_its_own_time():
+    t = torch.tensor([0.0, 0.5, 1.0])
+    masked = draw_mask(t, MASKED_SCHEDULES["linear"], UNIFORMS.uniform("mask", 0, TOKENS)[:3])
+    assert not masked[0].any()
+    assert 0 < masked[1].sum() < TOKENS
+    assert masked[2].all()
+
+
+@every_schedule
+@pytest.mark.parametrize(("t", "s"), [(1.0, 0.5), (0.8, 0.7), (0.5, 0.1)])
+def test_forward_then_reverse_has_the_marginal_of_the_earlier_time(schedule, t, s):
+    masked = mask_at(t, schedule)
+    revealed = draw_reveal(masked, scalar(t), scalar(s), schedule, UNIFORMS.uniform("reveal", 0, TOKENS))
+    expected = 1 - float(schedule.alpha(scalar(s)))
+    rate = float((masked & ~revealed).double().mean())
+    assert abs(rate - expected) < 5 * standard_error(expected)
+
+
+@every_schedule
+def test_revealed_positions_are_a_subset_of_the_masked(schedule):
+    masked = mask_at(0.5, schedule)
+    revealed = draw_reveal(masked, scalar(0.5), scalar(0.2), schedule, UNIFORMS.uniform("reveal", 0, TOKENS))
+    assert revealed.any()
+    assert not (revealed & ~masked).any()
+
+
+@every_schedule
+def test_last_step_reveals_every_masked_position(schedule):
+    masked = mask_at(0.5, schedule)
+    revealed = draw_reveal(masked, scalar(0.5), scalar(0.0), schedule, UNIFORMS.uniform("reveal", 0, TOKENS))
+    assert torch.equal(revealed, masked)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_categorical_draws_have_their_probabilities(temperature, precision):
+    logits = torch.tensor([0.3, -1.0, 2.0, 0.0])
+    draws = draw_categorical(logits.expand(10_000, 4), grid(10_000), temperature=temperature, precision=precision)
+    expected = torch.softmax(logits.double() / temperature, dim=0)
+    assert (draws.bincount(minlength=4) / 10_000 - expected).abs().max() < 2e-4
+
+
+def test_categorical_draws_of_random_uniforms_pass_chi_square():
+    logits = torch.randn(6)
+    draws = draw_categorical(logits.expand(SAMPLES * TOKENS, 6), UNIFORMS.uniform("token", 0, TOKENS).flatten())
+    expected = torch.softmax(logits.double(), dim=0) * SAMPLES * TOKENS
+    assert ((draws.bincount(minlength=6) - expected) ** 2 / expected).sum() < 5 + 5 * math.sqrt(10)
+
+
+def test_each_row_is_drawn_from_its_own_logits():
+    logits = torch.full((3, 3), -math.inf)
+    logits[[0, 1, 2], [2, 0, 1]] = 1.0
+    assert draw_categorical(logits, grid(3)).tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("uniform", [2.0**-53, 1e-9, 0.5, 1 - 1e-9, 1 - 2.0**-53])
+@pytest.mark.parametrize("impossible", [[0], [1], [3], [0, 1, 3], [2, 3]])
+def test_impossible_tokens_are_never_drawn(impossible, uniform, precision):
+    logits = torch.tensor([0.0, 1.0, 2.0, 0.5])
+    logits[impossible] = -math.inf
+    draw = draw_categorical(logits[None], torch.tensor([uniform], dtype=torch.float64), precision=precision)
+    assert int(draw) not in impossible
+
+
+def test_float64_resolves_a_tail_that_float32_loses():
+    logits = torch.tensor([[0.0, 0.0, 0.0, math.log(3e-11)]])
+    uniform = torch.tensor([1 - 1e-12], dtype=torch.float64)
+    assert draw_categorical(logits, uniform, precision="float64") == 3
+    assert draw_categorical(logits, uniform, precision="float32") != 3
+
+
+def test_default_precision_is_float64():
+    logits = torch.tensor([[0.0, 0.0, 0.0, math.log(3e-11)]])
+    assert draw_categorical(logits, torch.tensor([1 - 1e-12], dtype=torch.float64)) == 3
+
+
+def test_low_temperature_takes_the_largest_logit():
+    logits = torch.randn(50, 7)
+    assert torch.equal(draw_categorical(logits, grid(50), temperature=1e-4), logits.argmax(dim=-1))

@@ -1,0 +1,72 @@
+"""The page stands alone, says everything it was given, and replaces itself whole."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+from ladd.errors import ArtifactError
+from ladd.report.page import lead, write_page
+from ladd.report.plots import plot_codebook, plot_swd
+from ladd.report.table import summarise
+
+
+@pytest.fixture
+def given(rows, table, tmp_path) -> dict:
+    figures = {"Quality <by> steps": tmp_path / "swd.png", "Code use": tmp_path / "codebook.png"}
+    plot_swd(table(rows), tmp_path / "swd.png")
+    plot_codebook({"k4": [0.1, 0.4, 0.5, 0.0]}, tmp_path / "codebook.png")
+    return {
+        "title": "Sawtooth & co",
+        "compare": table(rows),
+        "figures": figures,
+        "parameters": "seed: 0  # <b>not bold</b>\n",
+        "provenance": {"git commit": "0123abc", "evaluator version": "1"},
+    }
+
+
+def test_page_holds_everything(given, tmp_path):
+    write_page(tmp_path / "out" / "index.html", **given)
+    html = (tmp_path / "out" / "index.html").read_text()
+    for figure in given["figures"].values():
+        assert base64.b64encode(figure.read_bytes()).decode() in html
+    said = ["<h1>Sawtooth &amp; co</h1>", "Quality &lt;by&gt; steps", "Code use", "0123abc", "evaluator version"]
+    said += ["<details>", "# &lt;b&gt;not bold&lt;/b&gt;", "di-ladd-k4", '0.5731<span class="error"> ± 0.0011</span>']
+    assert [words for words in said if words not in html] == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+
+
+def test_page_needs_nothing_outside(given, tmp_path):
+    write_page(tmp_path / "index.html", **given)
+    html = (tmp_path / "index.html").read_text()
+    sources = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]*)""", html)
+    assert len(sources) == len(given["figures"])
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert re.findall(r"https?:|<script|<link|@import|url\(", html) == []
+
+
+def test_missing_and_wrong_figures_keep_the_old_page(given, tmp_path):
+    page = tmp_path / "index.html"
+    page.write_text("old")
+    (tmp_path / "text.png").write_text("no picture")
+    for name, words in (("nowhere.png", "does not exist"), ("text.png", "not a PNG")):
+        with pytest.raises(ArtifactError, match=words):
+            write_page(page, **given | {"figures": {"x": tmp_path / name}})
+    assert page.read_text() == "old"
+
+
+def test_equal_input_gives_an_equal_page(given, tmp_path):
+    for name in ("a.html", "b.html"):
+        write_page(tmp_path / name, **given)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_lead_names_the_nearest_at_the_fewest_steps(rows, table):
+    words = lead(summarise(table(rows)))
+    assert words == (
+        "With 1 token step, Di-LADD sequential (di-ladd-k4, 2 network passes: SWD 0.0080 ± 0.0010) comes nearest to "
+        "real data; MDLM (mdlm, 1 network pass: SWD 0.1200 ± 0.0115); two real sets are 0.0040 ± 0.0010 apart."
+    )
+    assert lead(summarise(table(rows)).filter(metric="token_elbo")) == ""

@@ -1,0 +1,123 @@
+"""Means, standard errors and refusals, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import polars as pl
+import pytest
+
+from ladd.errors import ArtifactError
+from ladd.report.table import WIDTH, render, summarise
+
+
+def one(summary: pl.DataFrame, **keys) -> dict:
+    found = summary.filter(**keys)
+    assert found.height == 1
+    return found.row(0, named=True)
+
+
+def test_mean_and_standard_error_over_seeds(rows, table):
+    summary = summarise(table(rows))
+    # 0.10, 0.14, 0.12: mean 0.12, deviations -0.02, 0.02, 0, so variance 0.0008 / 2 and standard error 0.02 / sqrt 3.
+    three = one(summary, model="mdlm", metric="swd", token_steps=1)
+    assert three["value"] == pytest.approx(0.12)
+    assert three["stderr"] == pytest.approx(0.02 / math.sqrt(3))
+    assert (three["seeds"], three["n"], three["nfe"], three["gmacs_per_sample"]) == (3, 100, 1, 0.5)
+    # 0.003, 0.005: half the difference is the standard error of two.
+    floor = one(summary, family="real")
+    assert (floor["value"], floor["stderr"]) == (pytest.approx(0.004), pytest.approx(0.001))
+
+
+def test_a_single_row_keeps_its_own_standard_error(rows, table):
+    summary = summarise(table(rows))
+    assert one(summary, model="ar")["stderr"] == 0.01
+    assert one(summary, model="ar")["seeds"] == 1
+    assert one(summary, metric="token_elbo")["stderr"] == 0.0011
+    assert one(summary, metric="token_elbo")["seeds"] == 0
+    assert one(summary, metric="oracle_loss")["stderr"] is None
+
+
+def test_schedules_and_steps_stay_apart(rows, table):
+    ladd = summarise(table(rows)).filter(family="di-ladd", metric="swd")
+    assert ladd.select("schedule", "token_steps").rows() == [("joint", 1), ("joint", 4), ("sequential", 1)]
+    assert ladd["value"].to_list() == pytest.approx([0.10, 0.02, 0.008])
+
+
+def test_references_come_first(rows, table):
+    assert summarise(table(rows))["family"].unique(maintain_order=True).to_list() == [
+        "oracle",
+        "exact",
+        "real",
+        "ar",
+        "mdlm",
+        "di-ladd",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("evaluator_version", "2"), ("precision", "float32"), ("n", 50), ("nfe", 9)]
+)
+def test_unlike_rows_are_never_averaged(rows, table, column, value):
+    changed = next(i for i, row in enumerate(rows) if row["model"] == "mdlm" and row["token_steps"] == 4)
+    mixed = [row | {column: value} if i == changed else row for i, row in enumerate(rows)]
+    with pytest.raises(ArtifactError, match=rf"^{column} .*{value}.*model=mdlm.*token_steps=4"):
+        summarise(table(mixed))
+
+
+def test_other_measurements_may_differ_in_version(rows, table):
+    changed = [row | {"evaluator_version": "2"} if row["metric"] == "token_elbo" else row for row in rows]
+    assert one(summarise(table(changed)), metric="token_elbo")["evaluator_version"] == "2"
+
+
+def test_a_repeated_seed_is_refused(rows, table):
+    with pytest.raises(ArtifactError, match=r"seed .* repeats"):
+        summarise(table([*rows, rows[-1]]))
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_values_must_be_finite(rows, table, value):
+    with pytest.raises(ArtifactError, match="value is"):
+        summarise(table([*rows[:-1], rows[-1] | {"value": value}]))
+
+
+def test_missing_columns_and_unknown_families_are_named(rows, table):
+    with pytest.raises(ArtifactError, match="no rows"):
+        render(table(rows).clear())
+    with pytest.raises(ArtifactError, match="precision"):
+        summarise(table(rows).drop("precision"))
+    with pytest.raises(ArtifactError, match="gan"):
+        summarise(table([*rows, rows[0] | {"family": "gan"}]))
+
+
+def cells(text: str, name: str, schedule: str) -> list[list[str]]:
+    return [line.split()[2:] for line in text.splitlines() if line.split()[:2] == [name, schedule]]
+
+
+def test_rendered_numbers(rows, table):
+    text = render(table(rows))
+    assert cells(text, "oracle", "-") == [["-", "-", "-", "0.5096"]]  # latents, token ELBO, full bound, clean latent
+    assert cells(text, "exact", "-") == [["-", "-", "0.5675", "-"]]
+    # In thousandths; columns are 1, 4 and 8 token steps.
+    assert cells(text, "mdlm", "-") == [["-", "0.5731±0.0011", "-", "-"], ["120.00±11.55", "30.00±5.77", "-"]]
+    assert cells(text, "ar", "-") == [["-", "-", "6.00±10.00"]]
+    assert cells(text, "real", "-") == [["4.00±1.00"] * 3]
+    assert cells(text, "di-ladd-k4", "joint")[0] == ["L1", "K4", "w8", "-", "0.5802±0.0012", "-"]
+    assert cells(text, "di-ladd-k4", "sequential") == [["+1", "8.00±1.00", "-", "-"]]
+    assert "(mean ± standard error over 1 to 3 seeds of n = 100 samples each; +N: N latent steps first)" in text
+
+
+def test_wide_tables_are_folded(rows, table):
+    many = [
+        row | {"token_steps": steps, "nfe": steps, "gmacs_per_sample": 0.5 * steps}
+        for row in rows
+        if row["metric"] == "swd" and row["model"] == "mdlm" and row["token_steps"] == 1
+        for steps in range(1, 25)
+    ]
+    text = render(table(many))
+    assert max(map(len, text.splitlines())) <= WIDTH
+    heads = [line.split()[2:] for line in text.splitlines() if line.startswith("model")]
+    assert len(heads) > 1
+    assert [int(step) for head in heads for step in head] == list(range(1, 25))
+    assert len(re.findall(r"120\.00±11\.55", text)) == 24

@@ -1,0 +1,101 @@
+"""From configuration to networks."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from ladd.models import build_baseline, build_denoiser, build_encoder, build_ladd, build_latent_model, latent_scale
+from ladd.networks import CausalTransformer, DiT
+from tests.builders import blocks, perturb, suite_values
+
+X = torch.randint(2, (5, 8))
+
+
+def rates(module: nn.Module) -> set[float]:
+    return {m.p for m in module.modules() if isinstance(m, nn.Dropout)}
+
+
+def with_dropout() -> SimpleNamespace:
+    """A suite in which every network has a dropout of its own."""
+    values = suite_values()
+    for place, rate in (
+        (values["latents"]["continuous"]["encoder"], 0.11),
+        (values["latents"]["continuous"]["denoiser"], 0.12),
+        (values["models"]["co"]["latent_denoiser"]["network"], 0.13),
+        (values["baselines"]["mdlm"]["network"], 0.14),
+        (values["baselines"]["ar"]["network"], 0.15),
+    ):
+        place["dropout"] = rate
+    return blocks(values)
+
+
+def test_configured_dropout_reaches_every_network():
+    config = with_dropout()
+    ladd = build_ladd(2, config.latents["continuous"], config.models["co"])
+    assert rates(ladd.encoder) == {0.11}
+    assert rates(ladd.denoiser) == {0.12}
+    assert rates(ladd.latent_denoiser) == {0.13}
+    assert rates(build_baseline(2, config.baselines["mdlm"])) == {0.14}
+    assert rates(build_baseline(2, config.baselines["ar"])) == {0.15}
+    assert rates(build_latent_model(2, config.latents["continuous"])) == {0.11, 0.12}
+
+
+def test_baselines_are_the_networks_of_their_family():
+    baselines = blocks().baselines
+    assert type(build_baseline(2, baselines["mdlm"])) is DiT
+    assert type(build_baseline(2, baselines["ar"])) is CausalTransformer
+
+
+def test_timed_is_passed_on():
+    values = suite_values()
+    values["baselines"]["mdlm"]["token_channel"]["timed"] = True
+    values["latents"]["continuous"]["token_channel"]["timed"] = True
+    values["models"]["co"]["token_channel"]["timed"] = True
+    timed = blocks(values)
+    assert build_baseline(2, timed.baselines["mdlm"]).time is not None
+    assert build_denoiser(2, timed.latents["continuous"]).time is not None
+    assert build_denoiser(2, blocks().latents["continuous"]).time is None
+
+
+@pytest.mark.parametrize(("kind", "outputs"), [("continuous", 4), ("discrete", 3)])
+def test_latent_head_predicts_coordinates_or_codes(kind, outputs):
+    assert build_denoiser(2, blocks().latents[kind]).latent_head.out_features == outputs
+
+
+def test_only_sequential_co_ladd_has_a_latent_denoiser_and_only_di_ladd_a_codebook():
+    di = build_ladd(2, blocks().latents["discrete"], blocks().models["di"])
+    co = build_ladd(2, blocks().latents["continuous"], blocks().models["co"])
+    assert di.latent_denoiser is None
+    assert di.codebook.vectors.shape == (3, 4)
+    assert co.codebook is None
+    assert co.latent_denoiser is not None
+
+
+@pytest.mark.parametrize(("unit_variance", "expected"), [(True, 2.0), (False, 1.0)])
+def test_latent_scale_is_the_square_root_of_the_width_or_one(unit_variance, expected):
+    config = blocks().latents["continuous"].model_copy(update={"unit_variance": unit_variance})
+    assert latent_scale(config) == expected
+    ladd = perturb(build_ladd(2, config, blocks().models["co"]))
+    torch.testing.assert_close(ladd.encode(X)[0].norm(dim=-1), torch.full((5, 2), expected))
+
+
+def test_stage_1_weights_load_into_stage_2():
+    config = blocks()
+    stage_1 = perturb(build_latent_model(2, config.latents["continuous"]))
+    ladd = build_ladd(2, config.latents["continuous"], config.models["co"])
+    ladd.denoiser.load_state_dict(stage_1.denoiser.state_dict())
+    ladd.encoder.load_state_dict(stage_1.encoder.state_dict())
+    torch.testing.assert_close(ladd.eval().encode(X)[0], stage_1.eval().encode(X).vectors)
+
+
+def test_encoder_of_stage_2_is_frozen_and_the_denoiser_is_not():
+    ladd = build_ladd(2, blocks().latents["continuous"], blocks().models["co"])
+    assert not any(p.requires_grad for p in ladd.encoder.parameters())
+    assert all(p.requires_grad for p in ladd.denoiser.parameters())
+    assert all(p.requires_grad for p in ladd.latent_denoiser.parameters())
+
+
+def test_encoder_has_the_length_and_width_of_the_latents():
+    assert build_encoder(2, blocks().latents["discrete"])(X).shape == (5, 2, 4)

@@ -1,0 +1,159 @@
+"""Checkpoints on disk."""
+
+import json
+import logging
+
+import pytest
+import torch
+
+from ladd.training import checkpoint as module
+from ladd.training.checkpoint import (
+    AVERAGE,
+    MODEL,
+    OPTIMISER,
+    Checkpoint,
+    load_checkpoint,
+    load_latest_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from ladd.training.executor import InlineContext
+
+
+def checkpoint(step: int) -> Checkpoint:
+    weights = {"weight": torch.full((3,), float(step)), "count": torch.tensor(step), "flag": torch.tensor(True)}
+    return Checkpoint(
+        step=step,
+        model=weights,
+        average={"weight": torch.full((3,), step / 3)},
+        average_updates=step,
+        optimiser={"state": {0: {"exp_avg": torch.full((3,), 0.1 * step)}}},
+        history=[{"step": step, "train/loss": 0.1 + 0.2}],
+    )
+
+
+def truncate(path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path):
+    saved = checkpoint(7)
+    loaded = load_checkpoint(save_checkpoint(tmp_path, saved))
+    assert (loaded.step, loaded.average_updates, loaded.history) == (7, 7, saved.history)
+    for name in ("weight", "count", "flag"):
+        assert torch.equal(loaded.model[name], saved.model[name])
+        assert loaded.model[name].dtype == saved.model[name].dtype
+    assert torch.equal(loaded.average["weight"], saved.average["weight"])
+    assert torch.equal(loaded.optimiser["state"][0]["exp_avg"], saved.optimiser["state"][0]["exp_avg"])
+
+
+def test_tied_and_strided_tensors_can_be_saved(tmp_path):
+    tensor, saved = torch.randn(3, 4), checkpoint(1)
+    saved.model = {"a": tensor, "b": tensor, "turned": tensor.T}
+    loaded = load_checkpoint(save_checkpoint(tmp_path, saved)).model
+    assert torch.equal(loaded["a"], loaded["b"])
+    assert torch.equal(loaded["turned"], tensor.T)
+
+
+def test_description_is_readable(tmp_path):
+    description = json.loads((save_checkpoint(tmp_path, checkpoint(7)) / "checkpoint.json").read_text())
+    assert description["step"] == 7
+    assert set(description["sha256"]) == {MODEL, AVERAGE, OPTIMISER}
+
+
+def test_latest_is_the_one_of_the_highest_step(tmp_path):
+    for step in (9, 10, 100):
+        save_checkpoint(tmp_path, checkpoint(step))
+    assert load_latest_checkpoint(tmp_path).step == 100
+
+
+@pytest.mark.parametrize("folder", [".", "missing"])
+def test_no_checkpoint_is_none(tmp_path, folder):
+    assert load_latest_checkpoint(tmp_path / folder) is None
+
+
+@pytest.mark.parametrize("name", [MODEL, AVERAGE, OPTIMISER, "checkpoint.json"])
+def test_truncated_file_is_named_and_the_checkpoint_before_is_used(tmp_path, caplog, name):
+    save_checkpoint(tmp_path, checkpoint(3))
+    truncate(save_checkpoint(tmp_path, checkpoint(6)) / name)
+    with caplog.at_level(logging.WARNING):
+        loaded = load_latest_checkpoint(tmp_path)
+    assert loaded.step == 3
+    assert "step-00000006 is damaged" in caplog.text
+    assert name in caplog.text or name == "checkpoint.json"
+
+
+@pytest.mark.parametrize("name", [MODEL, AVERAGE, "checkpoint.json"])
+def test_missing_file_is_named_and_the_checkpoint_before_is_used(tmp_path, caplog, name):
+    save_checkpoint(tmp_path, checkpoint(3))
+    (save_checkpoint(tmp_path, checkpoint(6)) / name).unlink()
+    with caplog.at_level(logging.WARNING):
+        assert load_latest_checkpoint(tmp_path).step == 3
+    assert name in caplog.text
+
+
+def test_one_changed_bit_is_detected(tmp_path):
+    path = save_checkpoint(tmp_path, checkpoint(3)) / MODEL
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{MODEL} has sha256"):
+        load_checkpoint(path.parent)
+
+
+@pytest.mark.parametrize("function", ["save_tensors", "file_hash"])
+def test_a_kill_while_saving_leaves_no_half_checkpoint(tmp_path, monkeypatch, function):
+    save_checkpoint(tmp_path, checkpoint(3))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, function, killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(tmp_path, checkpoint(6))
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-00000003"]
+    assert load_latest_checkpoint(tmp_path).step == 3
+    save_checkpoint(tmp_path, checkpoint(6))
+    assert load_latest_checkpoint(tmp_path).step == 6
+    assert not list(tmp_path.glob(".partial*"))
+
+
+def test_saving_a_step_again_replaces_it(tmp_path):
+    save_checkpoint(tmp_path, checkpoint(3))
+    changed = checkpoint(3)
+    changed.average_updates = 99
+    save_checkpoint(tmp_path, changed)
+    assert load_latest_checkpoint(tmp_path).average_updates == 99
+
+
+def test_pruning_keeps_averages(tmp_path):
+    for step in (1, 2, 3, 4):
+        save_checkpoint(tmp_path, checkpoint(step))
+    prune_checkpoints(tmp_path, keep=2)
+    for step, whole in ((1, False), (2, False), (3, True), (4, True)):
+        path = tmp_path / f"step-{step:08d}"
+        assert (path / AVERAGE).exists()
+        assert (path / MODEL).exists() == (path / OPTIMISER).exists() == whole
+
+
+def test_pruned_checkpoints_are_not_resumed_from(tmp_path, caplog):
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, checkpoint(step))
+    prune_checkpoints(tmp_path, keep=2)
+    for step in (2, 3):
+        truncate(tmp_path / f"step-{step:08d}" / MODEL)
+    with caplog.at_level(logging.WARNING):
+        assert load_latest_checkpoint(tmp_path) is None
+    assert "step-00000001" not in caplog.text
+
+
+def test_inline_context_saves_prunes_and_finds_the_latest(tmp_path):
+    rows, context = [], InlineContext(tmp_path / "run")
+    assert context.latest() is None
+    for step in (1, 2, 3):
+        context.save(checkpoint(step))
+    assert context.latest().step == 3
+    assert not (tmp_path / "run" / "step-00000001" / MODEL).exists()
+    InlineContext(tmp_path, rows.append).report({"step": 1})
+    assert rows == [{"step": 1}]

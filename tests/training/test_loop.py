@@ -1,0 +1,308 @@
+"""The training loop: resumption, intervals, learning rate, failures."""
+
+import copy
+import logging
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from ladd.config import TrainingConfig
+from ladd.data.sawtooth import draw_sequences
+from ladd.errors import TrainingError
+from ladd.models import build_baseline, build_ladd, build_latent_model
+from ladd.training.executor import InlineContext
+from ladd.training.loop import Trainer
+from ladd.training.tasks import LaddTask, LatentTask, MdlmTask
+from tests.builders import blocks, training
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+class KillingContext(InlineContext):
+    """Dies right after the checkpoint of a step."""
+
+    def __init__(self, folder, step: int):
+        super().__init__(folder)
+        self.step = step
+
+    def save(self, checkpoint) -> None:
+        super().save(checkpoint)
+        if checkpoint.step == self.step:
+            raise KilledError
+
+
+class MemoryContext:
+    """Keeps what it is handed."""
+
+    rank, world_size = 0, 1
+
+    def __init__(self):
+        self.saved, self.rows = [], []
+
+    def latest(self):
+        return None
+
+    def save(self, checkpoint) -> None:
+        self.saved.append(copy.deepcopy(checkpoint))
+
+    def report(self, row) -> None:
+        self.rows.append(row)
+
+
+class Regression:
+    """A one-parameter task whose losses can be told to fail."""
+
+    def __init__(self, size: int = 10):
+        self.model, self.size, self.seen, self.fail_at = nn.Linear(1, 1, bias=False), size, [], {}
+        nn.init.zeros_(self.model.weight)
+
+    def losses(self, indices, noise, step):
+        self.seen.append((step, indices.tolist(), noise.samples.tolist()))
+        if isinstance(failure := self.fail_at.get(step, 0.0), Exception):
+            raise failure
+        return {"loss": (self.model.weight - 1).square().sum() + failure}
+
+    def validate(self, model):
+        return {"loss": (model.weight - 1).square().sum().item()}
+
+
+def config(**changes) -> TrainingConfig:
+    return TrainingConfig.model_validate(training(**changes))
+
+
+def tokens(name: str, count: int) -> torch.Tensor:
+    return torch.from_numpy(draw_sequences(count, 0, name, tokens=8, periods=2, floor=0.01))
+
+
+def mdlm_task() -> MdlmTask:
+    config = blocks().baselines["mdlm"]
+    assert config.network.dropout == 0.1
+    return MdlmTask(build_baseline(2, config), tokens("train", 10), tokens("validation", 6), 2, config.token_channel)
+
+
+def discrete_task() -> LatentTask:
+    config = blocks().latents["discrete"]
+    return LatentTask(build_latent_model(2, config), tokens("train", 10), tokens("validation", 6), 2, config)
+
+
+def late_discrete_task() -> LatentTask:
+    """The quantiser starts after the checkpoint."""
+    config = blocks().latents["discrete"].model_copy(update={"quantise_after": 4})
+    return LatentTask(build_latent_model(2, config), tokens("train", 10), tokens("validation", 6), 2, config)
+
+
+def co_ladd_task() -> LaddTask:
+    config = blocks().models["co"]
+    model = build_ladd(2, blocks().latents["continuous"], config)
+    generator = torch.Generator().manual_seed(0)
+    latents = [2 * nn.functional.normalize(torch.randn(n, 2, 4, generator=generator), dim=-1) for n in (10, 6)]
+    return LaddTask(model, tokens("train", 10), tokens("validation", 6), *latents, 2, config)
+
+
+def trainer(task, context, seed: int = 5, **changes) -> Trainer:
+    return Trainer(task, config(**changes), context, seed=seed)
+
+
+def assert_same(a, b, place: str = "") -> None:
+    """Bitwise equality of nested states."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), place
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), place
+        for key in a:
+            assert_same(a[key], b[key], f"{place}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), place
+        for index, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{place}/{index}")
+    else:
+        assert a == b, place
+
+
+@pytest.mark.parametrize("make_task", [mdlm_task, discrete_task, late_discrete_task, co_ladd_task])
+def test_resumed_run_is_bitwise_the_uninterrupted_one(make_task, tmp_path):
+    torch.manual_seed(1)
+    straight = trainer(make_task(), InlineContext(tmp_path / "straight"))
+    straight.train()
+
+    torch.manual_seed(1)
+    with pytest.raises(KilledError):
+        trainer(make_task(), KillingContext(tmp_path / "broken", step=3)).train()
+    torch.manual_seed(99)  # other initial weights and another global generator: all must come from the checkpoint
+    resumed = trainer(make_task(), InlineContext(tmp_path / "broken"))
+    resumed.train()
+
+    assert straight.step == resumed.step == 6
+    assert_same(straight.task.model.state_dict(), resumed.task.model.state_dict(), "model")
+    assert_same(straight.average.model.state_dict(), resumed.average.model.state_dict(), "average")
+    assert straight.average.updates == resumed.average.updates == 6
+    assert_same(straight.optimiser.state_dict(), resumed.optimiser.state_dict(), "optimiser")
+    assert_same(straight.history, resumed.history, "history")
+    assert [row["step"] for row in resumed.history] == [0, 3, 6]
+
+
+def test_discrete_run_ends_with_a_codebook_of_its_own(tmp_path):
+    straight = trainer(discrete_task(), MemoryContext())
+    straight.train()
+    assert straight.task.model.quantiser._codebook.initted
+    assert straight.average.model.quantiser._codebook.initted
+
+
+def test_run_depends_on_its_seed_and_not_on_the_global_generator():
+    ends = []
+    for seed, state in ((5, 1), (5, 2), (6, 1)):
+        torch.manual_seed(0)
+        task = mdlm_task()
+        torch.manual_seed(state)
+        run = trainer(task, MemoryContext(), seed=seed)
+        ends.append((run.train().state_dict()["token_head.weight"], run.history))
+    assert torch.equal(ends[0][0], ends[1][0])
+    assert ends[0][1] == ends[1][1]
+    assert not torch.equal(ends[0][0], ends[2][0])
+
+
+def test_finished_run_is_not_trained_again(tmp_path):
+    first = trainer(mdlm_task(), InlineContext(tmp_path))
+    weights = first.train().state_dict()
+    task = Regression()
+    again = trainer(mdlm_task(), InlineContext(tmp_path))
+    again.task.losses = task.losses
+    assert_same(again.train().state_dict(), weights)
+    assert again.history == first.history
+    assert task.seen == []
+
+
+def test_checkpoint_beyond_the_last_step_is_an_error(tmp_path):
+    trainer(Regression(), InlineContext(tmp_path)).train()
+    with pytest.raises(TrainingError, match="step 6, beyond steps 3"):
+        trainer(Regression(), InlineContext(tmp_path), steps=3).train()
+
+
+def test_damaged_checkpoint_is_passed_over(tmp_path, caplog):
+    straight = trainer(mdlm_task(), InlineContext(tmp_path / "straight"), checkpoint_every=3, steps=9)
+    torch.manual_seed(0)
+    straight.train()
+    model = tmp_path / "straight" / "step-00000009" / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:100])
+    again = trainer(mdlm_task(), InlineContext(tmp_path / "straight"), checkpoint_every=3, steps=9)
+    with caplog.at_level(logging.WARNING):
+        again.train()
+    assert "step-00000009" in caplog.text
+    assert_same(straight.task.model.state_dict(), again.task.model.state_dict())
+    assert straight.history == again.history
+
+
+def test_every_step_sees_its_own_batch_and_noise_streams():
+    task = Regression()
+    trainer(task, MemoryContext()).train()
+    assert [step for step, _, _ in task.seen] == list(range(6))
+    assert sorted([i for _, indices, _ in task.seen for i in indices][:10]) == list(range(10))
+    assert [i for _, _, samples in task.seen for i in samples] == list(range(24))
+
+
+def test_validation_and_checkpoints_come_at_their_intervals_and_at_the_end():
+    context = MemoryContext()
+    trainer(Regression(), context, steps=7, validate_every=2, checkpoint_every=4).train()
+    assert [row["step"] for row in context.rows] == [0, 2, 4, 6, 7]
+    assert [checkpoint.step for checkpoint in context.saved] == [4, 7]
+    assert [[row["step"] for row in c.history] for c in context.saved] == [[0, 2, 4], [0, 2, 4, 6, 7]]
+
+
+def test_rows_hold_the_mean_of_the_losses_since_the_last_row():
+    task, context = Regression(), MemoryContext()
+    task.fail_at = {0: 3.0, 1: 0.0, 2: 0.0}
+    trainer(task, context, learning_rate=1e-12, ema=0.0, validate_every=3).train()
+    assert "train/loss" not in context.rows[0]
+    assert context.rows[1]["train/loss"] == pytest.approx(2.0)
+    assert context.rows[2]["train/loss"] == pytest.approx(1.0)
+    assert context.rows[1]["validation/loss"] == pytest.approx(1.0)
+
+
+def test_validation_measures_the_average_and_not_the_current_weights():
+    task, context = Regression(), MemoryContext()
+    run = trainer(task, context)
+    run.train()
+    assert context.rows[-1]["validation/loss"] == task.validate(run.average.model)["loss"]
+    assert context.rows[-1]["validation/loss"] != task.validate(task.model)["loss"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_non_finite_loss_names_the_step_and_keeps_the_last_checkpoint(value):
+    task, context = Regression(), MemoryContext()
+    task.fail_at = {3: value}
+    with pytest.raises(TrainingError, match=f"train/loss is {value} at step 4.*learning_rate \\(0.01\\)"):
+        trainer(task, context, validate_every=2, checkpoint_every=2).train()
+    assert [checkpoint.step for checkpoint in context.saved] == [2]
+    assert [row["step"] for row in context.rows] == [0, 2]
+
+
+def test_non_finite_gradient_is_not_hidden_by_a_finite_loss():
+    task = Regression()
+    losses = task.losses
+    task.losses = lambda *given: {"loss": losses(*given)["loss"] + (task.model.weight * 0).abs().sqrt().sum()}
+    nn.init.zeros_(task.model.weight)
+    with pytest.raises(TrainingError, match="is nan at step 3"):
+        trainer(task, MemoryContext()).train()
+
+
+def test_exception_in_a_task_propagates():
+    task = Regression()
+    task.fail_at = {2: RuntimeError("out of memory")}
+    with pytest.raises(RuntimeError, match="out of memory"):
+        trainer(task, MemoryContext()).train()
+
+
+def test_constant_learning_rate_after_a_linear_warm_up():
+    run = trainer(Regression(), MemoryContext(), learning_rate=0.8, warmup=3, decay="constant", steps=10)
+    assert [run.learning_rate(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
+
+
+def test_cosine_learning_rate_falls_from_the_peak_towards_zero():
+    run = trainer(Regression(), MemoryContext(), learning_rate=0.8, warmup=2, decay="cosine", steps=10)
+    rates = [run.learning_rate(step) for step in (0, 1, 2, 6, 9)]
+    assert rates == pytest.approx([0.8 / 3, 1.6 / 3, 0.8, 0.4, 0.4 * (1 + math.cos(math.pi * 7 / 8))])
+
+
+def test_optimiser_steps_at_the_learning_rate_of_the_step():
+    rates, run = [], trainer(Regression(), MemoryContext())
+    step = run.optimiser.step
+    run.optimiser.step = lambda: (rates.append(run.optimiser.param_groups[0]["lr"]), step())
+    run.train()
+    assert rates == [run.learning_rate(index) for index in range(6)]
+
+
+def test_gradients_are_clipped():
+    task, context = Regression(), MemoryContext()
+    given = []
+    run = trainer(task, context, clip=0.25)
+    step = run.optimiser.step
+    run.optimiser.step = lambda: (given.append(task.model.weight.grad.norm().item()), step())
+    run.train()
+    assert given == pytest.approx([0.25] * 6, rel=1e-3)
+    assert context.rows[1]["train/gradient_norm"] > 1.5  # the norm before it was clipped
+
+
+def test_frozen_parameters_are_not_given_to_the_optimiser():
+    task = co_ladd_task()
+    run = trainer(task, MemoryContext())
+    given = {id(p) for group in run.optimiser.param_groups for p in group["params"]}
+    assert given == {id(p) for p in (*task.model.denoiser.parameters(), *task.model.latent_denoiser.parameters())}
+
+
+def test_training_is_in_training_mode():
+    modes, task = [], Regression()
+    losses = task.losses
+    task.losses = lambda *given: (modes.append(task.model.training), losses(*given))[1]
+    task.model.eval()
+    trainer(task, MemoryContext()).train()
+    assert modes == [True] * 6
+
+
+def test_training_learns():
+    task = Regression()
+    trainer(task, MemoryContext(), steps=60, learning_rate=0.1, validate_every=60, checkpoint_every=60).train()
+    assert task.model.weight.item() == pytest.approx(1, abs=0.1)

@@ -1,0 +1,188 @@
+"""What each stage trains."""
+
+import pytest
+import torch
+
+from ladd.data.sawtooth import draw_sequences
+from ladd.models import build_baseline, build_ladd, build_latent_model
+from ladd.objectives.autoregressive import autoregressive_loss
+from ladd.objectives.masked import mdlm_loss
+from ladd.randomness import SampleNoise
+from ladd.schedules import MASKED_SCHEDULES
+from ladd.training.tasks import ArTask, LaddTask, LatentTask, MdlmTask
+from tests.builders import blocks, perturb
+
+
+def tokens(name: str, count: int) -> torch.Tensor:
+    return torch.from_numpy(draw_sequences(count, 0, name, tokens=8, periods=2, floor=0.01))
+
+
+TRAIN, VALIDATION = tokens("train", 10), tokens("validation", 6)
+INDICES = torch.tensor([3, 1, 4, 7])
+
+
+def noise() -> SampleNoise:
+    return SampleNoise(1, torch.arange(4))
+
+
+def latent_task(kind: str, **changes) -> LatentTask:
+    config = blocks().latents[kind].model_copy(update=changes)
+    return LatentTask(perturb(build_latent_model(2, config)), TRAIN, VALIDATION, 2, config)
+
+
+def ladd_task(key: str, **changes) -> LaddTask:
+    config = blocks().models[key].model_copy(update=changes)
+    model = perturb(build_ladd(2, blocks().latents[config.latents], config))
+    if model.codebook is not None:
+        model.codebook.vectors.normal_()
+        stored = [torch.randint(3, (count, 2)) for count in (10, 6)]
+    else:
+        stored = [torch.randn(count, 2, 4) for count in (10, 6)]
+    return LaddTask(model, TRAIN, VALIDATION, *stored, 2, config)
+
+
+def test_mdlm_loss_is_in_nats_per_token_of_the_rows_asked_for():
+    config = blocks().baselines["mdlm"]
+    task = MdlmTask(perturb(build_baseline(2, config)).eval(), TRAIN, VALIDATION, 2, config.token_channel)
+    x = TRAIN[INDICES].long()
+    expected = mdlm_loss(task.model, x, noise(), 5, MASKED_SCHEDULES["linear"], mask_id=2).mean() / 8
+    torch.testing.assert_close(task.losses(INDICES, noise(), 5)["loss"], expected)
+
+
+@pytest.mark.parametrize("option", [{"weight": "constant"}, {"warp": 2.0}, {"schedule": "cosine"}])
+def test_options_of_the_token_channel_reach_the_loss(option):
+    config = blocks().baselines["mdlm"]
+    channel = config.token_channel.model_copy(update=option)
+    model = perturb(build_baseline(2, config)).eval()
+    plain = MdlmTask(model, TRAIN, VALIDATION, 2, config.token_channel).losses(INDICES, noise(), 0)
+    assert MdlmTask(model, TRAIN, VALIDATION, 2, channel).losses(INDICES, noise(), 0)["loss"] != plain["loss"]
+
+
+def test_ar_loss_is_in_nats_per_token():
+    model = perturb(build_baseline(2, blocks().baselines["ar"]))
+    expected = autoregressive_loss(model, TRAIN[INDICES].long(), start_id=2).mean() / 8
+    torch.testing.assert_close(ArTask(model, TRAIN, VALIDATION, 2).losses(INDICES, noise(), 0)["loss"], expected)
+
+
+@pytest.mark.parametrize("make", [lambda: latent_task("continuous"), lambda: ladd_task("di"), lambda: ladd_task("co")])
+def test_validation_has_the_same_noise_every_time(make):
+    task = make()
+    model = perturb(task.model).eval()
+    torch.manual_seed(3)
+    first = task.validate(model)
+    torch.manual_seed(4)
+    assert task.validate(model) == first
+
+
+@pytest.mark.parametrize("kind", ["continuous", "discrete"])
+def test_token_loss_of_stage_1_teaches_the_encoder(kind):
+    task = latent_task(kind, noise=(0.0, 0.0))
+    losses = task.losses(INDICES, noise(), 0)
+    losses["token"].backward()
+    for parameter in (task.model.encoder.projection.weight, task.model.encoder.trunk.embedding.weight):
+        assert parameter.grad.abs().sum() > 0
+
+
+def test_stage_1_has_no_latent_loss():
+    task = latent_task("continuous")
+    losses = task.losses(INDICES, noise(), 0)
+    assert set(losses) == {"loss", "token", "commitment"}
+    losses["loss"].backward()
+    assert task.model.denoiser.latent_head.weight.grad is None
+
+
+def test_stage_1_loss_is_token_loss_plus_commitment():
+    losses = latent_task("discrete").losses(INDICES, noise(), 0)
+    assert losses["commitment"] > 0
+    torch.testing.assert_close(losses["loss"], losses["token"] + losses["commitment"])
+
+
+def test_codebook_moves_in_stage_1():
+    task = latent_task("discrete")
+    task.model.train()
+    task.losses(INDICES, noise(), 0)
+    before = task.model.quantiser.codebook.clone()
+    task.losses(INDICES + 1, noise(), 1)
+    assert not torch.equal(task.model.quantiser.codebook, before)
+
+
+def test_quantiser_starts_at_its_step():
+    task = latent_task("discrete", quantise_after=2)
+    for step, started in ((0, False), (1, False), (2, True), (3, True)):
+        task.losses(INDICES, noise(), step)
+        assert bool(task.model.quantising) == started
+
+
+def test_validation_does_not_start_the_quantiser():
+    task = latent_task("discrete")
+    average = build_latent_model(2, task.config).eval()
+    task.validate(average)
+    assert not average.quantising
+    assert not average.quantiser._codebook.initted
+
+
+@pytest.mark.parametrize("key", ["di", "co"])
+def test_encoder_and_codebook_stand_still_in_stage_2(key):
+    task = ladd_task(key)
+    task.model.train()
+    before = {name: value.clone() for name, value in task.model.state_dict().items()}
+    optimiser = torch.optim.AdamW(task.model.parameters(), 0.1, weight_decay=0.5)
+    for step in range(3):
+        optimiser.zero_grad()
+        task.losses(INDICES, noise(), step)["loss"].backward()
+        optimiser.step()
+    after = task.model.state_dict()
+    frozen = [name for name in before if name.startswith(("encoder.", "codebook."))]
+    assert len(frozen) > 10
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    assert not torch.equal(before["denoiser.token_head.weight"], after["denoiser.token_head.weight"])
+
+
+def test_stage_2_never_runs_the_encoder():
+    for task in (ladd_task("di"), ladd_task("co")):
+        task.model.encoder.forward = None  # calling it would raise
+        task.losses(INDICES, noise(), 0)
+        task.validate(task.model)
+
+
+@pytest.mark.parametrize("key", ["di", "co"])
+def test_stage_2_uses_the_stored_latents_of_its_rows(key):
+    task, seen = ladd_task(key), []
+    task.model.denoiser.register_forward_hook(lambda _, given, __: seen.append(given))
+    task.losses(INDICES, noise(), 0)
+    x_t, z, *_ = seen[0]
+    shown = x_t != 2
+    assert torch.equal(x_t[shown], TRAIN[INDICES].long()[shown])
+    if key == "di":
+        assert torch.equal(z, task.model.codebook.vectors[task.latents[INDICES]])
+    else:
+        task.latents = task.latents * 0
+        task.losses(INDICES, noise(), 0)
+        assert not torch.equal(seen[1][1], z)
+
+
+def test_validation_uses_the_validation_latents():
+    task, seen = ladd_task("di"), []
+    average = perturb(build_ladd(2, blocks().latents["discrete"], task.config)).eval()
+    average.codebook.vectors.copy_(task.model.codebook.vectors)
+    average.denoiser.register_forward_hook(lambda _, given, __: seen.append(given[1]))
+    task.validate(average)
+    assert torch.equal(seen[0], average.codebook.vectors[task.validation_latents])
+
+
+@pytest.mark.parametrize("key", ["di", "co"])
+def test_stage_2_loss_is_the_weighted_sum_of_its_parts(key):
+    losses = ladd_task(key, token_weight=0.5, latent_weight=3.0).losses(INDICES, noise(), 0)
+    expected = 0.5 * losses["token"] + 3 * losses["latent"] + losses.get("latent_denoiser", 0)
+    torch.testing.assert_close(losses["loss"], expected)
+    assert ("latent_denoiser" in losses) == (key == "co")
+    assert all(value > 0 for value in losses.values())
+
+
+@pytest.mark.parametrize("key", ["di", "co"])
+def test_both_channels_are_learned_in_stage_2(key):
+    task = ladd_task(key)
+    task.losses(INDICES, noise(), 0)["loss"].backward()
+    heads = [task.model.denoiser.token_head, task.model.denoiser.latent_head]
+    heads += [task.model.latent_denoiser.latent_head] if key == "co" else []
+    assert all(head.weight.grad.abs().sum() > 0 for head in heads)
