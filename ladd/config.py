@@ -16,6 +16,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Range = Annotated[list[Fraction], Field(min_length=2, max_length=2)]  # [low, high]
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 MaskedName = Literal["linear", "polynomial", "geometric", "cosine"]
 GaussianName = Literal["linear", "cosine", "sqrt"]
@@ -60,6 +61,7 @@ class NetworkConfig(Block):
     heads: Count
     condition: Count  # width of the time conditioning
     dropout: Rate
+    rope_base: Annotated[float, Field(gt=1)]  # wavelengths of RoPE: 2 pi to 2 pi base positions
 
     @model_validator(mode="after")
     def _check(self) -> NetworkConfig:
@@ -123,19 +125,13 @@ class LatentsConfig(Block):
     codebook: int | None  # K, the mask excluded (discrete only)
     quantise_after: Annotated[int, Field(ge=0)]  # steps of Stage 1 before the quantiser starts (discrete only)
     unit_variance: bool  # latent vectors of norm sqrt(w) instead of 1
-    noise: tuple[Fraction, Fraction]  # range of t_z in Stage 1
+    token_noise: Range  # of t_x in Stage 1
+    latent_noise: Range  # of t_z in Stage 1
     token_channel: TokenChannelConfig
     latent_channel: LatentChannelConfig
     encoder: NetworkConfig
     denoiser: NetworkConfig
     training: TrainingConfig
-
-    @model_validator(mode="before")
-    @classmethod
-    def _range(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("noise"), list):
-            values = {**values, "noise": tuple(values["noise"])}
-        return values
 
     @model_validator(mode="after")
     def _check(self) -> LatentsConfig:
@@ -158,8 +154,10 @@ class LatentsConfig(Block):
                 f"quantise_after {self.quantise_after} must be below training.steps {self.training.steps}, "
                 "and 0 for continuous latents"
             )
-        if self.noise[0] > self.noise[1]:
-            raise ValueError(f"noise {list(self.noise)} must be [low, high] with low <= high")
+        for name in ("token_noise", "latent_noise"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} {[low, high]} must be [low, high] with low <= high")
         return self
 
 
@@ -300,6 +298,7 @@ class _Relations:
             self._check_model(f"models.{key}", model)
         for key, sweep in suite.sweeps.items():
             self._check_sweep(f"sweeps.{key}", sweep)
+        self._check_evaluation()
 
     def _find(self, key: str, block: dict, name: str) -> Any:
         if name not in block:
@@ -323,6 +322,11 @@ class _Relations:
             raise ValueError(
                 f"{key}.latent_channel.dropout: {channel.dropout} must be 0 for di-ladd, masked codes are its null latent"
             )
+        if model.latent_channel.schedule != latents.latent_channel.schedule:
+            raise ValueError(
+                f"{key}.latent_channel.schedule: {model.latent_channel.schedule!r} must be that of "
+                f"latents.{model.latents}, its Stage 1, {latents.latent_channel.schedule!r}"
+            )
         if model.token_channel.timed != latents.token_channel.timed:
             raise ValueError(
                 f"{key}.token_channel.timed: {model.token_channel.timed} must equal that of latents.{model.latents}, "
@@ -345,13 +349,35 @@ class _Relations:
             raise ValueError(
                 f"{key}.schedule: sequential Co-LADD needs a latent denoiser, models.{sweep.model}.latent_denoiser is null"
             )
-        if 2 * sweep.samples * len(sweep.seeds) > data.reference:
-            raise ValueError(
-                f"{key}.samples: {sweep.samples} samples x {len(sweep.seeds)} seeds need twice as many real sequences "
-                f"(model and floor), data.{model.data}.reference is {data.reference}"
-            )
-        if max(sweep.token_steps) > data.tokens:
-            raise ValueError(f"{key}.token_steps: {max(sweep.token_steps)} must be at most N = {data.tokens}")
+        if sweep.eta and (model.family != "co-ladd"):
+            raise ValueError(f"{key}.eta: {sweep.eta}; only co-ladd takes DDIM steps, others need 0")
+        reference = suite.evaluation.reference
+        for name in ("samples", "seeds"):
+            if getattr(sweep, name) != getattr(reference, name):
+                raise ValueError(
+                    f"{key}.{name}: {getattr(sweep, name)} must equal evaluation.reference.{name}, "
+                    f"{getattr(reference, name)}: the distance of two sets and its floor depend on their size"
+                )
+        self._check_steps(f"{key}.token_steps", sweep.token_steps, data)
+
+    def _check_evaluation(self) -> None:
+        evaluation = self.suite.evaluation
+        reference = evaluation.reference
+        for name, data in self.suite.data.items():
+            if 2 * reference.samples * len(reference.seeds) > data.reference:
+                raise ValueError(
+                    f"evaluation.reference.samples: {reference.samples} samples x {len(reference.seeds)} seeds need twice "
+                    f"as many real sequences (model and floor), data.{name}.reference is {data.reference}"
+                )
+            if evaluation.sequences > data.validation:
+                raise ValueError(
+                    f"evaluation.sequences: {evaluation.sequences} must be at most data.{name}.validation, {data.validation}"
+                )
+            self._check_steps("evaluation.reference.token_steps", reference.token_steps, data)
+
+    def _check_steps(self, key: str, steps: list[int], data: DataConfig) -> None:
+        if max(steps) > data.tokens:
+            raise ValueError(f"{key}: {max(steps)} must be at most N = {data.tokens}")
 
 
 def _describe(error: ValidationError, path: Path) -> str:

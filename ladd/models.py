@@ -1,4 +1,4 @@
-"""From configuration to networks, and trained models on disk."""
+"""From configuration to networks."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 STORE = Path(".mlflow")  # in the root of the repository, shared by all suites
-_FLUSH_ROWS = 20
+_FLUSH_POINTS = 20
 
 
 class TrackedRun:
@@ -54,10 +54,9 @@ class TrackedRun:
         parameters: Mapping[str, Any],
         tags: Mapping[str, Any],
     ):
-        uri = tracking_uri(root)
-        self.client = MlflowClient(tracking_uri=uri)
-        experiment_id = _experiment(self.client, root, uri, experiment)
-        tags = {key: str(value) for key, value in tags.items()} | git_tags(root) | {"ladd.fingerprint": fingerprint}
+        self.client, experiment_id = _connect(root, experiment)
+        tags = {key: str(value) for key, value in tags.items() if value is not None}
+        tags |= git_tags(root) | {"ladd.fingerprint": fingerprint}
         run = _find(self.client, experiment_id, fingerprint)
         if run is None:
             run = self.client.create_run(experiment_id, run_name=name, tags=tags)
@@ -89,7 +88,7 @@ class TrackedRun:
             if step > self.logged.get(key, -1):
                 self.pending.append(Metric(key, value, now, step))
                 self.logged[key] = step
-        if len(self.pending) >= _FLUSH_ROWS:
+        if len(self.pending) >= _FLUSH_POINTS:
             self.flush()
 
     def log_row(self, row: Mapping[str, float]) -> None:
@@ -154,16 +153,17 @@ def git_tags(root: Path) -> dict[str, str]:
         return {"git.commit": "none"}
 
 
-def _experiment(client: MlflowClient, root: Path, uri: str, name: str) -> str:
-    """Id of the experiment; created, with its database, under a lock: two creators at once break the migration."""
-    folder = (root / STORE).resolve()
+def _connect(root: Path, name: str) -> tuple[MlflowClient, str]:
+    """Client and id of the experiment, under a lock: opening a new database creates it, and two creators break it."""
+    uri, folder = tracking_uri(root), (root / STORE).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "create.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        client = MlflowClient(tracking_uri=uri)
         if (found := client.get_experiment_by_name(name)) is not None:
-            return found.experiment_id
+            return client, found.experiment_id
         location = (folder / "artifacts" / name).as_uri() if uri.startswith("sqlite:") else None
-        return client.create_experiment(name, artifact_location=location)
+        return client, client.create_experiment(name, artifact_location=location)
 
 
 def _find(client: MlflowClient, experiment_id: str, fingerprint: str) -> Run | None:

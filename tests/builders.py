@@ -12,7 +12,7 @@ from ladd.config import BaselineConfig, LatentsConfig, ModelConfig
 
 def network(**changes) -> dict:
     """Arguments of a tiny transformer."""
-    return {"width": 8, "layers": 2, "heads": 2, "condition": 8, "dropout": 0.0} | changes
+    return {"width": 8, "layers": 2, "heads": 2, "condition": 8, "dropout": 0.0, "rope_base": 100.0} | changes
 
 
 def perturb(module: nn.Module, scale: float = 0.3) -> nn.Module:
@@ -52,7 +52,8 @@ def _latents(kind: str) -> dict:
         "codebook": 3 if discrete else None,
         "quantise_after": 0,
         "unit_variance": True,
-        "noise": [0.0, 0.5],
+        "token_noise": [0.0, 1.0],
+        "latent_noise": [0.0, 0.5],
         "token_channel": _channel(),
         "latent_channel": {"schedule": "linear" if discrete else "sqrt", "times": "independent", "dropout": 0.0},
         "encoder": network(),

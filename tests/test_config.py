@@ -36,7 +36,7 @@ def test_valid_suite_is_read(tmp_path):
     suite = load_suite(write(tmp_path, suite_values()))
     assert suite.data["saw"].tokens == 8
     assert suite.data["saw"].vocabulary == 2
-    assert suite.latents["discrete"].noise == (0.0, 0.5)
+    assert suite.latents["discrete"].latent_noise == [0.0, 0.5]
     assert suite.model("mdlm") is suite.baselines["mdlm"]
     assert suite.model("di") is suite.models["di"]
 
@@ -70,6 +70,7 @@ BAD = [
     ("baselines.mdlm.network.dropout", 1.0, ["baselines.mdlm.network.dropout: 1.0", "less than 1"]),
     ("baselines.mdlm.training.ema", 1.0, ["baselines.mdlm.training.ema: 1.0", "less than 1"]),
     ("baselines.mdlm.training.clip", 0, ["baselines.mdlm.training.clip: 0", "greater than 0"]),
+    ("baselines.mdlm.network.rope_base", 1.0, ["baselines.mdlm.network.rope_base: 1.0", "greater than 1"]),
     ("sweeps.mdlm.precision", "float16", ["sweeps.mdlm.precision: 'float16'", "'float64' or 'float32'"]),
     ("sweeps.mdlm.temperature", 0, ["sweeps.mdlm.temperature: 0", "greater than 0"]),
     ("sweeps.co-seq.eta", 1.5, ["sweeps.co-seq.eta: 1.5", "less than or equal to 1"]),
@@ -101,7 +102,7 @@ BAD = [
         ["latents.continuous", "latent_channel.schedule 'geometric'", "'linear', 'cosine', 'sqrt'"],
     ),
     ("latents.discrete.latent_channel.dropout", 0.15, ["latents.discrete", "latent_channel.dropout 0.15 must be 0"]),
-    ("latents.discrete.noise", [0.5, 0.2], ["latents.discrete", "noise [0.5, 0.2]", "low <= high"]),
+    ("latents.discrete.latent_noise", [0.5, 0.2], ["latents.discrete", "latent_noise [0.5, 0.2]", "low <= high"]),
     ("latents.discrete.noise", [0.0, 1.2], ["latents.discrete.noise.1: 1.2", "less than or equal to 1"]),
     ("baselines.mdlm.token_channel", None, ["baselines.mdlm", "token_channel must be given for mdlm and null for ar"]),
     (
@@ -137,6 +138,11 @@ BAD = [
         "polynomial",
         ["models.co.latent_channel.schedule: 'polynomial'", "['linear', 'cosine', 'sqrt']"],
     ),
+    (
+        "models.di.latent_channel.schedule",
+        "cosine",
+        ["models.di.latent_channel.schedule: 'cosine'", "latents.discrete", "'linear'"],
+    ),
     ("models.di.latent_channel.dropout", 0.15, ["models.di.latent_channel.dropout: 0.15 must be 0"]),
     ("models.di.token_channel.timed", True, ["models.di.token_channel.timed: True", "latents.discrete", "is False"]),
     ("models.mdlm", suite_values()["models"]["di"], ["models.mdlm", "taken by baselines.mdlm"]),
@@ -147,11 +153,16 @@ BAD = [
     ("sweeps.ar.token_steps", [4], ["sweeps.ar.token_steps", "[4]", "write [8]"]),
     ("sweeps.mdlm.token_steps", [1, 16], ["sweeps.mdlm.token_steps", "16 must be at most N = 8"]),
     ("models.co.latent_denoiser", None, ["sweeps.co-seq.schedule", "models.co.latent_denoiser is null"]),
+    ("sweeps.di-seq.eta", 0.5, ["sweeps.di-seq.eta: 0.5", "only co-ladd"]),
+    ("sweeps.di-seq.samples", 9, ["sweeps.di-seq.samples: 9", "evaluation.reference.samples, 10"]),
+    ("sweeps.di-seq.seeds", [3], ["sweeps.di-seq.seeds: [3]", "evaluation.reference.seeds, [0, 1]"]),
     (
         "data.saw.reference",
         39,
-        ["samples", "10 samples x 2 seeds need twice as many", "data.saw.reference is 39"],
+        ["evaluation.reference.samples: 10 samples x 2 seeds need twice as many", "data.saw.reference is 39"],
     ),
+    ("data.saw.validation", 5, ["evaluation.sequences: 6", "data.saw.validation, 5"]),
+    ("evaluation.reference.token_steps", [16], ["evaluation.reference.token_steps: 16", "at most N = 8"]),
 ]
 
 

@@ -42,6 +42,15 @@ def test_configured_dropout_reaches_every_network():
     assert rates(build_latent_model(2, config.latents["continuous"])) == {0.11, 0.12}
 
 
+def test_configured_rotary_base_reaches_every_network():
+    values = suite_values()
+    for block in (values["latents"]["continuous"], values["latents"]["discrete"]):
+        block["encoder"]["rope_base"] = block["denoiser"]["rope_base"] = 50.0
+    config = blocks(values)
+    model = build_latent_model(2, config.latents["continuous"])
+    assert model.encoder.trunk.transformer.rope_base == model.denoiser.transformer.rope_base == 50.0
+
+
 def test_baselines_are_the_networks_of_their_family():
     baselines = blocks().baselines
     assert type(build_baseline(2, baselines["mdlm"])) is DiT

@@ -28,9 +28,12 @@ class SawtoothReference(nn.Module):
         grid: G, quadrature points.
     """
 
+    mask_id = 2
+
     def __init__(self, tokens: int, periods: int, floor: float, grid: int):
         super().__init__()
-        shift = (np.arange(grid) + 0.5) / grid
+        # Shifts that differ by a whole period give the same law, so one period is enough.
+        shift = (np.arange(grid) + 0.5) / grid / periods
         ones = torch.from_numpy(one_probability(shift, tokens, periods, floor))
         self.register_buffer("log_table", torch.stack([torch.log1p(-ones), ones.log()], dim=-1))  # (G, N, 2)
         self.token_head = nn.Identity()

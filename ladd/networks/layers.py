@@ -25,9 +25,9 @@ class TimeEmbedding(nn.Module):
         return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1))
 
 
-def rotary_embedding(positions: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+def rotary_embedding(positions: Tensor, head_width: int, base: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines of RoPE (Su et al., 2021): positions (S,) -> two of (S, D). Positions may be fractional."""
-    frequencies = 1e4 ** (-torch.arange(0, head_width, 2, device=positions.device) / head_width)
+    frequencies = base ** (-torch.arange(0, head_width, 2, device=positions.device) / head_width)
     angles = positions[:, None] * frequencies
     # The sign of the half-swap in `rotate` is folded into the sines.
     return torch.cat([angles.cos()] * 2, dim=-1), torch.cat([-angles.sin(), angles.sin()], dim=-1)

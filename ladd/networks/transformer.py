@@ -118,14 +118,24 @@ class Transformer(nn.Module):
         heads: attention heads; must divide d.
         condition: C.
         dropout: rate, on the attention output and the MLP output of every block.
+        rope_base: of the wavelengths of RoPE, 2 pi to 2 pi base positions; 10,000 is usual, short sequences want less.
         causal: mask the attention (one stream only).
     """
 
     def __init__(
-        self, streams: int, *, width: int, layers: int, heads: int, condition: int, dropout: float, causal: bool = False
+        self,
+        streams: int,
+        *,
+        width: int,
+        layers: int,
+        heads: int,
+        condition: int,
+        dropout: float,
+        rope_base: float = 1e4,
+        causal: bool = False,
     ):
         super().__init__()
-        self.head_width = width // heads
+        self.head_width, self.rope_base = width // heads, rope_base
         self.blocks = nn.ModuleList(
             Block(streams, width, heads, condition, dropout, causal) for _ in range(layers)
         )
@@ -147,7 +157,7 @@ class Transformer(nn.Module):
             cache: for causal decoding; hidden then holds the new positions only.
         """
         states, conditions = list(hidden), list(conditions)
-        rotary = [rotary_embedding(p, self.head_width) for p in positions]
+        rotary = [rotary_embedding(p, self.head_width, self.rope_base) for p in positions]
         for index, block in enumerate(self.blocks):
             states = block(states, conditions, rotary, cache, index)
         return [norm(h, c) for norm, h, c in zip(self.norms, states, conditions, strict=True)]

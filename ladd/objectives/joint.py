@@ -31,6 +31,7 @@ def draw_channel_times(
     *,
     warp: float = 1.0,
     latent_lead: float = 1.0,
+    token_range: tuple[float, float] = (0.0, 1.0),
     latent_range: tuple[float, float] = (0.0, 1.0),
 ) -> ChannelTimes:
     """Times of the two channels, one pair per sequence.
@@ -42,7 +43,7 @@ def draw_channel_times(
             "clean" (t_z = 0, the sequential schedule's token steps) or "latent_first" (t_x = 1, its latent steps).
         warp: of the token times.
         latent_lead: of shared times, at least 1; the weight of t_z carries dt_z / dt_x.
-        latent_range: t_z is squeezed into it (Stage 1 of continuous latents).
+        token_range, latent_range: the times are squeezed into these (Stage 1).
     """
     token = low_discrepancy_times(noise.uniform("t_x", step, 1)[:, 0], warp)
     if kind == "shared":
@@ -52,10 +53,16 @@ def draw_channel_times(
         latent = TimeDraw(torch.zeros_like(token.t), torch.ones_like(token.t))
     elif kind == "latent_first":
         token, latent = TimeDraw(torch.ones_like(token.t), torch.ones_like(token.t)), token
-    else:
+    elif kind == "independent":
         latent = independent_times(noise.uniform("t_z", step, 1)[:, 0], noise.uniform("t_z_order", step, 1)[:, 0])
-    low, high = latent_range
-    return ChannelTimes(token, TimeDraw(low + (high - low) * latent.t, latent.weight))
+    else:
+        raise ValueError(f"kind {kind!r} is not one of independent, shared, clean, latent_first")
+    return ChannelTimes(_squeeze(token, token_range), _squeeze(latent, latent_range))
+
+
+def _squeeze(draw: TimeDraw, bounds: tuple[float, float]) -> TimeDraw:
+    low, high = bounds
+    return TimeDraw(low + (high - low) * draw.t, draw.weight)
 
 
 @dataclass(frozen=True)

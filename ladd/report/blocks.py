@@ -11,6 +11,7 @@ import polars as pl
 from ladd.report.labels import (
     BOUNDS,
     BOUNDS_NOTE,
+    CONDITIONAL,
     REFERENCES,
     SAMPLING,
     STANDS_IN,
@@ -69,7 +70,7 @@ def _bounds(summary: pl.DataFrame) -> Block:
     def column(row: dict[str, Any]) -> str:
         return BOUNDS[STANDS_IN.get(row["metric"], row["metric"])]
 
-    title = "Bounds, in nats per token (value ± standard error)"
+    title = "Likelihood terms, in nats per token (value ± standard error)"
     return _block(title, BOUNDS_NOTE, summary, list(BOUNDS.values()), column)
 
 
@@ -110,6 +111,8 @@ def _block(
     for row in summary.iter_rows(named=True):
         filled = cells.setdefault(tuple(row[key] for key in ROW), {})
         name, text = column(row), uncertain(row["value"], row["stderr"], digits)
+        if row["metric"] == "token_elbo" and row["family"] in CONDITIONAL:
+            text = f"({text})"
         filled |= dict.fromkeys(columns if name is None else [name], text)
     used = [name for name in columns if any(name in filled for filled in cells.values())]
     several = summary["suite"].n_unique() > 1

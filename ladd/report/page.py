@@ -35,7 +35,7 @@ def write_page(
         compare: tidy table that ``summarise`` takes.
         figures: PNG files by caption, in the order of the page; their bytes go into the page.
         parameters: text of params.yaml.
-        provenance: what made the numbers (git commit, evaluator version, library versions), by name.
+        provenance: what made the numbers, by name.
 
     Raises:
         ArtifactError: a figure is missing or no PNG, or ``compare`` cannot be summarised.

@@ -43,9 +43,9 @@ def sample_joint_discrete(
         z_masked = codes == latent_mask_id
         reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, position_uniform(noise, "reveal", x, step.index))
         t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
-        code_reveal = draw_reveal(
-            z_masked, t_z, s_z, latent_schedule, position_uniform(noise, "code_reveal", codes, step.index)
-        )
+        unfinished = (x == mask_id).any(dim=1, keepdim=True)  # codes of finished samples no longer matter
+        code_uniforms = position_uniform(noise, "code_reveal", codes, step.index)
+        code_reveal = draw_reveal(z_masked & unfinished, t_z, s_z, latent_schedule, code_uniforms)
         rows = reveal.any(dim=1) | code_reveal.any(dim=1)
         if not rows.any():
             continue

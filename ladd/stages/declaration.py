@@ -20,7 +20,7 @@ class Declaration:
     """One stage of dvc.yaml with its templates filled in.
 
     Attributes:
-        name: for example "stage2@mdlm".
+        name: for example "stage2@di-ladd".
         command: as DVC runs it.
         parameters: dotted key -> value in params.yaml.
         dependencies: files and folders that the stage reads, code included.

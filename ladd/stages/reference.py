@@ -31,8 +31,9 @@ def main(stage: Stage) -> None:
     exact = SawtoothReference(data.tokens, data.periods, data.floor, suite.evaluation.grid).to(device)
     row = Row(suite=suite.suite, model=f"exact-{stage.key}", family="exact")
     validation = load_tokens(stage.key, "validation", device)[: suite.evaluation.sequences].long()
+    oracle = Estimate(exact.oracle_loss(), 0.0, 0)  # a quadrature, no sample
     rows = [
-        measured(replace(row, model="oracle", family="oracle"), "token_loss_clean_latent", Estimate(exact.oracle_loss(), 0.0, 0)),
+        measured(replace(row, model=f"oracle-{stage.key}", family="oracle"), "token_loss_clean_latent", oracle),
         *likelihood_rows(stage, row, exact, validation),
     ]
     rows += sampling_rows(stage, row, exact, load_tokens(stage.key, "reference", device))
@@ -43,7 +44,7 @@ def likelihood_rows(stage: Stage, row: Row, exact: SawtoothReference, x: torch.T
     """Entropy rate by exact likelihoods, and the bound of the exact denoiser, which must agree with it."""
     settings = bound_settings(stage.suite.evaluation, stage.suite.seed)
     nll = torch.cat([-exact.log_likelihood(part) / x.shape[1] for part in x.split(settings.batch)])
-    bound = mdlm_bound(exact, x, MASKED_SCHEDULES["linear"], settings, mask_id=2)["token_elbo"]
+    bound = mdlm_bound(exact, x, MASKED_SCHEDULES["linear"], settings, mask_id=exact.mask_id)["token_elbo"]
     return [measured(row, "entropy_rate", estimate(nll)), measured(row, "token_elbo", estimate(bound))]
 
 
@@ -54,7 +55,7 @@ def sampling_rows(stage: Stage, row: Row, exact: SawtoothReference, reference: t
     start = torch.full((config.samples, data.tokens), data.vocabulary, device=reference.device)
 
     def sample(x, noise, options):
-        return sample_masked(exact, x, noise, MASKED_SCHEDULES["linear"], options, mask_id=data.vocabulary)
+        return sample_masked(exact, x, noise, MASKED_SCHEDULES["linear"], options, mask_id=exact.mask_id)
 
     rows = []
     for index, seed in enumerate(config.seeds):

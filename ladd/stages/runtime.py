@@ -1,4 +1,4 @@
-"""How every stage runs: check the suite, take the lock, track the run, publish the outputs whole."""
+"""How every stage runs: check the suite, take the lock, publish the outputs whole."""
 
 from __future__ import annotations
 

@@ -104,7 +104,12 @@ class LatentTask(_TokenTask):
             model.quantising.fill_(True)
         encoded = model.encode(x)
         times = draw_channel_times(
-            noise, step, config.latent_channel.times, warp=config.token_channel.warp, latent_range=config.noise
+            noise,
+            step,
+            config.latent_channel.times,
+            warp=config.token_channel.warp,
+            token_range=config.token_noise,
+            latent_range=config.latent_noise,
         )
         token = channel_losses(
             model.denoiser,

@@ -5,11 +5,13 @@ import torch
 from ladd.networks.layers import FinalNorm, TimeEmbedding, modulate, rotary_embedding, rotate, zero_linear
 from tests.builders import perturb
 
+BASE = 100.0
+
 
 def scores(q_positions, k_positions, q, k):
     """Attention logits of rotated queries and keys."""
-    rotated_q = rotate(q, rotary_embedding(torch.as_tensor(q_positions), q.shape[-1]))
-    rotated_k = rotate(k, rotary_embedding(torch.as_tensor(k_positions), k.shape[-1]))
+    rotated_q = rotate(q, rotary_embedding(torch.as_tensor(q_positions), q.shape[-1], BASE))
+    rotated_k = rotate(k, rotary_embedding(torch.as_tensor(k_positions), k.shape[-1], BASE))
     return rotated_q @ rotated_k.transpose(-1, -2)
 
 
@@ -28,7 +30,7 @@ def test_rotary_scores_do_depend_on_relative_positions():
 
 def test_rotation_keeps_norms_and_leaves_position_zero_alone():
     x = torch.randn(2, 4, 8)
-    rotated = rotate(x, rotary_embedding(torch.arange(4.0), 8))
+    rotated = rotate(x, rotary_embedding(torch.arange(4.0), 8, BASE))
     torch.testing.assert_close(rotated.norm(dim=-1), x.norm(dim=-1))
     torch.testing.assert_close(rotated[:, 0], x[:, 0])
     assert not torch.allclose(rotated[:, 1], x[:, 1], atol=1e-2)
@@ -36,9 +38,9 @@ def test_rotation_keeps_norms_and_leaves_position_zero_alone():
 
 def test_rotation_turns_each_pair_by_its_own_angle():
     x = torch.randn(8)
-    rotated = rotate(x[None], rotary_embedding(torch.tensor([3.0]), 8))[0]
+    rotated = rotate(x[None], rotary_embedding(torch.tensor([3.0]), 8, BASE))[0]
     for pair in range(4):
-        angle = torch.tensor(3.0 * 1e4 ** (-pair / 4))
+        angle = torch.tensor(3.0 * BASE ** (-pair / 4))
         turned = torch.complex(x[pair], x[pair + 4]) * torch.polar(torch.tensor(1.0), angle)
         torch.testing.assert_close(torch.complex(rotated[pair], rotated[pair + 4]), turned)
 

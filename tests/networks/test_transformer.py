@@ -20,7 +20,7 @@ def inputs(streams: int, batch: int = 2, lengths: tuple[int, ...] = (5, 3)):
 def test_blocks_start_as_identities(streams):
     transformer = Transformer(streams, **network())
     hidden, conditions, positions = inputs(streams)
-    rotary = [rotary_embedding(p, 4) for p in positions]
+    rotary = [rotary_embedding(p, 4, 1e4) for p in positions]
     for block in transformer.blocks:
         for before, after in zip(hidden, block(hidden, conditions, rotary), strict=True):
             assert torch.equal(before, after)
@@ -82,7 +82,7 @@ def test_attention_is_that_of_its_definition():
     stream, norm = transformer.blocks[0].streams[0], nn.functional.layer_norm
     shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = stream.modulation(nn.functional.silu(c))[:, None].chunk(6, -1)
     q, k, v = stream.qkv(norm(h, (8,)) * (1 + scale_1) + shift_1).chunk(3, dim=-1)
-    cos, sin = (p[:, None] * 1e4 ** (-torch.arange(4) / 4)).cos(), (p[:, None] * 1e4 ** (-torch.arange(4) / 4)).sin()
+    cos, sin = (p[:, None] * 100 ** (-torch.arange(4) / 4)).cos(), (p[:, None] * 100 ** (-torch.arange(4) / 4)).sin()
 
     def turn(x):
         return torch.cat([x[..., :4] * cos - x[..., 4:] * sin, x[..., 4:] * cos + x[..., :4] * sin], dim=-1)
@@ -90,8 +90,16 @@ def test_attention_is_that_of_its_definition():
     weights = torch.softmax(turn(q) @ turn(k).transpose(1, 2) / 8**0.5, dim=-1)
     expected = h + gate_1 * stream.output(weights @ v)
     expected = expected + gate_2 * stream.mlp(norm(expected, (8,)) * (1 + scale_2) + shift_2)
-    rotary = [rotary_embedding(p, 8)]
+    rotary = [rotary_embedding(p, 8, 100.0)]
     torch.testing.assert_close(transformer.blocks[0]([h], [c], rotary)[0], expected)
+
+
+def test_base_of_the_rotary_embedding_is_passed_on():
+    transformer = perturb(Transformer(1, **network(rope_base=100.0)))
+    arguments = inputs(1)
+    before = transformer(*arguments)[0]
+    transformer.rope_base = 1e4
+    assert not torch.allclose(before, transformer(*arguments)[0], atol=1e-4)
 
 
 def test_every_dropout_has_the_configured_rate():

@@ -115,7 +115,7 @@ def continuous(latent_dropout: float = 0.0, batch: int = 64, **options):
     denoiser.token_head, seen = SpyHead(8, VOCABULARY), []
     denoiser.register_forward_hook(lambda _, given, __: seen.extend(given))
     z = torch.randn(batch, LENGTH, 4)
-    times = draw_channel_times(noise(batch), 0, "shared")
+    times = draw_channel_times(noise(batch), 0, "independent")
     arguments = X.expand(batch, TOKENS), Latents(z), times, noise(batch), 0, LINEAR, SQRT
     losses = channel_losses(denoiser, *arguments, mask_id=VOCABULARY, latent_dropout=latent_dropout, **options)
     return losses, seen, z, times, denoiser

@@ -178,8 +178,10 @@ def test_finished_run_is_not_trained_again(tmp_path):
 
 def test_checkpoint_beyond_the_last_step_is_an_error(tmp_path):
     trainer(Regression(), InlineContext(tmp_path)).train()
+    task = Regression()
+    task.fail_at = {6: AssertionError("went on training")}
     with pytest.raises(TrainingError, match="step 6, beyond steps 3"):
-        trainer(Regression(), InlineContext(tmp_path), steps=3).train()
+        trainer(task, InlineContext(tmp_path), steps=3).train()
 
 
 def test_damaged_checkpoint_is_passed_over(tmp_path, caplog):
@@ -202,6 +204,14 @@ def test_every_step_sees_its_own_batch_and_noise_streams():
     assert [step for step, _, _ in task.seen] == list(range(6))
     assert sorted([i for _, indices, _ in task.seen for i in indices][:10]) == list(range(10))
     assert [i for _, _, samples in task.seen for i in samples] == list(range(24))
+
+
+def test_every_step_has_dropout_of_its_own():
+    states, task = [], Regression()
+    losses = task.losses
+    task.losses = lambda *given: (states.append(torch.rand(()).item()), losses(*given))[1]
+    trainer(task, MemoryContext()).train()
+    assert len(set(states)) == 6
 
 
 def test_validation_and_checkpoints_come_at_their_intervals_and_at_the_end():
