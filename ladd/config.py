@@ -66,9 +66,7 @@ class NetworkConfig(Block):
     @model_validator(mode="after")
     def _check(self) -> NetworkConfig:
         if self.width % (2 * self.heads):
-            raise ValueError(
-                f"width {self.width} must be a multiple of 2 x heads = {2 * self.heads}: RoPE turns pairs of coordinates"
-            )
+            raise ValueError(f"width {self.width} must be a multiple of 2 x heads = {2 * self.heads}: RoPE turns pairs")
         return self
 
 
@@ -320,7 +318,7 @@ class _Relations:
             )
         if kind == "discrete" and channel.dropout:
             raise ValueError(
-                f"{key}.latent_channel.dropout: {channel.dropout} must be 0 for di-ladd, masked codes are its null latent"
+                f"{key}.latent_channel.dropout: {channel.dropout} must be 0 for di-ladd: a masked code is its null"
             )
         if model.latent_channel.schedule != latents.latent_channel.schedule:
             raise ValueError(
@@ -344,10 +342,13 @@ class _Relations:
             allowed = "'none'" if isinstance(model, BaselineConfig) else "'joint' or 'sequential'"
             raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}")
         if model.family == "ar" and sweep.token_steps != [data.tokens]:
-            raise ValueError(f"{key}.token_steps: {sweep.token_steps}; ar takes N = {data.tokens} steps, write [{data.tokens}]")
+            raise ValueError(
+                f"{key}.token_steps: {sweep.token_steps}; ar takes N = {data.tokens} steps, write [{data.tokens}]"
+            )
         if model.family == "co-ladd" and sweep.schedule == "sequential" and model.latent_denoiser is None:
             raise ValueError(
-                f"{key}.schedule: sequential Co-LADD needs a latent denoiser, models.{sweep.model}.latent_denoiser is null"
+                f"{key}.schedule: sequential Co-LADD needs a latent denoiser, but "
+                f"models.{sweep.model}.latent_denoiser is null"
             )
         if sweep.eta and (model.family != "co-ladd"):
             raise ValueError(f"{key}.eta: {sweep.eta}; only co-ladd takes DDIM steps, others need 0")
@@ -366,12 +367,13 @@ class _Relations:
         for name, data in self.suite.data.items():
             if 2 * reference.samples * len(reference.seeds) > data.reference:
                 raise ValueError(
-                    f"evaluation.reference.samples: {reference.samples} samples x {len(reference.seeds)} seeds need twice "
-                    f"as many real sequences (model and floor), data.{name}.reference is {data.reference}"
+                    f"evaluation.reference.samples: {reference.samples} samples x {len(reference.seeds)} seeds need "
+                    f"twice as many real sequences (model and floor), data.{name}.reference is {data.reference}"
                 )
             if evaluation.sequences > data.validation:
                 raise ValueError(
-                    f"evaluation.sequences: {evaluation.sequences} must be at most data.{name}.validation, {data.validation}"
+                    f"evaluation.sequences: {evaluation.sequences} must be at most data.{name}.validation, "
+                    f"{data.validation}"
                 )
             self._check_steps("evaluation.reference.token_steps", reference.token_steps, data)
 

@@ -103,7 +103,9 @@ BAD = [
     ),
     ("latents.discrete.latent_channel.dropout", 0.15, ["latents.discrete", "latent_channel.dropout 0.15 must be 0"]),
     ("latents.discrete.latent_noise", [0.5, 0.2], ["latents.discrete", "latent_noise [0.5, 0.2]", "low <= high"]),
-    ("latents.discrete.noise", [0.0, 1.2], ["latents.discrete.noise.1: 1.2", "less than or equal to 1"]),
+    ("latents.discrete.token_noise", [0.5, 0.2], ["latents.discrete", "token_noise [0.5, 0.2]", "low <= high"]),
+    ("latents.discrete.token_noise", [0.0, 1.2], ["latents.discrete.token_noise.1: 1.2", "less than or equal to 1"]),
+    ("latents.discrete.latent_noise", [0.5], ["latents.discrete.latent_noise: [0.5]", "at least 2"]),
     ("baselines.mdlm.token_channel", None, ["baselines.mdlm", "token_channel must be given for mdlm and null for ar"]),
     (
         "baselines.ar.token_channel",

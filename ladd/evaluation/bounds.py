@@ -1,10 +1,9 @@
-"""Likelihood bounds, always with the ELBO weight, over several time draws per sequence (method: paper, Eqs. 6, 70, 80)."""
+"""Likelihood bounds, always with the ELBO weight, over several time draws per sequence (paper, Eqs. 6, 70, 80)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,19 +15,6 @@ from ladd.objectives.joint import Latents, channel_losses, draw_channel_times
 from ladd.objectives.masked import mdlm_loss
 from ladd.randomness import SampleNoise, derive
 from ladd.schedules import GaussianSchedule, MaskedSchedule
-
-
-class Estimate(NamedTuple):
-    """A mean over sequences with its standard error."""
-
-    value: float
-    stderr: float
-    n: int
-
-
-def estimate(values: Tensor) -> Estimate:
-    """Mean and standard error of independent values (n,)."""
-    return Estimate(float(values.mean()), float(values.std() / len(values) ** 0.5), len(values))
 
 
 @dataclass(frozen=True)

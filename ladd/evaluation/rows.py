@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from torch import Tensor
 
 from ladd.evaluation import EVALUATOR_VERSION
-from ladd.evaluation.bounds import Estimate, estimate
+from ladd.evaluation.estimate import Estimate, estimate
 from ladd.evaluation.metrics import (
     positional_entropy,
     sequence_entropy,

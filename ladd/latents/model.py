@@ -30,7 +30,9 @@ class LatentModel(nn.Module):
         scale: norm of the latent vectors.
     """
 
-    def __init__(self, encoder: Encoder, denoiser: MMDiT, *, latent_width: int, codebook_size: int | None, scale: float):
+    def __init__(
+        self, encoder: Encoder, denoiser: MMDiT, *, latent_width: int, codebook_size: int | None, scale: float
+    ):
         super().__init__()
         self.encoder, self.denoiser, self.scale = encoder, denoiser, scale
         self.quantiser = None if codebook_size is None else vector_quantiser(codebook_size, latent_width)

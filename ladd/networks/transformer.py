@@ -46,9 +46,7 @@ class Stream(nn.Module):
         self.modulation = zero_linear(condition, 6 * width)
         self.qkv = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
     def project(
@@ -64,7 +62,9 @@ class Stream(nn.Module):
         """Residual updates of h (B, S, d) by the attention result (B, S, d) and by the MLP."""
         _, _, attention_gate, shift, scale, mlp_gate = modulation
         h = torch.addcmul(h, attention_gate, self.dropout(self.output(attended)))
-        return torch.addcmul(h, mlp_gate, self.dropout(self.mlp(modulate(F.layer_norm(h, (self.width,)), shift, scale))))
+        return torch.addcmul(
+            h, mlp_gate, self.dropout(self.mlp(modulate(F.layer_norm(h, (self.width,)), shift, scale)))
+        )
 
 
 class Block(nn.Module):
@@ -88,8 +88,7 @@ class Block(nn.Module):
             for stream, c in zip(self.streams, conditions, strict=True)
         ]
         projected = [
-            stream.project(h, m, r)
-            for stream, h, m, r in zip(self.streams, hidden, modulations, rotary, strict=True)
+            stream.project(h, m, r) for stream, h, m, r in zip(self.streams, hidden, modulations, rotary, strict=True)
         ]
         q, k, v = (torch.cat(parts, dim=2) for parts in zip(*projected, strict=True))
         if cache is not None:
@@ -103,8 +102,7 @@ class Block(nn.Module):
         attended = attended.transpose(1, 2).flatten(2)
         split = attended.split([h.shape[1] for h in hidden], dim=1)
         return [
-            stream.update(h, m, a)
-            for stream, h, m, a in zip(self.streams, hidden, modulations, split, strict=True)
+            stream.update(h, m, a) for stream, h, m, a in zip(self.streams, hidden, modulations, split, strict=True)
         ]
 
 
@@ -136,9 +134,7 @@ class Transformer(nn.Module):
     ):
         super().__init__()
         self.head_width, self.rope_base = width // heads, rope_base
-        self.blocks = nn.ModuleList(
-            Block(streams, width, heads, condition, dropout, causal) for _ in range(layers)
-        )
+        self.blocks = nn.ModuleList(Block(streams, width, heads, condition, dropout, causal) for _ in range(layers))
         self.norms = nn.ModuleList(FinalNorm(width, condition) for _ in range(streams))
 
     def forward(

@@ -27,7 +27,9 @@ def masked_cross_entropy(hidden: Tensor, head: torch.nn.Module, targets: Tensor,
         float32 (or wider) (B,), nats per sequence.
     """
     logits = head(hidden[masked])
-    nll = F.cross_entropy(logits if logits.dtype == torch.float64 else logits.float(), targets[masked], reduction="none")
+    nll = F.cross_entropy(
+        logits if logits.dtype == torch.float64 else logits.float(), targets[masked], reduction="none"
+    )
     return nll.new_zeros(masked.shape).masked_scatter(masked, nll).sum(dim=1)
 
 

@@ -37,7 +37,9 @@ def draw_reveal(masked: Tensor, t: Tensor, s: Tensor, schedule: MaskedSchedule, 
     return masked & (uniform < schedule.reveal_probability(t, s))
 
 
-def draw_categorical(logits: Tensor, uniform: Tensor, *, temperature: float = 1.0, precision: str = "float64") -> Tensor:
+def draw_categorical(
+    logits: Tensor, uniform: Tensor, *, temperature: float = 1.0, precision: str = "float64"
+) -> Tensor:
     """One draw per row by inversion of the cumulative distribution.
 
     Float32 cannot resolve the tail of the distribution (and float32 Gumbel noise lowers the temperature),

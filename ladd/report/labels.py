@@ -26,7 +26,9 @@ BOUNDS = {
 STANDS_IN = {"entropy_rate": "full_bound"}
 # Families whose token term is given latents that come from an encoder of the same sequence.
 CONDITIONAL = ("co-ladd", "di-ladd")
-BOUNDS_NOTE = "(x): given latents that have seen the sequence, no bound on -log p(x); clean latent: of the oracle, the shift"
+BOUNDS_NOTE = (
+    "(x): given latents that have seen the sequence, no bound on -log p(x); clean latent: of the oracle, the shift"
+)
 
 # One value per sampling seed: unit, and factor from the stored value to the shown one.
 SAMPLING = {

@@ -7,6 +7,7 @@ a step that reveals nothing in a sample needs no pass.
 """
 
 from ladd.samplers.autoregressive import sample_autoregressive
+from ladd.samplers.batches import Sampler, sample_in_batches
 from ladd.samplers.joint import sample_joint_continuous, sample_joint_discrete
 from ladd.samplers.masked import sample_masked
 from ladd.samplers.sequential import (
@@ -16,9 +17,11 @@ from ladd.samplers.sequential import (
 from ladd.samplers.steps import Samples, SamplingOptions
 
 __all__ = [
+    "Sampler",
     "Samples",
     "SamplingOptions",
     "sample_autoregressive",
+    "sample_in_batches",
     "sample_joint_continuous",
     "sample_joint_discrete",
     "sample_masked",

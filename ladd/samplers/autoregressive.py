@@ -26,9 +26,7 @@ def sample_autoregressive(
     cache = KeyValueCache()
     for i in range(x.shape[1]):
         logits = network.token_head(network(previous, cache, start=i)[:, 0])
-        drawn = draw_categorical(
-            logits, uniform[:, i], temperature=options.temperature, precision=options.precision
-        )
+        drawn = draw_categorical(logits, uniform[:, i], temperature=options.temperature, precision=options.precision)
         x[:, i] = torch.where(x[:, i] == mask_id, drawn, x[:, i])
         previous = x[:, i : i + 1]
     passes = torch.full_like(x[:, 0], x.shape[1])

@@ -19,7 +19,9 @@ def describe_model(suite: Suite, key: str) -> dict[str, Any]:
     }
 
 
-def describe_chain(suite: Suite, *, latents: str | None = None, model: str | None = None, sweep: str | None = None) -> dict:
+def describe_chain(
+    suite: Suite, *, latents: str | None = None, model: str | None = None, sweep: str | None = None
+) -> dict:
     """All settings from the data to the named block, as nested dictionaries."""
     chain: dict[str, Any] = {"seed": suite.seed, "compute": suite.compute.model_dump()}
     if sweep is not None:

@@ -13,22 +13,17 @@ from ladd.config import ModelConfig, Suite, SweepConfig
 from ladd.evaluation.bounds import (
     BoundSettings,
     autoregressive_bound,
-    estimate,
     ladd_bounds,
     mdlm_bound,
 )
 from ladd.evaluation.cost import sample_cost
+from ladd.evaluation.estimate import estimate
 from ladd.evaluation.rows import Row, measured, sample_rows
 from ladd.schedules import MASKED_SCHEDULES, latent_schedule
 from ladd.stages.artifacts import load_array, load_tokens, use_device
 from ladd.stages.chain import describe_chain, describe_model
-from ladd.stages.results import (
-    bound_settings,
-    metric_settings,
-    real_chunk,
-    summary_points,
-    write_results,
-)
+from ladd.stages.measure import bound_settings, metric_settings, real_chunk
+from ladd.stages.results import summary_points, write_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.stages.trained import load_trained

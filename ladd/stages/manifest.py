@@ -49,7 +49,7 @@ def dvc_hash(path: Path) -> str:
         return _md5(path.read_bytes())
     files = sorted(p for p in path.rglob("*") if p.is_file())
     listing = [{"md5": _md5(p.read_bytes()), "relpath": p.relative_to(path).as_posix()} for p in files]
-    listing.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
+    listing.sort(key=lambda entry: entry["relpath"])  # as strings: DVC's order, which is not that of Path
     return _md5(json.dumps(listing, sort_keys=True).encode()) + ".dir"
 
 

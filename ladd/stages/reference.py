@@ -8,21 +8,17 @@ from dataclasses import replace
 import torch
 from tqdm import tqdm
 
-from ladd.evaluation.bounds import Estimate, estimate, mdlm_bound
+from ladd.evaluation.bounds import mdlm_bound
+from ladd.evaluation.estimate import Estimate, estimate
 from ladd.evaluation.exact import SawtoothReference
 from ladd.evaluation.rows import Row, measured, sample_rows
 from ladd.randomness import derive
-from ladd.samplers import SamplingOptions, sample_masked
+from ladd.samplers import SamplingOptions, sample_in_batches, sample_masked
 from ladd.schedules import MASKED_SCHEDULES
 from ladd.stages.artifacts import load_tokens, use_device
-from ladd.stages.results import (
-    bound_settings,
-    metric_settings,
-    real_chunk,
-    write_results,
-)
+from ladd.stages.measure import bound_settings, metric_settings, real_chunk
+from ladd.stages.results import write_results
 from ladd.stages.runtime import Stage, run_stage
-from ladd.stages.sample import sample_in_batches
 
 
 def main(stage: Stage) -> None:

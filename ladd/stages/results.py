@@ -5,19 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
-import torch
 
-from ladd.config import DataConfig, EvaluationConfig
 from ladd.errors import ArtifactError
-from ladd.evaluation.bounds import BoundSettings
-from ladd.evaluation.rows import COLUMNS, Row, SampleMetricSettings
+from ladd.evaluation.rows import COLUMNS, Row
 from ladd.files import write_atomically, write_json
-from ladd.randomness import derive
 
 SCHEMA = {
     name: pl.Int64 if name in ("L", "K", "w", "token_steps", "latent_steps", "n", "seed") else pl.Float64
     for name in COLUMNS
-} | {name: pl.String for name in ("suite", "model", "family", "schedule", "metric", "precision", "evaluator_version")}
+} | dict.fromkeys(("suite", "model", "family", "schedule", "metric", "precision", "evaluator_version"), pl.String)
 
 
 def write_results(key: str, rows: list[Row]) -> None:
@@ -46,9 +42,9 @@ def nested_means(table: pl.DataFrame) -> dict[str, dict]:
     """model -> schedule -> metric -> mean over seeds, with a level steps_K below metrics that depend on the budget."""
     keys = ["model", "schedule", "metric", "token_steps"]
     nested: dict[str, dict] = {}
-    for model, schedule, metric, steps, value in table.group_by(keys, maintain_order=True).agg(
-        pl.col("value").mean()
-    ).iter_rows():
+    for model, schedule, metric, steps, value in (
+        table.group_by(keys, maintain_order=True).agg(pl.col("value").mean()).iter_rows()
+    ):
         metrics = nested.setdefault(model, {}).setdefault(schedule, {})
         if steps is None:
             metrics[metric] = value
@@ -65,18 +61,3 @@ def summary_points(rows: list[Row]) -> list[tuple[int, dict[str, float]]]:
     for steps, metric, value in means.iter_rows():
         points.setdefault(steps or 0, {})[metric] = value
     return sorted(points.items())
-
-
-def real_chunk(reference: torch.Tensor, index: int, count: int) -> torch.Tensor:
-    """The index-th disjoint set of ``count`` real sequences, int64 (count, N)."""
-    return reference[index * count : (index + 1) * count].long()
-
-
-def bound_settings(config: EvaluationConfig, seed: int) -> BoundSettings:
-    """Settings of the bounds; all models see the same times and masks."""
-    return BoundSettings(config.time_draws, config.batch, derive(seed, "evaluate"))
-
-
-def metric_settings(config: EvaluationConfig, data: DataConfig, seed: int) -> SampleMetricSettings:
-    """Settings of the sample metrics; all models see the same directions."""
-    return SampleMetricSettings(data.vocabulary, config.directions, derive(seed, "directions"))

@@ -77,20 +77,28 @@ def stage_lock(name: str) -> Iterator[None]:
         yield
 
 
+def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
+    """Run a stage in the folder of its suite; its resume state is removed when it ends well.
+
+    Raises:
+        LaddError: the suite is wrong, an input is missing, or the stage is running already.
+    """
+    suite = load_suite()
+    declaration = read_declaration(name, key)
+    with stage_lock(declaration.name):
+        stage = Stage(suite, key, declaration)
+        body(stage)
+        shutil.rmtree(stage.work.parent)
+
+
 def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -> None:
     """Entry point of a stage module: errors of ours end with a message and a non-zero exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments = sys.argv[1:]
     if len(arguments) != keyed:
         sys.exit(f"usage: python -m ladd.stages.{name}" + (" KEY" if keyed else ""))
-    key = arguments[0] if keyed else None
     try:
-        suite = load_suite()
-        declaration = read_declaration(name, key)
-        with stage_lock(declaration.name):
-            stage = Stage(suite, key, declaration)
-            body(stage)
-            shutil.rmtree(stage.work.parent)
+        execute(name, arguments[0] if keyed else None, body)
     except BusyError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_BUSY)

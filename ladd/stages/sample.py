@@ -8,12 +8,24 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ladd.config import Suite, SweepConfig
 from ladd.files import write_json
-from ladd.randomness import SampleNoise, derive
-from ladd.samplers import Samples, SamplingOptions
+from ladd.randomness import derive
+from ladd.samplers import (
+    Sampler,
+    SamplingOptions,
+    sample_autoregressive,
+    sample_in_batches,
+    sample_joint_continuous,
+    sample_joint_discrete,
+    sample_masked,
+    sample_sequential_continuous,
+    sample_sequential_discrete,
+)
+from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES, latent_schedule
 from ladd.stages.artifacts import use_device
 from ladd.stages.runtime import Stage, run_stage
-from ladd.stages.trained import Sampler, load_trained, sampler_of
+from ladd.stages.trained import load_trained
 
 
 def main(stage: Stage) -> None:
@@ -50,14 +62,32 @@ def main(stage: Stage) -> None:
         write_json(folder / "passes.json", passes)
 
 
-def sample_in_batches(
-    sample: Sampler, start: torch.Tensor, seed: int, options: SamplingOptions, batch: int
-) -> Samples:
-    """Samples int64 (n, N) from starting tokens (n, N); sample i depends on (seed, i) alone."""
-    parts = []
-    for rows in torch.arange(len(start), device=start.device).split(batch):
-        parts.append(sample(start[rows], SampleNoise(seed, rows), options))
-    return Samples(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+def sampler_of(suite: Suite, sweep: SweepConfig, model: torch.nn.Module) -> Sampler:
+    """The sampler of a sweep: (starting tokens, noise, options) -> samples."""
+    config = suite.model(sweep.model)
+    mask_id = suite.data[config.data].vocabulary
+    if config.family == "ar":
+        return lambda x, noise, options: sample_autoregressive(
+            model, x, noise, options, start_id=mask_id, mask_id=mask_id
+        )
+    tokens = MASKED_SCHEDULES[config.token_channel.schedule]
+    if config.family == "mdlm":
+        return lambda x, noise, options: sample_masked(model, x, noise, tokens, options, mask_id=mask_id)
+    latents = suite.latents[config.latents]
+    discrete = config.family == "di-ladd"
+    schedule = latent_schedule(config.latent_channel.schedule, discrete=discrete)
+    if discrete:
+        sample = sample_joint_discrete if sweep.schedule == "joint" else sample_sequential_discrete
+        return lambda x, noise, options: sample(
+            model, x, noise, tokens, schedule, options, mask_id=mask_id, latent_length=latents.length
+        )
+    sample = sample_joint_continuous
+    if sweep.schedule == "sequential":
+        sample, schedule = sample_sequential_continuous, GAUSSIAN_SCHEDULES[config.latent_denoiser.schedule]
+    shape = (latents.length, latents.width)
+    return lambda x, noise, options: sample(
+        model, x, noise, tokens, schedule, options, mask_id=mask_id, latent_shape=shape
+    )
 
 
 if __name__ == "__main__":

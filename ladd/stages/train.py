@@ -50,9 +50,7 @@ def train_stage(
     """
     name = stage.declaration.name
     with stage_run(stage, chain=chain, tags=tags) as run:
-        trainer = Trainer(
-            task, config, InlineContext(stage.work, run.log_row), seed=derive(stage.suite.seed, name)
-        )
+        trainer = Trainer(task, config, InlineContext(stage.work, run.log_row), seed=derive(stage.suite.seed, name))
         model = trainer.train()
         with stage.output(folder) as partial:
             finish(model, partial)

@@ -110,7 +110,9 @@ class Trainer:
             return  # a resumed run already has it
         row = {"step": self.step}
         if self.recent:
-            row |= {f"train/{name}": float(torch.stack([r[name] for r in self.recent]).mean()) for name in self.recent[0]}
+            row |= {
+                f"train/{name}": float(torch.stack([r[name] for r in self.recent]).mean()) for name in self.recent[0]
+            }
             row["train/learning_rate"] = self.learning_rate(self.step - 1)
         row |= {f"validation/{name}": value for name, value in self.task.validate(self.average.model).items()}
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:

@@ -56,9 +56,7 @@ def test_references_come_first(rows, table):
     ]
 
 
-@pytest.mark.parametrize(
-    ("column", "value"), [("evaluator_version", "2"), ("precision", "float32"), ("n", 50)]
-)
+@pytest.mark.parametrize(("column", "value"), [("evaluator_version", "2"), ("precision", "float32"), ("n", 50)])
 def test_unlike_rows_are_never_averaged(rows, table, column, value):
     changed = next(i for i, row in enumerate(rows) if row["model"] == "mdlm" and row["token_steps"] == 4)
     mixed = [row | {column: value} if i == changed else row for i, row in enumerate(rows)]

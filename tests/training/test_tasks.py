@@ -83,6 +83,15 @@ def test_token_loss_of_stage_1_teaches_the_encoder(kind):
         assert parameter.grad.abs().sum() > 0
 
 
+def test_stage_1_times_fill_the_ranges_of_its_configuration():
+    task, seen = latent_task("continuous", token_noise=[0.6, 0.9], latent_noise=[0.1, 0.3]), []
+    task.model.denoiser.register_forward_hook(lambda _, given, __: seen.extend(given))
+    task.losses(INDICES, noise(), 0)
+    _, _, t_x, t_z, _ = seen
+    assert ((t_x > 0.6) & (t_x < 0.9)).all()
+    assert ((t_z > 0.1) & (t_z < 0.3)).all()
+
+
 @pytest.mark.parametrize("kind", ["continuous", "discrete"])
 def test_stage_1_has_no_latent_loss(kind):
     task = latent_task(kind)

@@ -1,0 +1,243 @@
+"""Every stage of a tiny suite, once, in this process: results, tracked runs, manifests."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from ladd.evaluation.rows import Row
+from ladd.files import file_hash
+from ladd.stages.declaration import read_declaration
+from ladd.stages.manifest import dvc_hash
+from tests.stages.tiny import TRAINING, git, make_suite, run_here, stages_in_order
+
+TRAINED = ("stage1", "baseline", "stage2")
+
+
+class Finished:
+    """A suite whose stages have all run once."""
+
+    def __init__(self, repository: Path, folder: Path):
+        self.repository, self.folder = repository, folder
+        self.values = yaml.safe_load((folder / "params.yaml").read_text())
+        self.client = MlflowClient(tracking_uri=f"sqlite:///{repository}/.mlflow/mlflow.db")
+        self.experiment = self.client.get_experiment_by_name("tiny")
+        self.stages = [(name, key) for name, key in stages_in_order(self.values) if name in (*TRAINED, "evaluate")]
+
+    @property
+    def compare(self) -> pl.DataFrame:
+        return pl.read_csv(self.folder / "results/compare.csv", infer_schema_length=None)
+
+    def runs(self) -> dict[str, Run]:
+        found = self.client.search_runs([self.experiment.experiment_id])
+        runs = {run.info.run_name: run for run in found}
+        assert len(runs) == len(found)
+        return runs
+
+    def points(self, run: Run) -> dict[str, list[int]]:
+        """Steps of every curve of the stage's own, in the order they were logged."""
+        names = [name for name in run.data.metrics if not name.startswith("checkpoint/")]
+        return {name: [p.step for p in self.client.get_metric_history(run.info.run_id, name)] for name in names}
+
+    def history(self, name: str) -> pl.DataFrame:
+        path = self.folder / f"results/history/{name.replace('@', '-')}.csv"
+        return pl.read_csv(path, infer_schema_length=None)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    repository = tmp_path_factory.mktemp("repository")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        folder = make_suite(repository, repository / "suites" / "tiny")
+        patch.chdir(folder)
+        for name, key in stages_in_order(yaml.safe_load(Path("params.yaml").read_text())):
+            run_here(name, key)
+        yield Finished(repository, folder)
+
+
+def test_columns_are_those_of_a_row(finished):
+    header = (finished.folder / "results/compare.csv").read_text().splitlines()[0]
+    assert header.split(",") == [field.name for field in fields(Row)]
+
+
+def test_every_family_and_reference_has_rows(finished):
+    families = {"mdlm", "ar", "co-ladd", "di-ladd", "oracle", "exact", "real"}
+    assert set(finished.compare["family"]) == families
+
+
+def test_every_sweep_budget_and_seed_has_one_distance(finished):
+    found = finished.compare.filter(pl.col("metric") == "swd", ~pl.col("family").is_in(["exact", "real"]))
+    keys = ["model", "schedule", "token_steps", "seed"]
+    expected = [
+        (sweep["model"], sweep["schedule"], steps, seed)
+        for sweep in finished.values["sweeps"].values()
+        for steps in sweep["token_steps"]
+        for seed in sweep["seeds"]
+    ]
+    assert Counter(found.select(keys).iter_rows()) == Counter(expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "schedule", "latent_passes"),
+    [("co-ladd", "sequential", 3), ("di-ladd", "sequential", 1), ("co-ladd", "joint", 0), ("mdlm", "none", 0)],
+)
+def test_passes_for_latents_are_counted(finished, model, schedule, latent_passes):
+    # At one token step the sampler makes exactly one pass for the tokens.
+    one_step = (pl.col("token_steps") == 1) & (pl.col("metric") == "swd")
+    rows = finished.compare.filter(one_step, pl.col("model") == model, pl.col("schedule") == schedule)
+    assert set(rows["nfe"]) == {1.0 + latent_passes}
+
+
+def test_every_training_and_evaluation_has_one_finished_run(finished):
+    runs = finished.runs()
+    assert runs.keys() == {f"{name}@{key}" for name, key in finished.stages}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+
+
+@pytest.mark.parametrize(
+    ("name", "tags"),
+    [
+        ("stage1@di", {"role": "latents", "L": "1", "K": "32"}),
+        ("stage1@co", {"role": "latents", "L": "1", "K": None}),
+        ("baseline@mdlm", {"role": "model", "family": "mdlm", "L": None, "K": None}),
+        ("stage2@di-ladd", {"role": "model", "family": "di-ladd", "L": "1", "K": "32"}),
+        ("evaluate@ar", {"role": "evaluation", "family": "ar", "schedule": "none", "K": None}),
+        ("evaluate@di-joint", {"role": "evaluation", "family": "di-ladd", "schedule": "joint", "K": "32"}),
+        ("evaluate@co-seq", {"role": "evaluation", "family": "co-ladd", "schedule": "sequential", "L": "1"}),
+    ],
+)
+def test_runs_are_tagged_for_filtering(finished, name, tags):
+    found = finished.runs()[name].data.tags
+    assert {key: found.get(key) for key in tags} == tags
+    assert (found["suite"], found["dvc.stage"]) == ("tiny", name)
+
+
+def test_evaluation_carries_the_settings_of_its_whole_chain(finished):
+    values, parameters = finished.values, finished.runs()["evaluate@di-seq"].data.params
+    blocks = {
+        "data": values["data"]["sawtooth"],
+        "latents": values["latents"]["di"],
+        "model": values["models"]["di-ladd"],
+        "sweep": values["sweeps"]["di-seq"],
+        "evaluation": values["evaluation"],
+        "compute": values["compute"],
+    }
+    missing = [
+        f"{name}.{key}" for name, block in blocks.items() for key in block if not _carried(parameters, name, key)
+    ]
+    assert missing == []
+    assert parameters["seed"] == str(values["seed"])
+    assert parameters["latents.codebook"] == str(values["latents"]["di"]["codebook"])
+    assert parameters["model.training.learning_rate"] == str(values["models"]["di-ladd"]["training"]["learning_rate"])
+    assert parameters["latents.training.steps"] == str(TRAINING["steps"])
+    assert parameters["sweep.token_steps"] == "[1, 2]"
+
+
+def _carried(parameters: dict[str, str], name: str, key: str) -> bool:
+    return any(found == f"{name}.{key}" or found.startswith(f"{name}.{key}.") for found in parameters)
+
+
+def test_runs_name_the_dvc_hashes_of_inputs_and_outputs(finished):
+    for (name, key), run in ((stage, finished.runs()["@".join(stage)]) for stage in finished.stages):
+        declared = read_declaration(name, key)
+        expected = {f"dvc.in.{path}": dvc_hash(path) for path in declared.inputs}
+        expected |= {f"dvc.out.{path}": dvc_hash(path) for path in declared.outputs}
+        assert {tag: value for tag, value in run.data.tags.items() if tag.startswith("dvc.") and "." in tag[4:]} == {
+            tag: value for tag, value in expected.items()
+        }
+
+
+def test_runs_name_the_commit(finished):
+    for run in finished.runs().values():
+        assert run.data.tags["git.commit"] == git(finished.repository, "rev-parse", "HEAD")
+        assert run.data.tags["git.dirty"] == "false"
+
+
+def test_run_and_manifest_have_the_same_fingerprint(finished):
+    runs = finished.runs()
+    for name, key in finished.stages:
+        for output in (path for path in read_declaration(name, key).outputs if path.is_dir()):
+            manifest = json.loads((output / "manifest.json").read_text())
+            assert manifest["fingerprint"] == runs[f"{name}@{key}"].data.tags["ladd.fingerprint"]
+
+
+def test_curves_have_the_points_of_the_history(finished):
+    for name, run in finished.runs().items():
+        if name.startswith(TRAINED):
+            history = finished.history(name)
+            assert history["step"].to_list() == [0, 3, 6, 9, 12]
+            expected = {
+                column: history.filter(pl.col(column).is_not_null())["step"].to_list()
+                for column in history.columns
+                if column != "step"
+            }
+            assert finished.points(run) == expected
+
+
+def test_evaluation_curves_run_over_the_step_budgets(finished):
+    runs = finished.runs()
+    for key, sweep in finished.values["sweeps"].items():
+        points = finished.points(runs[f"evaluate@{key}"])
+        assert points["swd"] == sweep["token_steps"]
+        assert "token_elbo" in points
+
+
+def test_every_checkpoint_is_a_model_of_its_run(finished):
+    models = finished.client.search_logged_models([finished.experiment.experiment_id], max_results=1000)
+    runs = finished.runs()
+    for name in (f"{name}@{key}" for name, key in finished.stages if name in TRAINED):
+        own = [model for model in models if model.source_run_id == runs[name].info.run_id]
+        assert sorted(model.tags["step"] for model in own) == ["12", "6"]
+        for model in own:
+            assert file_hash(finished.folder / model.tags["path"]) == model.tags["sha256"]
+    assert len(models) == 2 * sum(name in TRAINED for name, _ in finished.stages)
+
+
+def test_no_resume_state_is_left(finished):
+    assert [path for path in (finished.folder / ".work").iterdir() if path.is_dir()] == []
+
+
+def test_report_and_figures_are_written(finished):
+    results = finished.folder / "results"
+    assert {path.name for path in (results / "plots").iterdir()} == {
+        "swd.png",
+        "swd-compute.png",
+        "curves.png",
+        "codebook.png",
+    }
+    assert "<html" in (results / "report.html").read_text()
+    assert "di-ladd" in (results / "compare.txt").read_text()
+
+
+def test_stages_write_what_they_declare_and_nothing_else(finished):
+    declared = {path for stage in stages_in_order(finished.values) for path in read_declaration(*stage).outputs}
+    written = [path.relative_to(finished.folder) for path in finished.folder.rglob("*") if path.is_file()]
+    written = [path for path in written if path.parts[0] in ("artifacts", "results")]
+    assert {path for path in declared if not path.exists()} == set()
+    assert {path for path in written if not declared & {path, *path.parents}} == set()
+
+
+def test_repeated_evaluation_adds_no_run_and_no_point(finished):
+    before = finished.runs()
+    points = {name: finished.points(run) for name, run in before.items()}
+    run_here("evaluate", "di-seq")
+    after = finished.runs()
+    assert {name: run.info.run_id for name, run in after.items()} == {n: run.info.run_id for n, run in before.items()}
+    assert {name: finished.points(run) for name, run in after.items()} == points
+
+
+def test_repeated_training_gives_equal_bytes_and_no_new_point(finished):
+    weights = finished.folder / "artifacts/models/di-ladd/weights.safetensors"
+    before, points = weights.read_bytes(), finished.points(finished.runs()["stage2@di-ladd"])
+    run_here("stage2", "di-ladd")
+    assert weights.read_bytes() == before
+    assert finished.points(finished.runs()["stage2@di-ladd"]) == points

@@ -1,0 +1,96 @@
+"""Content of outputs and sources, and DVC's hashes of them."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.db import HashFileDB
+from dvc_objects.fs.local import LocalFileSystem
+
+from ladd.errors import ArtifactError
+from ladd.files import file_hash
+from ladd.stages.manifest import content_hash, dvc_hash, write_manifest
+
+# Sorted as whole strings these come in another order than sorted folder by folder.
+FILES = {"a/b.txt": b"one\r\n", "a-b.txt": b"two\n", "a.txt": b"", "b/c/d.bin": bytes(range(256))}
+
+
+def write_files(folder: Path) -> Path:
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def describe(folder: Path) -> None:
+    write_manifest(folder, stage="stage1@di", fingerprint="f" * 64, parameters={"seed": 1})
+
+
+@pytest.fixture
+def output(tmp_path, monkeypatch) -> Path:
+    """A finished output folder, as a path relative to the working directory."""
+    monkeypatch.chdir(tmp_path)
+    folder = write_files(Path("artifacts/latents/di"))
+    describe(folder)
+    return folder
+
+
+def test_manifest_holds_the_hash_of_every_file_below_the_folder(output):
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest.pop("files") == {name: file_hash(output / name) for name in FILES}
+    assert manifest == {"stage": "stage1@di", "fingerprint": "f" * 64, "parameters": {"seed": 1}}
+
+
+def test_equal_work_gives_an_equal_manifest(output):
+    other = write_files(Path("elsewhere"))
+    os.utime(other / "a.txt", (0, 0))
+    describe(other)
+    assert (other / "manifest.json").read_bytes() == (output / "manifest.json").read_bytes()
+
+
+def test_output_counts_through_its_manifest(output):
+    before = content_hash(output)
+    assert before == file_hash(output / "manifest.json")
+    (output / "a.txt").write_bytes(b"other weights")
+    assert content_hash(output) == before
+    describe(output)
+    assert content_hash(output) != before
+
+
+def test_output_without_manifest_is_incomplete(output):
+    (output / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match=r"artifacts/latents/di has no manifest.json.*dvc repro"):
+        content_hash(output)
+
+
+def test_missing_dependency_is_named(output):
+    with pytest.raises(ArtifactError, match=r"artifacts/latents/co is missing.*dvc repro"):
+        content_hash(Path("artifacts/latents/co"))
+
+
+def test_source_folder_counts_through_names_and_contents(output):
+    sources = write_files(Path("sources"))
+    seen = {content_hash(sources)}
+    (sources / "a/b.txt").write_bytes(b"changed")
+    seen.add(content_hash(sources))
+    (sources / "a/b.txt").rename(sources / "a/c.txt")
+    seen.add(content_hash(sources))
+    assert len(seen) == 3
+
+
+def test_bytecode_does_not_count(output):
+    sources = write_files(Path("sources"))
+    before = content_hash(sources)
+    (sources / "a/__pycache__").mkdir()
+    (sources / "a/__pycache__/b.pyc").write_bytes(b"compiled")
+    assert content_hash(sources) == before
+
+
+@pytest.mark.parametrize("path", ["artifacts/latents/di", *(f"artifacts/latents/di/{name}" for name in FILES)])
+def test_dvc_hash_is_that_of_dvc(output, path):
+    files = LocalFileSystem()
+    store = HashFileDB(files, str(Path("store").absolute()))
+    dvc = build(store, str(Path(path).absolute()), files, "md5", dry_run=True)[2]
+    assert dvc_hash(Path(path)) == dvc.hash_info.value

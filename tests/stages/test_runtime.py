@@ -1,0 +1,177 @@
+"""Locks, exit codes, resume state, and outputs that appear whole or not at all."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ladd.errors import BusyError, TrainingError
+from ladd.files import file_hash
+from ladd.stages.runtime import EXIT_BUSY, Stage, execute, run_stage, stage_lock
+from tests.stages.tiny import REPOSITORY, environment, stage_command, tiny_values, write_params
+
+OUTPUT = Path("artifacts/data/sawtooth")
+
+
+def write(stage: Stage, text: str = "new") -> None:
+    with stage.output(OUTPUT) as folder:
+        (folder / "train.npy").write_text(text)
+
+
+def work_folders() -> list[Path]:
+    return sorted(path for path in Path(".work").iterdir() if path.is_dir())
+
+
+def listing(folder: Path) -> dict[Path, str]:
+    return {path: file_hash(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def run_process(name: str, *keys: str) -> subprocess.CompletedProcess:
+    values = environment() | {"PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(stage_command(name, *keys), env=values, capture_output=True, text=True)
+
+
+def test_second_holder_of_a_lock_is_told_who_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with stage_lock("data@sawtooth"), stage_lock("data@other"), pytest.raises(BusyError) as caught:
+        with stage_lock("data@sawtooth"):
+            pytest.fail("two processes in one stage")
+    assert f"data@sawtooth is already running (process {os.getpid()})" in str(caught.value)
+
+
+def test_lock_is_free_again_after_an_exception(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="first"), stage_lock("data@sawtooth"):
+        raise ValueError("first")
+    with stage_lock("data@sawtooth"):
+        pass
+
+
+def test_process_that_meets_a_lock_ends_with_its_own_exit_code(suite):
+    with stage_lock("data@sawtooth"):
+        process = run_process("data", "sawtooth")
+    assert process.returncode == EXIT_BUSY == 75
+    assert f"(process {os.getpid()})" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert not OUTPUT.exists()
+
+
+def test_error_of_ours_ends_the_process_with_its_message_and_no_traceback(suite):
+    process = run_process("stage1", "di")
+    assert process.returncode == 1
+    assert process.stderr.strip() == "artifacts/data/sawtooth is missing; run `dvc repro` to make it"
+
+
+def test_other_exceptions_pass_through(suite, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["data", "sawtooth"])
+
+    def broken(stage):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_stage("data", broken)
+
+
+@pytest.mark.parametrize(("keyed", "arguments"), [(True, []), (True, ["a", "b"]), (False, ["a"])])
+def test_wrong_number_of_arguments_shows_the_usage(monkeypatch, keyed, arguments):
+    monkeypatch.setattr(sys, "argv", ["stage", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        run_stage("data", lambda stage: pytest.fail("it ran"), keyed=keyed)
+    assert caught.value.code == "usage: python -m ladd.stages.data" + (" KEY" if keyed else "")
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "message"),
+    [
+        ({"colour": "red"}, "sawtooth", "colour: unknown key"),
+        ({"seed": "one"}, "sawtooth", "seed: 'one'"),
+        ({}, "text", "data in params.yaml has no 'text'"),
+    ],
+)
+def test_bad_parameters_end_before_anything_is_written(suite, monkeypatch, change, key, message):
+    write_params(suite, tiny_values() | {"root": "../.."} | change)
+    before = listing(suite)
+    monkeypatch.setattr(sys, "argv", ["data", key])
+    with pytest.raises(SystemExit) as caught:
+        run_stage("data", lambda stage: pytest.fail("it ran"))
+    assert message in str(caught.value.code)
+    assert listing(suite) == before
+    assert not Path(".work").exists()
+
+
+def test_output_takes_the_place_of_the_old_one(suite):
+    execute("data", "sawtooth", lambda stage: write(stage, "old"))
+    (OUTPUT / "stale.npy").write_text("of an earlier version")
+    execute("data", "sawtooth", write)
+    assert {path.name for path in OUTPUT.iterdir()} == {"train.npy", "manifest.json"}
+    assert (OUTPUT / "train.npy").read_text() == "new"
+    assert [path.name for path in OUTPUT.parent.iterdir()] == ["sawtooth"]
+
+
+def test_output_has_a_manifest_of_its_stage(suite):
+    stages = []
+    execute("data", "sawtooth", lambda stage: (write(stage), stages.append(stage)))
+    assert json.loads((OUTPUT / "manifest.json").read_text()) == {
+        "stage": "data@sawtooth",
+        "fingerprint": stages[0].fingerprint,
+        "parameters": {"seed": tiny_values()["seed"], "data.sawtooth": tiny_values()["data"]["sawtooth"]},
+        "files": {"train.npy": file_hash(OUTPUT / "train.npy")},
+    }
+
+
+def test_exception_while_writing_leaves_the_old_output_untouched(suite):
+    execute("data", "sawtooth", write)
+    before = listing(OUTPUT)
+
+    def broken(stage):
+        with stage.output(OUTPUT) as folder:
+            (folder / "train.npy").write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        execute("data", "sawtooth", broken)
+    assert listing(OUTPUT) == before
+
+
+def test_rest_of_a_failed_attempt_does_not_enter_the_output(suite):
+    def broken(stage):
+        with stage.output(OUTPUT) as folder:
+            (folder / "half.npy").write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        execute("data", "sawtooth", broken)
+    execute("data", "sawtooth", write)
+    assert not (OUTPUT / "half.npy").exists()
+
+
+def test_resume_state_is_kept_after_a_failure_and_found_again(suite):
+    def interrupted(stage):
+        (stage.work / "step-1").mkdir()
+        raise TrainingError("loss is nan")
+
+    with pytest.raises(TrainingError):
+        execute("data", "sawtooth", interrupted)
+    seen = []
+    execute("data", "sawtooth", lambda stage: seen.extend(path.name for path in stage.work.iterdir()))
+    assert seen == ["step-1"]
+
+
+def test_resume_state_of_other_parameters_is_never_seen(suite):
+    def interrupted(stage):
+        (stage.work / "step-1").mkdir()
+        raise TrainingError("loss is nan")
+
+    with pytest.raises(TrainingError):
+        execute("data", "sawtooth", interrupted)
+    write_params(suite, tiny_values() | {"root": "../..", "seed": 7})
+    execute("data", "sawtooth", lambda stage: stage.work.rmdir())  # fails unless empty
+    assert work_folders() == []
+
+
+def test_resume_state_is_removed_when_a_stage_ends_well(suite):
+    execute("data", "sawtooth", lambda stage: (stage.work / "step-1").mkdir())
+    assert work_folders() == []

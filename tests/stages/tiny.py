@@ -1,0 +1,95 @@
+"""A suite that trains in seconds, in a folder of its own, and what runs its stages."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from ladd.stages.runtime import execute
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SAMPLES, SEEDS, TOKENS = 32, [0, 1], 16
+TRAINING = {"steps": 12, "batch": 16, "warmup": 2, "validate_every": 3, "checkpoint_every": 6}
+
+
+def tiny_values() -> dict:
+    """The default suite with every size cut down; keys, families and schedules stay."""
+    values = json.loads(json.dumps(yaml.safe_load((REPOSITORY / "params.yaml").read_text())))  # anchors written out
+    values |= {"suite": "tiny", "compute": {"device": "cpu", "threads": 1}}
+    for data in values["data"].values():
+        data |= {"tokens": TOKENS, "train": 512, "validation": 64, "reference": 2 * SAMPLES * len(SEEDS)}
+    for latents in values["latents"].values():
+        latents["quantise_after"] = 3 if latents["kind"] == "discrete" else 0
+        latents["training"] |= TRAINING
+    for model in (*values["baselines"].values(), *values["models"].values()):
+        model["training"] |= TRAINING
+    sampling = {"samples": SAMPLES, "seeds": SEEDS, "batch": 16}
+    for sweep in values["sweeps"].values():
+        sweep |= sampling | {"token_steps": [TOKENS] if sweep["model"] == "ar" else [1, 2]}
+        sweep["latent_steps"] = min(sweep["latent_steps"], 3)
+    values["evaluation"] = {
+        "directions": 10,
+        "time_draws": 2,
+        "sequences": 64,
+        "grid": 64,
+        "batch": 32,
+        "reference": sampling | {"token_steps": [1, 2]},
+    }
+    return values
+
+
+def write_params(folder: Path, values: dict) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def make_suite(repository: Path, folder: Path, values: dict | None = None) -> Path:
+    """Copy code and pipeline to ``repository``, write the suite in ``folder`` of it, and commit."""
+    shutil.copytree(REPOSITORY / "ladd", repository / "ladd", ignore=shutil.ignore_patterns("__pycache__"))
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(REPOSITORY / "dvc.yaml", folder)
+    write_params(folder, tiny_values() | {"root": os.path.relpath(repository, folder)} | (values or {}))
+    (repository / ".gitignore").write_text("__pycache__/\n.work/\n.mlflow/\nartifacts/\nresults/\n")
+    git(repository, "init", "--quiet")
+    commit(repository)
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
+    return subprocess.run([*command, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "suite")
+
+
+def environment() -> dict[str, str]:
+    """For stages and DVC in processes of their own: this interpreter, one thread, the default tracking database."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "PYTHONPATH")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+    return kept | {"PATH": path, "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"}
+
+
+def stage_command(name: str, *keys: str) -> list[str]:
+    return [sys.executable, "-m", f"ladd.stages.{name}", *keys]
+
+
+def stages_in_order(values: dict) -> Iterator[tuple[str, str | None]]:
+    """Name and key of all stages, in the order of dvc.yaml."""
+    for name, stage in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].items():
+        block = stage.get("foreach", "").strip("${}")
+        yield from ((name, key) for key in values[block]) if block else [(name, None)]
+
+
+def run_here(name: str, key: str | None) -> None:
+    """Run a stage in this process, in the working directory."""
+    execute(name, key, importlib.import_module(f"ladd.stages.{name}").main)
