@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -138,10 +138,10 @@ class LatentsConfig(Block):
             raise ValueError(f"codebook is {self.codebook}: discrete latents need K of at least 2")
         if not discrete and self.codebook is not None:
             raise ValueError(f"codebook is {self.codebook}: continuous latents have none, set it to null")
-        allowed = MaskedName if discrete else GaussianName
-        if self.latent_channel.schedule not in allowed.__args__:
+        allowed = list(get_args(MaskedName if discrete else GaussianName))
+        if self.latent_channel.schedule not in allowed:
             raise ValueError(
-                f"latent_channel.schedule {self.latent_channel.schedule!r} is not one of {list(allowed.__args__)}, "
+                f"latent_channel.schedule {self.latent_channel.schedule!r} is not one of {allowed}, "
                 f"the schedules of {self.kind} latents"
             )
         if discrete and self.latent_channel.dropout:
@@ -210,6 +210,7 @@ class SweepConfig(Block):
     schedule: Literal["joint", "sequential", "none"]
     token_steps: Annotated[list[Count], Field(min_length=1)]
     latent_steps: Annotated[int, Field(ge=0)]  # sequential only, else 0
+    token_lag: Annotated[float, Field(ge=1)]  # token grid t_x = u^(1/lag), u uniform: above 1, few tokens come first
     latent_lead: Annotated[float, Field(ge=1)]  # joint: the latents' clock runs ahead, t_z = t_x^lead; else 1
     eta: Fraction  # DDIM stochasticity
     temperature: Positive
@@ -311,7 +312,7 @@ class _Relations:
         kind = {"co-ladd": "continuous", "di-ladd": "discrete"}[model.family]
         if latents.kind != kind:
             raise ValueError(f"{key}.latents: {model.family} needs {kind} latents, {model.latents!r} is {latents.kind}")
-        channel, allowed = model.latent_channel, list((MaskedName if kind == "discrete" else GaussianName).__args__)
+        channel, allowed = model.latent_channel, list(get_args(MaskedName if kind == "discrete" else GaussianName))
         if channel.schedule not in allowed:
             raise ValueError(
                 f"{key}.latent_channel.schedule: {channel.schedule!r} is not for {kind} latents; allowed are {allowed}"

@@ -88,7 +88,7 @@ def build_ladd(vocabulary: int, latents: LatentsConfig, model: ModelConfig) -> L
 
 def build_baseline(vocabulary: int, config: BaselineConfig) -> DiT | CausalTransformer:
     """An MDLM denoiser or an autoregressive network."""
-    if config.family == "ar":
+    if config.token_channel is None:  # ar
         return CausalTransformer(vocabulary, **_arguments(config.network))
     return DiT(vocabulary, timed=config.token_channel.timed, **_arguments(config.network))
 

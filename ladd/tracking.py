@@ -6,12 +6,13 @@ no metric point is logged twice. Everything is absolute: workers and work trees 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -115,7 +116,6 @@ class TrackedRun:
         Args:
             checkpoints: each with "name", "path", "sha256", "step" and "metrics".
         """
-        mlflow.set_tracking_uri(self.client.tracking_uri)
         known = self.client.search_logged_models(
             [self.experiment_id], filter_string=f"source_run_id = '{self.run_id}'", max_results=1000
         )
@@ -124,14 +124,28 @@ class TrackedRun:
             if checkpoint["name"] in names:
                 continue
             tags = {key: str(checkpoint[key]) for key in ("path", "sha256", "step")}
-            model = mlflow.create_external_model(
-                name=checkpoint["name"], source_run_id=self.run_id, tags=tags, experiment_id=self.experiment_id
-            )
+            with _global_uri(self.client.tracking_uri):
+                model = mlflow.create_external_model(
+                    name=checkpoint["name"], source_run_id=self.run_id, tags=tags, experiment_id=self.experiment_id
+                )
             metrics = [
                 Metric(f"checkpoint/{key}", value, _milliseconds(), checkpoint["step"], model_id=model.model_id)
                 for key, value in checkpoint["metrics"].items()
             ]
             self.client.log_batch(self.run_id, metrics=metrics)
+
+
+@contextlib.contextmanager
+def _global_uri(uri: str) -> Iterator[None]:
+    """Set MLflow's global URI, which it writes into the environment, and take it out of there again."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 def tracking_uri(root: Path) -> str:

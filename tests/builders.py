@@ -88,6 +88,7 @@ def _sweep(model: str, schedule: str, **changes) -> dict:
         "schedule": schedule,
         "token_steps": [1, 8],
         "latent_steps": 4 if schedule == "sequential" else 0,
+        "token_lag": 1.0,
         "latent_lead": 1.0,
         "eta": 0.0,
         "temperature": 1.0,

@@ -125,7 +125,7 @@ def ladd_bounds(
                 with_token=token,
                 with_latent=latent,
             )
-            return sum(loss for loss in losses if loss is not None)
+            return torch.stack([part for part in losses if part is not None]).sum(dim=0)
 
         return average_draws(x, settings, times, loss)
 

@@ -35,14 +35,16 @@ def sample_cost(
             among them, because they run the whole network.
         latent_passes: mean passes of the latent-only denoiser (sequential Co-LADD).
     """
-    if latents is None:
+    if model.family == "ar" or model.family == "mdlm":
         network = model.network
         # With a key-value cache the N one-token passes of the autoregressive model add up to one full pass.
         full_passes = 1.0 if model.family == "ar" else token_passes
         return SampleCost(token_passes, full_passes * backbone_macs(tokens, network.width, network.layers) / 1e9)
+    assert latents is not None
     network = latents.denoiser
     macs = token_passes * backbone_macs(tokens + latents.length, network.width, network.layers)
     if latent_passes:
+        assert model.latent_denoiser is not None
         small = model.latent_denoiser.network
         macs += latent_passes * backbone_macs(latents.length, small.width, small.layers)
     return SampleCost(token_passes + latent_passes, macs / 1e9)

@@ -29,6 +29,7 @@ class SawtoothReference(nn.Module):
     """
 
     mask_id = 2
+    log_table: Tensor
 
     def __init__(self, tokens: int, periods: int, floor: float, grid: int):
         super().__init__()

@@ -17,7 +17,7 @@ from ladd.evaluation.metrics import (
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement; None where a column does not apply."""
+    """One measurement; None where a column does not apply. ``model`` is the key of the sweep."""
 
     suite: str
     model: str

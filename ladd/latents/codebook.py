@@ -15,6 +15,8 @@ class Codebook(nn.Module):
         width: w.
     """
 
+    vectors: Tensor
+
     def __init__(self, size: int, width: int):
         super().__init__()
         self.register_buffer("vectors", torch.zeros(size, width))

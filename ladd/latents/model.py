@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from ladd.latents.codebook import Codebook
 from ladd.networks import Encoder, MMDiT
 from ladd.processes.gaussian import normalise_latents
+
+if TYPE_CHECKING:
+    from vector_quantize_pytorch import VectorQuantize
 
 
 class Encoded(NamedTuple):
@@ -29,6 +32,8 @@ class LatentModel(nn.Module):
         codebook_size: K, or None for continuous latents.
         scale: norm of the latent vectors.
     """
+
+    quantising: Tensor
 
     def __init__(
         self, encoder: Encoder, denoiser: MMDiT, *, latent_width: int, codebook_size: int | None, scale: float
@@ -51,14 +56,15 @@ class LatentModel(nn.Module):
         return Encoded(vectors * self.scale, codes, commitment.sum())
 
     def frozen_codebook(self) -> Codebook:
-        """A copy of the learned codebook that cannot move."""
+        """A copy of the learned codebook, of discrete latents, that cannot move."""
+        assert self.quantiser is not None
         learned = self.quantiser.codebook.detach()
         codebook = Codebook(*learned.shape)
         codebook.vectors.copy_(learned * self.scale)
         return codebook
 
 
-def vector_quantiser(size: int, width: int) -> nn.Module:
+def vector_quantiser(size: int, width: int) -> VectorQuantize:
     """Cosine codebook with EMA updates, dead-code revival and straight-through gradients (paper, Appendix E)."""
     # Imported here: it takes two seconds, and only Stage 1 of discrete latents needs it.
     from vector_quantize_pytorch import VectorQuantize

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 class TokenDenoiser(Protocol):
     """What the token channel needs of a network, or of an exact reference."""
 
-    token_head: nn.Module  # (M, d) -> logits (M, V)
+    @property
+    def token_head(self) -> nn.Module:
+        """(M, d) -> logits (M, V)."""
+        ...
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Hidden states (B, N, d) of x int64 (B, N), V where masked, at times t (B,)."""

@@ -25,7 +25,7 @@ class DiT(nn.Module):
         self.embedding = nn.Embedding(vocabulary + 1, width)
         self.time = TimeEmbedding(self.condition) if timed else None
         self.transformer = Transformer(1, **network)
-        self.token_head = nn.Linear(width, vocabulary)
+        self.token_head: nn.Module = nn.Linear(width, vocabulary)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Hidden states (B, N, d) of tokens x int64 (B, N) at times t (B,); apply `token_head` where needed."""

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 class TimeEmbedding(nn.Module):
     """Sinusoidal features of t in [0, 1], then an MLP: (B,) -> (B, C)."""
 
+    frequencies: Tensor
+
     def __init__(self, condition: int, features: int = 64):
         super().__init__()
         self.register_buffer("frequencies", torch.exp(-math.log(1e4) * torch.arange(features // 2) / (features // 2)))

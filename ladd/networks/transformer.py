@@ -8,6 +8,7 @@ Shapes: B batch, S positions of one stream, H heads, D head width, d hidden widt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -83,12 +84,13 @@ class Block(nn.Module):
         cache: KeyValueCache | None = None,
         index: int = 0,
     ) -> list[Tensor]:
+        streams = cast("Sequence[Stream]", self.streams)  # torch types the elements of a ModuleList as Module
         modulations = [
             stream.modulation(F.silu(c))[:, None].chunk(6, dim=-1)
-            for stream, c in zip(self.streams, conditions, strict=True)
+            for stream, c in zip(streams, conditions, strict=True)
         ]
         projected = [
-            stream.project(h, m, r) for stream, h, m, r in zip(self.streams, hidden, modulations, rotary, strict=True)
+            stream.project(h, m, r) for stream, h, m, r in zip(streams, hidden, modulations, rotary, strict=True)
         ]
         q, k, v = (torch.cat(parts, dim=2) for parts in zip(*projected, strict=True))
         if cache is not None:
@@ -101,9 +103,7 @@ class Block(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         attended = attended.transpose(1, 2).flatten(2)
         split = attended.split([h.shape[1] for h in hidden], dim=1)
-        return [
-            stream.update(h, m, a) for stream, h, m, a in zip(self.streams, hidden, modulations, split, strict=True)
-        ]
+        return [stream.update(h, m, a) for stream, h, m, a in zip(streams, hidden, modulations, split, strict=True)]
 
 
 class Transformer(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,8 +32,8 @@ def draw_channel_times(
     *,
     warp: float = 1.0,
     latent_lead: float = 1.0,
-    token_range: tuple[float, float] = (0.0, 1.0),
-    latent_range: tuple[float, float] = (0.0, 1.0),
+    token_range: Sequence[float] = (0.0, 1.0),
+    latent_range: Sequence[float] = (0.0, 1.0),
 ) -> ChannelTimes:
     """Times of the two channels, one pair per sequence.
 
@@ -43,7 +44,7 @@ def draw_channel_times(
             "clean" (t_z = 0, the sequential schedule's token steps) or "latent_first" (t_x = 1, its latent steps).
         warp: of the token times.
         latent_lead: of shared times, at least 1; the weight of t_z carries dt_z / dt_x.
-        token_range, latent_range: the times are squeezed into these (Stage 1).
+        token_range, latent_range: [low, high], which the times are squeezed into (Stage 1).
     """
     token = low_discrepancy_times(noise.uniform("t_x", step, 1)[:, 0], warp)
     if kind == "shared":
@@ -60,7 +61,7 @@ def draw_channel_times(
     return ChannelTimes(_squeeze(token, token_range), _squeeze(latent, latent_range))
 
 
-def _squeeze(draw: TimeDraw, bounds: tuple[float, float]) -> TimeDraw:
+def _squeeze(draw: TimeDraw, bounds: Sequence[float]) -> TimeDraw:
     low, high = bounds
     return TimeDraw(low + (high - low) * draw.t, draw.weight)
 
@@ -131,7 +132,9 @@ def channel_losses(
     if with_token:
         token = masked_cross_entropy(hidden, denoiser.token_head, x, masked)
         token = token * diffusion_weight(token_schedule, times.token, weight)
-    if with_latent and z_masked is not None:
+    if with_latent and isinstance(latent_schedule, MaskedSchedule):
+        assert latents.codes is not None
+        assert z_masked is not None
         latent = masked_cross_entropy(latent_hidden, denoiser.latent_head, latents.codes, z_masked)
         latent = latent * diffusion_weight(latent_schedule, times.latent, weight)
     elif with_latent:

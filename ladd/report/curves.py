@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ from ladd.report.style import BLACK, BLUE, CYCLE, figure_to, plain_log_ticks
 IN_NATS = {"loss": BLACK, "token": BLUE}  # nats per token
 # On other scales, so in a strip of their own.
 OTHERS = dict(zip(("latent", "latent_denoiser", "commitment"), CYCLE[1:], strict=False))
+LOOKS: dict[str, dict[str, Any]] = {"train": {"alpha": 0.35, "linewidth": 1.0}, "validation": {"linewidth": 1.8}}
 WARM_UP = 0.05  # part of the run whose high losses may leave the panel
 COLUMNS = 3
 
@@ -69,7 +71,7 @@ def _present(history: pl.DataFrame, terms: dict[str, str]) -> list[str]:
 
 def _lines(axes: Axes, history: pl.DataFrame, terms: dict[str, str]) -> None:
     for name in _present(history, terms):
-        for part, look in (("train", {"alpha": 0.35, "linewidth": 1.0}), ("validation", {"linewidth": 1.8})):
+        for part, look in LOOKS.items():
             if f"{part}/{name}" in history.columns:
                 line = history.select("step", f"{part}/{name}").drop_nulls()
                 axes.plot(line["step"].to_list(), line[f"{part}/{name}"].to_list(), color=terms[name], **look)
@@ -78,7 +80,7 @@ def _lines(axes: Axes, history: pl.DataFrame, terms: dict[str, str]) -> None:
 def _nats(axes: Axes, run: str, history: pl.DataFrame) -> None:
     _lines(axes, history, IN_NATS)
     columns = [name for name in history.columns if name.split("/")[-1] in IN_NATS]
-    settled = history.filter(pl.col("step") >= WARM_UP * history["step"].max()).select(columns)
+    settled = history.filter(pl.col("step") >= WARM_UP * pl.col("step").max()).select(columns)
     values = [value for column in settled for value in column.drop_nulls()]
     margin = 0.08 * (max(values) - min(values)) or 0.01
     axes.set_ylim(min(values) - margin, max(values) + margin)

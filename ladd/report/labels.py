@@ -60,5 +60,6 @@ def sampling_note(summary: pl.DataFrame) -> str:
 
 
 def _span(counts: pl.Series) -> str:
-    low, high = counts.min() or 0, counts.max() or 0
+    known = counts.drop_nulls().to_list() or [0]
+    low, high = min(known), max(known)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -69,7 +69,7 @@ def lead(summary: pl.DataFrame) -> str:
     models = swd.filter(~pl.col("family").is_in(["real", "exact", "oracle"]) & pl.col("token_steps").is_not_null())
     if models.is_empty():
         return ""
-    steps = models["token_steps"].min()
+    steps = min(models["token_steps"].to_list())
     few = models.filter(pl.col("token_steps") == steps).sort("value")
     parts = [f"With {steps} token step{'s' * (steps > 1)}, {_of(few.row(0, named=True))} comes nearest to real data"]
     parts += [_of(row) for row in few.filter(pl.col("family") == "mdlm").head(1).iter_rows(named=True)]

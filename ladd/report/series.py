@@ -47,9 +47,9 @@ def quality_series(summary: pl.DataFrame, x: str) -> list[Series]:
     for label, (key, rows) in zip(names, lines, strict=True):
         family, schedule = key[2], key[3]
         index = seen[family, schedule] = seen.get((family, schedule), -1) + 1
-        values = (rows[name].to_list() for name in (x, "value"))
+        across, up = rows[x].to_list(), rows["value"].to_list()
         error, steps = rows["stderr"].fill_null(0.0).to_list(), rows["token_steps"].to_list()
-        made.append(Series(label, family, schedule, MARKERS[schedule][index % 6], *values, error, steps))
+        made.append(Series(label, family, schedule, MARKERS[schedule][index % 6], across, up, error, steps))
     return made
 
 
@@ -65,7 +65,8 @@ def _label(line: dict[str, Any], others: list[tuple]) -> str:
 
 def draw(axes: Axes, series: Series) -> None:
     """Line with markers and a band of one standard error; a single point gets an error bar instead."""
-    look = {"color": FAMILY_COLOURS[series.family], "marker": series.marker, "markeredgecolor": "white"}
+    colour = FAMILY_COLOURS[series.family]
+    look: dict[str, Any] = {"color": colour, "marker": series.marker, "markeredgecolor": "white"}
     look |= {"markeredgewidth": 0.7, "label": series.label, "zorder": 3}
     if len(series.x) == 1:
         axes.errorbar(
@@ -81,7 +82,7 @@ def draw(axes: Axes, series: Series) -> None:
     # Down to a tenth only: a band that reaches zero has no end on a logarithmic axis.
     low = [max(y - e, y / 10) for y, e in zip(series.y, series.error, strict=True)]
     high = [y + e for y, e in zip(series.y, series.error, strict=True)]
-    axes.fill_between(series.x, low, high, color=look["color"], alpha=0.18, linewidth=0, zorder=2)
+    axes.fill_between(series.x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
 
 
 def draw_floor(axes: Axes, summary: pl.DataFrame) -> None:

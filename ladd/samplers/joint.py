@@ -1,6 +1,7 @@
 """Joint schedule: tokens and latents step together (paper, Eq. Joint).
 
-The latents' clock may run ahead, t_z = t_x^lead: a model trained on independent times leaves that to inference.
+The latents' clock may run ahead, t_z = t_x^lead, and the tokens may hold back, t_x = u^(1/lag): a model trained on
+independent times leaves both to inference.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ def sample_joint_discrete(
     latent_length: int,
 ) -> Samples:
     """Di-LADD: reveal masked tokens of x int64 (B, N) and codes; within a step neither sees the other's draws."""
-    denoiser, latent_mask_id = model.denoiser, len(model.codebook.vectors)
+    denoiser, codebook = model.denoiser, model.codebook
+    assert codebook is not None
+    latent_mask_id = len(codebook.vectors)
     codes = x.new_full((len(x), latent_length), latent_mask_id)
     passes = x.new_zeros(len(x))
     uniform, code_uniform = position_uniform(noise, "token", x), position_uniform(noise, "code", codes)
-    for step in time_grid(options.token_steps, x.device):
+    for step in time_grid(options.token_steps, x.device, options.token_lag):
         z_masked = codes == latent_mask_id
         reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, position_uniform(noise, "reveal", x, step.index))
         t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
@@ -51,7 +54,7 @@ def sample_joint_discrete(
             continue
         passes += rows
         count = int(rows.sum())
-        vectors = model.codebook.lookup(codes[rows].clamp(max=latent_mask_id - 1))
+        vectors = codebook.lookup(codes[rows].clamp(max=latent_mask_id - 1))
         hidden, latent_hidden = denoiser(x[rows], vectors, step.t.expand(count), t_z.expand(count), z_masked[rows])
         x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
         codes = fill(codes, code_reveal, rows, latent_hidden, denoiser.latent_head, code_uniform, options)
@@ -75,7 +78,7 @@ def sample_joint_continuous(
     z = noise.normal("latent_start", 0, *latent_shape).float()
     passes = x.new_zeros(len(x))
     uniform = position_uniform(noise, "token", x)
-    for step in time_grid(options.token_steps, x.device):
+    for step in time_grid(options.token_steps, x.device, options.token_lag):
         reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, position_uniform(noise, "reveal", x, step.index))
         rows = (x == mask_id).any(dim=1)  # latents of finished samples no longer matter
         if not rows.any():

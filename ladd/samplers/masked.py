@@ -39,6 +39,7 @@ def sample_masked(
         schedule,
         options,
         steps=options.token_steps,
+        lag=options.token_lag,
         mask_id=mask_id,
         name="token",
     )
@@ -54,6 +55,7 @@ def reveal_all(
     options: SamplingOptions,
     *,
     steps: int,
+    lag: float,
     mask_id: int,
     name: str,
 ) -> tuple[Tensor, Tensor]:
@@ -65,6 +67,7 @@ def reveal_all(
         state: int64 (B, N), tokens or codes.
         noise, schedule, options: as in the samplers.
         steps: K.
+        lag: of the time grid.
         mask_id: of this channel.
         name: of this channel's noise.
     Returns:
@@ -72,7 +75,7 @@ def reveal_all(
     """
     passes = state.new_zeros(len(state))
     uniform = position_uniform(noise, name, state)  # each position is drawn once
-    for step in time_grid(steps, state.device):
+    for step in time_grid(steps, state.device, lag):
         reveal_uniform = position_uniform(noise, f"{name}_reveal", state, step.index)
         reveal = draw_reveal(state == mask_id, step.t, step.s, schedule, reveal_uniform)
         rows = reveal.any(dim=1)

@@ -29,10 +29,12 @@ def sample_sequential_discrete(
 
     A code pass runs the whole two-stream network, and is counted as such.
     """
-    latent_mask_id = len(model.codebook.vectors)
+    codebook = model.codebook
+    assert codebook is not None
+    latent_mask_id = len(codebook.vectors)
 
     def code_states(codes: Tensor, t: Tensor, rows: Tensor) -> Tensor:
-        vectors = model.codebook.lookup(codes.clamp(max=latent_mask_id - 1))
+        vectors = codebook.lookup(codes.clamp(max=latent_mask_id - 1))
         return model.denoiser(x[rows], vectors, torch.ones_like(t), t, codes == latent_mask_id)[1]
 
     codes, code_passes = reveal_all(
@@ -43,12 +45,11 @@ def sample_sequential_discrete(
         latent_schedule,
         options,
         steps=options.latent_steps,
+        lag=1.0,
         mask_id=latent_mask_id,
         name="code",
     )
-    tokens, passes = tokens_given_latents(
-        model, x, model.codebook.lookup(codes), noise, schedule, options, mask_id=mask_id
-    )
+    tokens, passes = tokens_given_latents(model, x, codebook.lookup(codes), noise, schedule, options, mask_id=mask_id)
     return Samples(tokens, passes + code_passes, torch.zeros_like(passes))
 
 
@@ -65,6 +66,7 @@ def sample_sequential_continuous(
     latent_shape: tuple[int, int],
 ) -> Samples:
     """Co-LADD: DDIM with the latent denoiser, which never sees the tokens, then reveal the tokens of x int64 (B, N)."""
+    assert model.latent_denoiser is not None
     z = noise.normal("latent_start", 0, *latent_shape).float()
     for step in time_grid(options.latent_steps, x.device):
         z_hat = model.latent_denoiser(z, step.t.expand(len(z)))
@@ -93,6 +95,7 @@ def tokens_given_latents(
         schedule,
         options,
         steps=options.token_steps,
+        lag=options.token_lag,
         mask_id=mask_id,
         name="token",
     )

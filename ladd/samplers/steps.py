@@ -20,6 +20,8 @@ class SamplingOptions:
     Attributes:
         token_steps: K, steps of the token channel (and of the latents, jointly).
         latent_steps: T_z, latent steps before the tokens (sequential only).
+        token_lag: of the token grid, t_x = u^(1/lag) for u uniform from 1 to 0, at least 1. Above 1 the first steps
+            reveal few tokens, while nothing is known, and the last ones many.
         latent_lead: of the latents' clock in the joint schedule, t_z = t_x^lead, at least 1.
         eta: DDIM stochasticity of continuous latents, in [0, 1].
         temperature: of tokens and codes, > 0.
@@ -28,6 +30,7 @@ class SamplingOptions:
 
     token_steps: int
     latent_steps: int = 0
+    token_lag: float = 1.0
     latent_lead: float = 1.0
     eta: float = 0.0
     temperature: float = 1.0
@@ -45,7 +48,8 @@ class Samples(NamedTuple):
     latent_passes: Tensor
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """One reverse step t -> s, both float64 scalars."""
 
     index: int
@@ -53,9 +57,9 @@ class Step(NamedTuple):
     s: Tensor
 
 
-def time_grid(steps: int, device: torch.device) -> Iterator[Step]:
-    """Steps of a uniform grid from t = 1 to t = 0."""
-    times = torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64, device=device)
+def time_grid(steps: int, device: torch.device, lag: float = 1.0) -> Iterator[Step]:
+    """Steps from t = 1 to t = 0, on a uniform grid where lag is 1 (see `SamplingOptions.token_lag`)."""
+    times = torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64, device=device) ** (1 / lag)
     for index in range(steps):
         yield Step(index, times[index], times[index + 1])
 

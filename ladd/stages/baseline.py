@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from ladd.config import BaselineConfig
 from ladd.models import build_baseline
+from ladd.networks import CausalTransformer, DiT
 from ladd.stages.artifacts import load_tokens, save_weights, use_device
 from ladd.stages.chain import describe_chain, describe_model
 from ladd.stages.runtime import Stage, run_stage
@@ -16,19 +20,25 @@ def main(stage: Stage) -> None:
     train, validation = (load_tokens(config.data, split, device) for split in ("train", "validation"))
     seed_weights(stage)
     model = build_baseline(vocabulary, config).to(device)
-    if config.family == "ar":
-        task = ArTask(model, train, validation, vocabulary)
-    else:
-        task = MdlmTask(model, train, validation, vocabulary, config.token_channel)
     train_stage(
         stage,
-        task,
+        task_of(config, model, train, validation, vocabulary),
         config.training,
         f"artifacts/models/{stage.key}",
         chain=describe_chain(suite, model=stage.key),
         tags={"role": "model", **describe_model(suite, stage.key)},
         finish=save_weights,
     )
+
+
+def task_of(
+    config: BaselineConfig, model: DiT | CausalTransformer, train: Tensor, validation: Tensor, vocabulary: int
+) -> ArTask | MdlmTask:
+    """What trains a baseline."""
+    if isinstance(model, CausalTransformer):
+        return ArTask(model, train, validation, vocabulary)
+    assert config.token_channel is not None
+    return MdlmTask(model, train, validation, vocabulary, config.token_channel)
 
 
 if __name__ == "__main__":

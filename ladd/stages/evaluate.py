@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ladd.config import ModelConfig, Suite, SweepConfig
@@ -19,6 +18,8 @@ from ladd.evaluation.bounds import (
 from ladd.evaluation.cost import sample_cost
 from ladd.evaluation.estimate import estimate
 from ladd.evaluation.rows import Row, measured, sample_rows
+from ladd.models import Ladd
+from ladd.networks import CausalTransformer, DiT
 from ladd.schedules import MASKED_SCHEDULES, latent_schedule
 from ladd.stages.artifacts import load_array, load_tokens, use_device
 from ladd.stages.chain import describe_chain, describe_model
@@ -32,7 +33,7 @@ from ladd.stages.trained import load_trained
 def main(stage: Stage) -> None:
     suite, sweep = stage.suite, stage.suite.sweeps[stage.key]
     described = describe_model(suite, sweep.model)
-    row = Row(suite=suite.suite, model=sweep.model, schedule=sweep.schedule, **described)
+    row = Row(suite=suite.suite, model=stage.key, schedule=sweep.schedule, **described)
     rows = bound_rows(suite, stage.key, row) + metric_rows(suite, stage.key, row)
     write_results(stage.key, rows)
     tags = {"role": "evaluation", "schedule": sweep.schedule, "model": sweep.model, **described}
@@ -83,22 +84,23 @@ def metric_rows(suite: Suite, key: str, row: Row) -> list[Row]:
 
 
 def bounds_of(
-    suite: Suite, sweep: SweepConfig, model: torch.nn.Module, x: Tensor, settings: BoundSettings
+    suite: Suite, sweep: SweepConfig, model: Ladd | DiT | CausalTransformer, x: Tensor, settings: BoundSettings
 ) -> dict[str, Tensor]:
     """Per-sequence bounds of a model under the sweep's schedule, on validation sequences x int64 (n, N)."""
     config = suite.model(sweep.model)
     mask_id = suite.data[config.data].vocabulary
-    if config.family == "ar":
+    if isinstance(model, CausalTransformer):
         return autoregressive_bound(model, x, settings, start_id=mask_id)
+    assert config.token_channel is not None
     tokens = MASKED_SCHEDULES[config.token_channel.schedule]
-    if config.family == "mdlm":
+    if isinstance(model, DiT):
         return mdlm_bound(model, x, tokens, settings, mask_id=mask_id)
-    schedule = latent_schedule(config.latent_channel.schedule, discrete=config.family == "di-ladd")
+    assert isinstance(config, ModelConfig)
     return ladd_bounds(
         model,
         x,
         tokens,
-        schedule,
+        latent_schedule(config.latent_channel.schedule, discrete=config.family == "di-ladd"),
         settings,
         inference=sweep.schedule,
         latent_lead=sweep.latent_lead,

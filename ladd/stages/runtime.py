@@ -25,13 +25,13 @@ class Stage:
 
     Attributes:
         suite: the checked params.yaml.
-        key: of its block, or None.
+        key: of its block; "" where the stage has none.
         declaration: from dvc.yaml.
         fingerprint: of everything that it depends on.
         work: folder of resume state, only for this fingerprint.
     """
 
-    def __init__(self, suite: Suite, key: str | None, declaration: Declaration):
+    def __init__(self, suite: Suite, key: str, declaration: Declaration):
         self.suite, self.key, self.declaration = suite, key, declaration
         self.fingerprint = declaration.fingerprint()
         self.work = WORK / declaration.name / self.fingerprint[:16]
@@ -86,7 +86,7 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
     suite = load_suite()
     declaration = read_declaration(name, key)
     with stage_lock(declaration.name):
-        stage = Stage(suite, key, declaration)
+        stage = Stage(suite, key or "", declaration)
         body(stage)
         shutil.rmtree(stage.work.parent)
 

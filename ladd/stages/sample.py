@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ladd.config import Suite, SweepConfig
+from ladd.config import BaselineConfig, LatentsConfig, ModelConfig, Suite, SweepConfig
 from ladd.files import write_json
+from ladd.models import Ladd
+from ladd.networks import CausalTransformer, DiT
 from ladd.randomness import derive
 from ladd.samplers import (
     Sampler,
@@ -22,7 +24,7 @@ from ladd.samplers import (
     sample_sequential_continuous,
     sample_sequential_discrete,
 )
-from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES, latent_schedule
+from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
 from ladd.stages.artifacts import use_device
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.trained import load_trained
@@ -44,6 +46,7 @@ def main(stage: Stage) -> None:
             options = SamplingOptions(
                 token_steps=steps,
                 latent_steps=sweep.latent_steps,
+                token_lag=sweep.token_lag,
                 latent_lead=sweep.latent_lead,
                 eta=sweep.eta,
                 temperature=sweep.temperature,
@@ -62,29 +65,49 @@ def main(stage: Stage) -> None:
         write_json(folder / "passes.json", passes)
 
 
-def sampler_of(suite: Suite, sweep: SweepConfig, model: torch.nn.Module) -> Sampler:
+def sampler_of(suite: Suite, sweep: SweepConfig, model: Ladd | DiT | CausalTransformer) -> Sampler:
     """The sampler of a sweep: (starting tokens, noise, options) -> samples."""
     config = suite.model(sweep.model)
     mask_id = suite.data[config.data].vocabulary
-    if config.family == "ar":
+    if isinstance(config, BaselineConfig):
+        assert not isinstance(model, Ladd)
+        return _baseline_sampler(config, model, mask_id)
+    assert isinstance(model, Ladd)
+    latents = suite.latents[config.latents]
+    if config.family == "di-ladd":
+        return _discrete_sampler(config, latents, sweep.schedule, model, mask_id)
+    return _continuous_sampler(config, latents, sweep.schedule, model, mask_id)
+
+
+def _baseline_sampler(config: BaselineConfig, model: DiT | CausalTransformer, mask_id: int) -> Sampler:
+    if isinstance(model, CausalTransformer):
         return lambda x, noise, options: sample_autoregressive(
             model, x, noise, options, start_id=mask_id, mask_id=mask_id
         )
+    assert config.token_channel is not None
     tokens = MASKED_SCHEDULES[config.token_channel.schedule]
-    if config.family == "mdlm":
-        return lambda x, noise, options: sample_masked(model, x, noise, tokens, options, mask_id=mask_id)
-    latents = suite.latents[config.latents]
-    discrete = config.family == "di-ladd"
-    schedule = latent_schedule(config.latent_channel.schedule, discrete=discrete)
-    if discrete:
-        sample = sample_joint_discrete if sweep.schedule == "joint" else sample_sequential_discrete
-        return lambda x, noise, options: sample(
-            model, x, noise, tokens, schedule, options, mask_id=mask_id, latent_length=latents.length
-        )
-    sample = sample_joint_continuous
-    if sweep.schedule == "sequential":
+    return lambda x, noise, options: sample_masked(model, x, noise, tokens, options, mask_id=mask_id)
+
+
+def _discrete_sampler(
+    config: ModelConfig, latents: LatentsConfig, inference: str, model: Ladd, mask_id: int
+) -> Sampler:
+    tokens, codes = MASKED_SCHEDULES[config.token_channel.schedule], MASKED_SCHEDULES[config.latent_channel.schedule]
+    sample = sample_joint_discrete if inference == "joint" else sample_sequential_discrete
+    return lambda x, noise, options: sample(
+        model, x, noise, tokens, codes, options, mask_id=mask_id, latent_length=latents.length
+    )
+
+
+def _continuous_sampler(
+    config: ModelConfig, latents: LatentsConfig, inference: str, model: Ladd, mask_id: int
+) -> Sampler:
+    tokens, shape = MASKED_SCHEDULES[config.token_channel.schedule], (latents.length, latents.width)
+    if inference == "joint":
+        sample, schedule = sample_joint_continuous, GAUSSIAN_SCHEDULES[config.latent_channel.schedule]
+    else:
+        assert config.latent_denoiser is not None
         sample, schedule = sample_sequential_continuous, GAUSSIAN_SCHEDULES[config.latent_denoiser.schedule]
-    shape = (latents.length, latents.width)
     return lambda x, noise, options: sample(
         model, x, noise, tokens, schedule, options, mask_id=mask_id, latent_shape=shape
     )

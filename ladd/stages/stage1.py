@@ -50,7 +50,7 @@ def encode_all(model: LatentModel, tokens: Tensor, batch: int = 4096) -> Tensor:
     encoded = [model.encode(part.long()) for part in tokens.split(batch)]
     if model.quantiser is None:
         return torch.cat([part.vectors for part in encoded])
-    return torch.cat([part.codes for part in encoded]).to(torch.int16)
+    return torch.cat([part.codes for part in encoded if part.codes is not None]).to(torch.int16)
 
 
 if __name__ == "__main__":

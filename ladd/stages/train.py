@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ladd.config import TrainingConfig
 from ladd.files import file_hash, write_atomically
@@ -35,7 +34,7 @@ def train_stage(
     *,
     chain: dict[str, Any],
     tags: dict[str, Any],
-    finish: Callable[[nn.Module, Path], None],
+    finish: Callable[[Any, Path], None],
 ) -> None:
     """Train, or go on training, and write the outputs.
 

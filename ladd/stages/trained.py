@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from ladd.config import ModelConfig, Suite
-from ladd.models import build_baseline, build_ladd
+from ladd.models import Ladd, build_baseline, build_ladd
+from ladd.networks import CausalTransformer, DiT
 from ladd.stages.artifacts import load_weights
 
 
-def load_trained(suite: Suite, key: str, device: torch.device) -> nn.Module:
+def load_trained(suite: Suite, key: str, device: torch.device) -> Ladd | DiT | CausalTransformer:
     """A trained baseline or latent-augmented model, in evaluation mode."""
     config = suite.model(key)
     vocabulary = suite.data[config.data].vocabulary
     if isinstance(config, ModelConfig):
-        model: nn.Module = build_ladd(vocabulary, suite.latents[config.latents], config)
+        model: Ladd | DiT | CausalTransformer = build_ladd(vocabulary, suite.latents[config.latents], config)
     else:
         model = build_baseline(vocabulary, config)
     load_weights(model, Path(f"artifacts/models/{key}"))

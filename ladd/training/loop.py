@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,15 +24,19 @@ if TYPE_CHECKING:
 class Task(Protocol):
     """What is trained."""
 
-    model: nn.Module
     size: int  # training sequences
+
+    @property
+    def model(self) -> nn.Module:
+        """The networks."""
+        ...
 
     def losses(self, indices: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         """Scalar losses of a batch; "loss" is the one that is minimised."""
         ...
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics of a model (the averaged weights) on validation data."""
+    def validate(self, model: Any) -> dict[str, float]:
+        """Metrics on validation data of a model of the same class (the averaged weights)."""
         ...
 
 
@@ -108,7 +112,7 @@ class Trainer:
         """Add a row of metrics: mean training losses since the last one, and validation of the averaged weights."""
         if self.history and self.history[-1]["step"] == self.step:
             return  # a resumed run already has it
-        row = {"step": self.step}
+        row: dict[str, float] = {"step": self.step}
         if self.recent:
             row |= {
                 f"train/{name}": float(torch.stack([r[name] for r in self.recent]).mean()) for name in self.recent[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 # Validation losses use the same noise every time, so that their curves show the model and not the draw.
 _VALIDATION_SEED = 0
 
+Model = TypeVar("Model", bound=nn.Module)
 
-class _TokenTask:
+
+class _TokenTask(Generic[Model]):
     """Common to all tasks: token data int64 (M, N), and validation by the mean over one fixed batch."""
 
-    model: nn.Module
-
-    def __init__(self, model: nn.Module, train: Tensor, validation: Tensor):
+    def __init__(self, model: Model, train: Tensor, validation: Tensor):
         self.model, self.train_tokens, self.validation_tokens = model, train, validation
         self.size = len(train)
 
@@ -43,7 +43,7 @@ class _TokenTask:
         return self.train_tokens.shape[1]
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: Model) -> dict[str, float]:
         """Losses of the averaged weights on the validation batch."""
         rows = torch.arange(len(self.validation_tokens), device=self.validation_tokens.device)
         losses = self.compute(model, self.validation_tokens.long(), rows, SampleNoise(_VALIDATION_SEED, rows), 0)
@@ -53,11 +53,11 @@ class _TokenTask:
         """Losses of a training batch."""
         return self.compute(self.model, self.train_tokens[indices].long(), indices, noise, step)
 
-    def compute(self, model: nn.Module, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+    def compute(self, model: Model, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         raise NotImplementedError
 
 
-class MdlmTask(_TokenTask):
+class MdlmTask(_TokenTask[DiT]):
     """Masked diffusion without latents."""
 
     def __init__(self, model: DiT, train: Tensor, validation: Tensor, vocabulary: int, channel: TokenChannelConfig):
@@ -78,7 +78,7 @@ class MdlmTask(_TokenTask):
         return {"loss": loss.mean() / self.tokens_per_sequence}
 
 
-class ArTask(_TokenTask):
+class ArTask(_TokenTask[CausalTransformer]):
     """Next-token prediction."""
 
     def __init__(self, model: CausalTransformer, train: Tensor, validation: Tensor, vocabulary: int):
@@ -91,7 +91,7 @@ class ArTask(_TokenTask):
         return {"loss": autoregressive_loss(model, x, start_id=self.vocabulary).mean() / self.tokens_per_sequence}
 
 
-class LatentTask(_TokenTask):
+class LatentTask(_TokenTask[LatentModel]):
     """Stage 1: encoder, quantiser and token denoiser, lambda_z = 0 (paper, Section 3.3)."""
 
     def __init__(self, model: LatentModel, train: Tensor, validation: Tensor, vocabulary: int, config: LatentsConfig):
@@ -125,19 +125,18 @@ class LatentTask(_TokenTask):
             latent_dropout=config.latent_channel.dropout,
             with_latent=False,
         ).token
+        assert token is not None
         token = token.mean() / self.tokens_per_sequence
         return {"loss": token + encoded.commitment, "token": token, "commitment": encoded.commitment}
 
 
-class LaddTask(_TokenTask):
+class LaddTask(_TokenTask[Ladd]):
     """Stage 2: both channels of the denoiser on frozen latents, and Co-LADD's latent denoiser (paper, Eq. 14).
 
     Args:
         latents: of the training sequences, computed once: vectors (M, L, w) or codes (M, L).
         validation_latents: of the validation sequences.
     """
-
-    model: Ladd
 
     def __init__(
         self,
@@ -156,8 +155,11 @@ class LaddTask(_TokenTask):
     def compute(self, model: Ladd, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         config = self.config
         stored = (self.latents if model is self.model else self.validation_latents)[rows]
-        discrete = model.codebook is not None
-        latents = Latents(model.codebook.lookup(stored.long()), stored.long()) if discrete else Latents(stored)
+        if model.codebook is not None:
+            latents = Latents(model.codebook.lookup(stored.long()), stored.long())
+        else:
+            latents = Latents(stored)
+        discrete = latents.codes is not None
         losses = channel_losses(
             model.denoiser,
             x,
@@ -171,6 +173,8 @@ class LaddTask(_TokenTask):
             weight=config.token_channel.weight,
             latent_dropout=config.latent_channel.dropout,
         )
+        assert losses.token is not None
+        assert losses.latent is not None
         # Code losses are nats per sequence like the token loss, and share its unit: nats per token.
         parts = {
             "token": losses.token.mean() / self.tokens_per_sequence,
@@ -178,6 +182,7 @@ class LaddTask(_TokenTask):
         }
         total = config.token_weight * parts["token"] + config.latent_weight * parts["latent"]
         if model.latent_denoiser is not None:
+            assert config.latent_denoiser is not None
             schedule = GAUSSIAN_SCHEDULES[config.latent_denoiser.schedule]
             parts["latent_denoiser"] = latent_denoiser_loss(
                 model.latent_denoiser, latents.vectors, noise, step, schedule

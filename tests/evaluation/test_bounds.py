@@ -12,10 +12,10 @@ from ladd.evaluation.bounds import (
     autoregressive_bound,
     average_draws,
     encode_all,
-    estimate,
     ladd_bounds,
     mdlm_bound,
 )
+from ladd.evaluation.estimate import estimate
 from ladd.evaluation.exact import SawtoothReference
 from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
 from tests.samplers.known_answers import LINEAR, ExactDenoiser, Law, Tables, every_sequence, number, record

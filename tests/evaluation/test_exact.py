@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ladd.data.sawtooth import draw_sequences
-from ladd.evaluation.bounds import estimate
+from ladd.evaluation.estimate import estimate
 from ladd.evaluation.exact import OracleDenoiser, SawtoothReference
 from ladd.samplers import SamplingOptions, sample_masked
 from tests.samplers.known_answers import LINEAR, all_masked, chi_square_excess, every_sequence, noise

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ladd.evaluation import EVALUATOR_VERSION
-from ladd.evaluation.bounds import Estimate
+from ladd.evaluation.estimate import Estimate
 from ladd.evaluation.metrics import positional_entropy, sequence_entropy, sliced_wasserstein
 from ladd.evaluation.rows import COLUMNS, Row, SampleMetricSettings, measured, sample_rows
 

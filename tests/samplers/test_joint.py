@@ -115,6 +115,19 @@ def test_deterministic_latents_follow_their_clock(lead, schedule):
         torch.testing.assert_close(z, (2 * schedule.signal(t) + schedule.noise(t) * start).float())
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
+def test_eta_is_the_share_of_fresh_noise_in_the_latents(eta):
+    # After a step from pure noise the correlation with that noise is sqrt(1 - eta^2).
+    denoiser, schedule = ConstantLatent(), GAUSSIAN_SCHEDULES["linear"]
+    calls, model = record(denoiser), SimpleNamespace(denoiser=denoiser)
+    options = SamplingOptions(2, eta=eta)
+    x, shape = all_masked(500, 64), (2, 3)
+    sample_joint_continuous(model, x, noise(500), LINEAR, schedule, options, mask_id=MASK, latent_shape=shape)
+    (_, start, _, _), (_, z, _, _) = calls
+    correlation = torch.corrcoef(torch.stack([start.flatten(), z.flatten()]))[0, 1]
+    assert float(correlation) == pytest.approx((1 - eta**2) ** 0.5, abs=5 / 3000**0.5)
+
+
 class TwoPointLatent(nn.Module):
     """Exact denoiser of a latent that is -1 or +1, with tokens that are independent given it."""
 

@@ -173,6 +173,24 @@ def test_latent_noise_of_the_samples_is_independent():
     assert correlations.abs().max() < 5 / len(z) ** 0.5
 
 
+class ConstantLatent(nn.Module):
+    """A latent denoiser that predicts z_0 = 2."""
+
+    def forward(self, z, t):
+        return torch.full_like(z, 2.0)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
+def test_eta_is_the_share_of_fresh_noise_in_the_latents(eta):
+    # After a step from pure noise the correlation with that noise is sqrt(1 - eta^2).
+    latent_denoiser = ConstantLatent()
+    calls = record(latent_denoiser)
+    sample_signs(latent_denoiser, SQRT, SamplingOptions(1, latent_steps=2, eta=eta), count=1000)
+    (start, _), (z, _) = calls
+    correlation = torch.corrcoef(torch.stack([start.flatten(), z.flatten()]))[0, 1]
+    assert float(correlation) == pytest.approx((1 - eta**2) ** 0.5, abs=5 / 4000**0.5)
+
+
 @pytest.mark.parametrize("steps", [1, 7])
 def test_each_sample_keeps_its_own_latents_through_all_token_steps(steps):
     class KeepsNoise(nn.Module):

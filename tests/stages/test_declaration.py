@@ -93,7 +93,7 @@ def test_unknown_key_is_named_with_those_that_exist(pipeline):
 
 def test_template_without_a_value_is_named(pipeline):
     change(pipeline / "params.yaml", "optimiser: {rate: 0.1}", "optimiser: {}")
-    with pytest.raises(ConfigError, match="no 'item.optimiser.rate'"):
+    with pytest.raises(ConfigError, match=r"no 'item\.optimiser\.rate'"):
         read_declaration("train", "small-1")
 
 
@@ -140,5 +140,5 @@ def test_fingerprint_is_blind_to_what_is_not_declared(pipeline, file, old, new):
 
 def test_fingerprint_needs_every_dependency(pipeline):
     (pipeline / "artifacts/data/saw/manifest.json").unlink()
-    with pytest.raises(ArtifactError, match="artifacts/data/saw has no manifest.json"):
+    with pytest.raises(ArtifactError, match=r"artifacts/data/saw has no manifest\.json"):
         fingerprint()

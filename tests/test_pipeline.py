@@ -1,0 +1,192 @@
+"""params.yaml, dvc.yaml, the classes of the configuration and the code say the same."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ladd.config import Suite, load_suite
+from ladd.stages.declaration import read_declaration
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
+STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+
+# Modules that move, check and record numbers but do not make them (docs/architecture.md, "Code dependencies").
+PLUMBING = {"ladd/__init__.py", "ladd/config.py", "ladd/tracking.py", "ladd/files.py", "ladd/errors.py"} | {
+    f"ladd/stages/{name}.py"
+    for name in ("__init__", "artifacts", "chain", "declaration", "manifest", "runtime", "tracked")
+}
+
+CORE = [
+    f"ladd.{name}"
+    for name in (
+        "data",
+        "evaluation",
+        "latents",
+        "models",
+        "networks",
+        "objectives",
+        "processes",
+        "randomness",
+        "samplers",
+        "schedules",
+        "times",
+        "training",
+    )
+]
+
+
+def keys_of(stage: str, folder: Path = REPOSITORY) -> list[str | None]:
+    block = STAGES[stage].get("foreach", "").strip("${}")
+    return list(yaml.safe_load((folder / "params.yaml").read_text())[block]) if block else [None]
+
+
+@pytest.mark.parametrize("folder", [REPOSITORY, *SUITES], ids=lambda folder: folder.name)
+def test_suite_is_valid(folder):
+    suite = load_suite(folder / "params.yaml")
+    assert (folder / suite.root).resolve() == REPOSITORY
+    assert suite.suite == (folder.name if folder != REPOSITORY else "sawtooth")
+
+
+@pytest.mark.parametrize("folder", SUITES, ids=lambda folder: folder.name)
+def test_suites_share_the_pipeline(folder):
+    assert (folder / "dvc.yaml").read_text() == (REPOSITORY / "dvc.yaml").read_text()
+
+
+@pytest.mark.parametrize("folder", [REPOSITORY, *SUITES], ids=lambda folder: folder.name)
+def test_blocks_are_the_fields_of_the_suite_class(folder):
+    assert set(yaml.safe_load((folder / "params.yaml").read_text())) == set(Suite.model_fields)
+
+
+def test_stages_have_keys_of_a_block_with_a_class():
+    blocks = {stage["foreach"].strip("${}") for stage in STAGES.values() if "foreach" in stage}
+    assert blocks <= set(Suite.model_fields)
+    assert blocks == {"data", "latents", "baselines", "models", "sweeps"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("folder", [REPOSITORY, *SUITES], ids=lambda folder: folder.name)
+def test_every_template_and_parameter_resolves(folder, stage):
+    for key in keys_of(stage, folder):
+        declared = read_declaration(stage, key, folder)
+        filled = [declared.command, *map(str, declared.dependencies), *map(str, declared.outputs), *declared.parameters]
+        assert [text for text in filled if "$" in text] == []
+        assert declared.parameters
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_command_runs_the_module_of_that_name(stage):
+    for key in keys_of(stage):
+        arguments = [] if key is None else [key]
+        assert read_declaration(stage, key).command.split() == ["python", "-m", f"ladd.stages.{stage}", *arguments]
+    assert (REPOSITORY / f"ladd/stages/{stage}.py").is_file()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_block_that_a_stage_reads_is_declared_or_keyed(stage):
+    # A whole block of another variant's settings would re-run this one.
+    keyed = {"data", "latents", "baselines", "models", "sweeps"}
+    for key in keys_of(stage):
+        declared = set(read_declaration(stage, key).parameters)
+        assert key is None or not declared & keyed
+        assert "seed" in declared
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_dependencies_are_the_modules_that_the_stage_imports(stage):
+    declared = [
+        str(path) for path in read_declaration(stage, keys_of(stage)[0]).dependencies if path.parts[0] == "ladd"
+    ]
+    imported = import_closure(f"ladd.stages.{stage}")
+    missing = [module for module in sorted(imported - PLUMBING) if not any(covers(path, module) for path in declared)]
+    superfluous = [path for path in declared if not any(covers(path, module) for module in imported)]
+    assert missing == [], f"add to {stage} in dvc.yaml"
+    assert superfluous == [], f"remove from {stage} in dvc.yaml"
+
+
+def test_documented_plumbing_is_the_plumbing():
+    text = (REPOSITORY / "docs/architecture.md").read_text()
+    section = text.split("## Code dependencies and plumbing")[1].split("\n## ")[0]
+    documented = {path.name for path in map(Path, PLUMBING) if f"`{path.name}`" in section}
+    assert documented == {Path(path).name for path in PLUMBING} - {"__init__.py"}
+
+
+def covers(declared: str, module: str) -> bool:
+    return module == declared or module.startswith(f"{declared}/")
+
+
+def import_closure(module: str) -> set[str]:
+    """Files within ladd that importing a module runs, packages on the way included."""
+    files, pending = set(), [module]
+    while pending:
+        parts = pending.pop().split(".")
+        if parts[0] != "ladd":
+            continue
+        for end in range(1, len(parts) + 1):
+            file = module_file(parts[:end])
+            if file is not None and file not in files:
+                files.add(file)
+                pending += imports_of(ast.parse((REPOSITORY / file).read_text()))
+    return files
+
+
+def module_file(parts: list[str]) -> str | None:
+    path = "/".join(parts)
+    return next((file for file in (f"{path}/__init__.py", f"{path}.py") if (REPOSITORY / file).is_file()), None)
+
+
+def imports_of(node: ast.AST) -> list[str]:
+    """Names imported below a node, but for those that only a type checker sees."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "relative imports are not followed"
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    below = ast.iter_child_nodes(node)
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        below = node.orelse
+    return [name for child in below for name in imports_of(child)]
+
+
+def test_import_closure_follows_packages_and_skips_type_checking():
+    assert import_closure("ladd.stages.data") >= {"ladd/__init__.py", "ladd/data/sawtooth.py", "ladd/randomness.py"}
+    text = "if TYPE_CHECKING:\n    import ladd.config\nelse:\n    import a\ndef f():\n    from b import c"
+    assert imports_of(ast.parse(text)) == ["a", "b", "b.c"]
+
+
+BLOCKED = """
+import importlib, pkgutil, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"pydantic", "yaml", "dvc", "mlflow", "polars", "matplotlib", "jinja2"}:
+            raise ModuleNotFoundError("blocked: " + name)
+
+sys.meta_path.insert(0, Blocked())
+for name in sys.argv[1:]:
+    module = importlib.import_module(name)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", []), name + "."):
+        importlib.import_module(found.name)
+        print(found.name)
+"""
+
+
+def import_blocked(*names: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", BLOCKED, *names]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+
+
+def test_core_modules_import_without_the_pipeline_packages():
+    process = import_blocked(*CORE)
+    assert process.returncode == 0, process.stderr
+    assert "ladd.training.loop" in process.stdout.split()
+
+
+def test_blocked_packages_are_really_blocked():
+    assert "blocked: " in import_blocked("ladd.stages.runtime").stderr
