@@ -32,15 +32,12 @@ class BoundSettings:
     seed: int
 
 
-def average_draws(
-    x: Tensor, settings: BoundSettings, name: str, loss: Callable[[Tensor, SampleNoise, int], Tensor]
-) -> Tensor:
+def average_draws(x: Tensor, settings: BoundSettings, loss: Callable[[Tensor, SampleNoise, int], Tensor]) -> Tensor:
     """Per-sequence loss in nats per token, averaged over time draws.
 
     Args:
         x: int64 (n, N).
         settings: of the estimate.
-        name: of the noise.
         loss: (rows of x, their noise, draw) -> (B,), nats per sequence.
     Returns:
         float64 (n,).
@@ -66,7 +63,6 @@ def mdlm_bound(
     losses = average_draws(
         x,
         settings,
-        "mdlm",
         lambda rows, noise, draw: mdlm_loss(denoiser, x[rows], noise, draw, schedule, mask_id=mask_id),
     )
     return {"token_elbo": losses}
@@ -127,7 +123,7 @@ def ladd_bounds(
             )
             return torch.stack([part for part in losses if part is not None]).sum(dim=0)
 
-        return average_draws(x, settings, times, loss)
+        return average_draws(x, settings, loss)
 
     clean = term("clean", token=True, latent=False)
     if inference == "sequential":

@@ -57,21 +57,3 @@ class SawtoothReference(nn.Module):
         """log p(x_i = v | revealed tokens), float64 (B, N, 2); t is not needed."""
         posterior = torch.softmax(self.log_likelihood_given_grid(x), dim=1)
         return torch.einsum("bg,gnv->bnv", posterior, self.log_table.exp()).log()
-
-
-class OracleDenoiser(nn.Module):
-    """The denoiser that is told the shift: tokens are independent, whatever is revealed.
-
-    Args:
-        reference: exact references.
-        points: int64 (B,), grid point of each sample.
-    """
-
-    def __init__(self, reference: SawtoothReference, points: Tensor):
-        super().__init__()
-        self.table = reference.log_table[points]
-        self.token_head = nn.Identity()
-
-    def forward(self, x: Tensor, t: Tensor | None = None) -> Tensor:
-        """log p(x_i = v | u), float64 (B, N, 2)."""
-        return self.table

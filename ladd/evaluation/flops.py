@@ -14,8 +14,3 @@ def backbone_macs(length: int, width: int, layers: int) -> int:
         layers: number of blocks.
     """
     return layers * (12 * length * width**2 + 2 * length**2 * width)
-
-
-def head_macs(positions: int, width: int, outputs: int) -> int:
-    """Multiply-adds of a linear head on some positions."""
-    return positions * width * outputs

@@ -24,11 +24,6 @@ class GaussianSchedule(ABC):
         """s(t)."""
         return (1 - self.signal_squared(t)).sqrt()
 
-    def signal_to_noise(self, t: Tensor) -> Tensor:
-        """a^2 / s^2, infinite at t = 0."""
-        signal = self.signal_squared(t)
-        return signal / (1 - signal)
-
 
 class Linear(GaussianSchedule):
     """a^2 = 1 - t."""

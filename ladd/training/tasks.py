@@ -26,35 +26,52 @@ if TYPE_CHECKING:
 
 # Validation losses use the same noise every time, so that their curves show the model and not the draw.
 _VALIDATION_SEED = 0
+_VALIDATION_SEQUENCES = 1024
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
 class _TokenTask(Generic[Model]):
-    """Common to all tasks: token data int64 (M, N), and validation by the mean over one fixed batch."""
+    """Common to all tasks: a batch of rows to a loss, and validation by the mean over one fixed batch.
 
-    def __init__(self, model: Model, train: Tensor, validation: Tensor):
-        self.model, self.train_tokens, self.validation_tokens = model, train, validation
-        self.size = len(train)
+    Args:
+        model: what is trained.
+        train, validation: tokens (M, N).
+        latents, validation_latents: stored latents of both, one row per sequence, where the task has them.
+    """
 
-    @property
-    def tokens_per_sequence(self) -> int:
-        """N."""
-        return self.train_tokens.shape[1]
+    def __init__(
+        self,
+        model: Model,
+        train: Tensor,
+        validation: Tensor,
+        latents: Tensor | None = None,
+        validation_latents: Tensor | None = None,
+    ):
+        self.model, self.size = model, len(train)
+        self.tokens_per_sequence = train.shape[1]
+        self.train, self.validation = (train, latents), (validation, validation_latents)
 
     @torch.no_grad()
     def validate(self, model: Model) -> dict[str, float]:
-        """Losses of the averaged weights on the validation batch."""
-        rows = torch.arange(len(self.validation_tokens), device=self.validation_tokens.device)
-        losses = self.compute(model, self.validation_tokens.long(), rows, SampleNoise(_VALIDATION_SEED, rows), 0)
+        """Losses of the averaged weights on the first validation sequences."""
+        rows = torch.arange(len(self.validation[0]), device=self.validation[0].device)[:_VALIDATION_SEQUENCES]
+        losses = self.compute(model, *_select(self.validation, rows), SampleNoise(_VALIDATION_SEED, rows), 0)
         return {name: float(value) for name, value in losses.items()}
 
     def losses(self, indices: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         """Losses of a training batch."""
-        return self.compute(self.model, self.train_tokens[indices].long(), indices, noise, step)
+        return self.compute(self.model, *_select(self.train, indices), noise, step)
 
-    def compute(self, model: Model, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+    def compute(
+        self, model: Model, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
+    ) -> dict[str, Tensor]:
         raise NotImplementedError
+
+
+def _select(data: tuple[Tensor, Tensor | None], rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    tokens, latents = data
+    return tokens[rows].long(), None if latents is None else latents[rows]
 
 
 class MdlmTask(_TokenTask[DiT]):
@@ -64,7 +81,9 @@ class MdlmTask(_TokenTask[DiT]):
         super().__init__(model, train, validation)
         self.vocabulary, self.channel = vocabulary, channel
 
-    def compute(self, model: DiT, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+    def compute(
+        self, model: DiT, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
+    ) -> dict[str, Tensor]:
         loss = mdlm_loss(
             model,
             x,
@@ -86,7 +105,7 @@ class ArTask(_TokenTask[CausalTransformer]):
         self.vocabulary = vocabulary
 
     def compute(
-        self, model: CausalTransformer, x: Tensor, rows: Tensor, noise: SampleNoise, step: int
+        self, model: CausalTransformer, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
     ) -> dict[str, Tensor]:
         return {"loss": autoregressive_loss(model, x, start_id=self.vocabulary).mean() / self.tokens_per_sequence}
 
@@ -98,7 +117,9 @@ class LatentTask(_TokenTask[LatentModel]):
         super().__init__(model, train, validation)
         self.vocabulary, self.config = vocabulary, config
 
-    def compute(self, model: LatentModel, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+    def compute(
+        self, model: LatentModel, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
+    ) -> dict[str, Tensor]:
         config = self.config
         if model is self.model and step >= config.quantise_after:
             model.quantising.fill_(True)
@@ -148,22 +169,22 @@ class LaddTask(_TokenTask[Ladd]):
         vocabulary: int,
         config: ModelConfig,
     ):
-        super().__init__(model, train, validation)
-        self.latents, self.validation_latents = latents, validation_latents
+        super().__init__(model, train, validation, latents, validation_latents)
         self.vocabulary, self.config = vocabulary, config
 
-    def compute(self, model: Ladd, x: Tensor, rows: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+    def compute(
+        self, model: Ladd, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
+    ) -> dict[str, Tensor]:
         config = self.config
-        stored = (self.latents if model is self.model else self.validation_latents)[rows]
+        assert latents is not None
+        discrete = model.codebook is not None
+        clean = Latents(latents)
         if model.codebook is not None:
-            latents = Latents(model.codebook.lookup(stored.long()), stored.long())
-        else:
-            latents = Latents(stored)
-        discrete = latents.codes is not None
+            clean = Latents(model.codebook.lookup(latents.long()), latents.long())
         losses = channel_losses(
             model.denoiser,
             x,
-            latents,
+            clean,
             draw_channel_times(noise, step, config.latent_channel.times, warp=config.token_channel.warp),
             noise,
             step,
@@ -185,7 +206,7 @@ class LaddTask(_TokenTask[Ladd]):
             assert config.latent_denoiser is not None
             schedule = GAUSSIAN_SCHEDULES[config.latent_denoiser.schedule]
             parts["latent_denoiser"] = latent_denoiser_loss(
-                model.latent_denoiser, latents.vectors, noise, step, schedule
+                model.latent_denoiser, clean.vectors, noise, step, schedule
             ).mean()
             total = total + parts["latent_denoiser"]
         return {"loss": total, **parts}

@@ -88,7 +88,7 @@ def test_value_of_each_sequence_is_its_own_and_meets_every_stratum(batch):
         places.append(torch.arange(len(rows))[rows.argsort()])
         return rows.double()
 
-    values = average_draws(torch.zeros(batch, 2), settings(time_draws=batch, batch=8), "test", loss)
+    values = average_draws(torch.zeros(batch, 2), settings(time_draws=batch, batch=8), loss)
     assert values.tolist() == [row / 2 for row in range(batch)]
     assert [draw for draw, _ in seen] == list(range(batch))
     # Times are stratified over the places of the batch: over the draws, each sequence is at every place.

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from ladd.data.sawtooth import draw_sequences
 from ladd.evaluation.estimate import estimate
-from ladd.evaluation.exact import OracleDenoiser, SawtoothReference
+from ladd.evaluation.exact import SawtoothReference
 from ladd.samplers import SamplingOptions, sample_masked
 from tests.samplers.known_answers import LINEAR, all_masked, chi_square_excess, every_sequence, noise
 
@@ -75,14 +76,15 @@ def test_entropy_rate_is_the_published_value(tokens, published):
     assert abs(rate.value - published) < 4 * math.hypot(rate.stderr, 0.0005)
 
 
-def test_oracle_denoiser_is_told_the_shift():
-    exact = reference(4, 16)
-    points = torch.tensor([3, 3, 5])
-    oracle = OracleDenoiser(exact, points)
-    p = oracle(all_masked(3, 4, 2))
-    assert torch.equal(p[0], p[1])
-    assert not torch.equal(p[0], p[2])
-    torch.testing.assert_close(p, exact.log_table[points])
+class OracleDenoiser(nn.Module):
+    """Told the grid point of every sample's shift."""
+
+    def __init__(self, exact, points):
+        super().__init__()
+        self.table, self.token_head = exact.log_table[points], nn.Identity()
+
+    def forward(self, x, t):
+        return self.table
 
 
 def test_oracle_gives_the_exact_law_in_one_step():

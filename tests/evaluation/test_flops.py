@@ -5,7 +5,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ladd.evaluation.flops import backbone_macs, head_macs
+from ladd.evaluation.flops import backbone_macs
 from ladd.networks import MMDiT
 from tests.builders import network
 
@@ -36,7 +36,3 @@ def test_backbone_multiply_adds_are_those_of_the_network():
     # of the latents, and the embedding of their time.
     conditioning = 2 * condition * (3 * 6 + 2) * width + latents * 3 * width + 64 * condition + condition**2
     assert counter.get_total_flops() == 2 * (backbone_macs(tokens + latents, width, 3) + conditioning)
-
-
-def test_head_multiplies_every_output_at_every_position():
-    assert head_macs(5, 8, 100) == 4000

@@ -49,10 +49,3 @@ def test_signal_falls(schedule):
 def test_squared_signal_has_the_value_of_the_paper(name, t, expected):
     signal = GAUSSIAN_SCHEDULES[name].signal_squared(torch.tensor(t, dtype=torch.float64))
     assert float(signal) == pytest.approx(expected, abs=1e-4)
-
-
-@every_schedule
-def test_signal_to_noise_is_the_ratio_of_variances(schedule):
-    ratio = (schedule.signal(TIMES) / schedule.noise(TIMES)) ** 2
-    torch.testing.assert_close(schedule.signal_to_noise(TIMES)[1:], ratio[1:])
-    assert schedule.signal_to_noise(TIMES)[0] == math.inf

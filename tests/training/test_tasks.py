@@ -163,9 +163,9 @@ def test_stage_2_uses_the_stored_latents_of_its_rows(key):
     shown = x_t != 2
     assert torch.equal(x_t[shown], TRAIN[INDICES].long()[shown])
     if key == "di":
-        assert torch.equal(z, task.model.codebook.vectors[task.latents[INDICES]])
+        assert torch.equal(z, task.model.codebook.vectors[task.train[1][INDICES]])
     else:
-        task.latents = task.latents * 0
+        task.train = (task.train[0], task.train[1] * 0)
         task.losses(INDICES, noise(), 0)
         assert not torch.equal(seen[1][1], z)
 
@@ -176,7 +176,7 @@ def test_validation_uses_the_validation_latents():
     average.codebook.vectors.copy_(task.model.codebook.vectors)
     average.denoiser.register_forward_hook(lambda _, given, __: seen.append(given[1]))
     task.validate(average)
-    assert torch.equal(seen[0], average.codebook.vectors[task.validation_latents])
+    assert torch.equal(seen[0], average.codebook.vectors[task.validation[1]])
 
 
 @pytest.mark.parametrize("key", ["di", "co"])
