@@ -17,5 +17,9 @@ class BusyError(LaddError):
     """Another process is running the same stage with the same inputs."""
 
 
+class SamplingError(LaddError):
+    """A draw cannot be made, because a network gave something that is not a distribution."""
+
+
 class TrainingError(LaddError):
     """Training cannot go on, for example because the loss is not finite."""

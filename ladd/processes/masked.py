@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ladd.errors import SamplingError
 from ladd.schedules import MaskedSchedule
 
 
@@ -52,9 +53,13 @@ def draw_categorical(
         precision: "float64" or "float32", of the softmax and of its cumulative sum.
     Returns:
         int64 (M,).
+    Raises:
+        SamplingError: a row is not a distribution (NaN, infinite, or impossible everywhere).
     """
     dtype = {"float64": torch.float64, "float32": torch.float32}[precision]
     cumulative = torch.softmax(logits.to(dtype) / temperature, dim=-1).cumsum(dim=-1)
+    if not torch.isfinite(cumulative[:, -1]).all():
+        raise SamplingError("logits of a categorical draw are NaN, +inf or all -inf: the weights or inputs are broken")
     # Scaling by the last entry keeps rounding in the sum from leaving the range.
     threshold = uniform.to(dtype)[:, None] * cumulative[:, -1:]
     # A uniform that float32 rounds to 1 takes the last entry that still adds to the sum, never an impossible one.

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from ladd.errors import SamplingError
 from ladd.processes.masked import draw_categorical, draw_mask, draw_reveal
 from ladd.randomness import SampleNoise
 from ladd.schedules import MASKED_SCHEDULES
@@ -118,3 +119,11 @@ def test_default_precision_is_float64():
 def test_low_temperature_takes_the_largest_logit():
     logits = torch.randn(50, 7)
     assert torch.equal(draw_categorical(logits, grid(50), temperature=1e-4), logits.argmax(dim=-1))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_no_distribution_are_an_error(bad):
+    logits = torch.zeros(2, 3)
+    logits[1] = bad
+    with pytest.raises(SamplingError, match="categorical draw"):
+        draw_categorical(logits, torch.full((2,), 0.5))
