@@ -106,10 +106,6 @@ class TrackedRun:
         """Set tags."""
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
-    def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Copy a small file into the run's artifacts."""
-        self.client.log_artifact(self.run_id, str(path), folder)
-
     def log_checkpoints(self, checkpoints: Iterable[Mapping[str, Any]]) -> None:
         """Register checkpoints as models of this run, by reference: their bytes stay in the DVC output.
 

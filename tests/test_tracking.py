@@ -144,7 +144,7 @@ def test_artifacts_and_database_have_absolute_places(start, root, tmp_path, monk
     run = TrackedRun(Path(), experiment="relative", name="n", fingerprint="a", parameters={}, tags={})
     monkeypatch.chdir(tmp_path)
     (tmp_path / "note.txt").write_text("kept")
-    run.log_file(tmp_path / "note.txt", "notes")
+    run.client.log_artifact(run.run_id, str(tmp_path / "note.txt"), "notes")
     artifacts = root / ".mlflow" / "artifacts" / "relative"
     assert run.client.get_experiment(run.experiment_id).artifact_location == artifacts.as_uri()
     assert [path.read_text() for path in artifacts.rglob("note.txt")] == ["kept"]
