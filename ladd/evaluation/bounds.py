@@ -38,9 +38,9 @@ def average_draws(x: Tensor, settings: BoundSettings, loss: Callable[[Tensor, Sa
     Args:
         x: int64 (n, N).
         settings: of the estimate.
-        loss: (rows of x, their noise, draw) -> (B,), nats per sequence.
+        loss: (rows of x, their noise, draw) -> (B,) or (B, terms), nats per sequence.
     Returns:
-        float64 (n,).
+        float64 (n,) or (n, terms).
     """
     parts = []
     for rows in torch.arange(len(x), device=x.device).split(settings.batch):
@@ -50,7 +50,7 @@ def average_draws(x: Tensor, settings: BoundSettings, loss: Callable[[Tensor, Sa
             turn = draw * len(rows) // settings.time_draws
             turned = rows.roll(turn)
             noise = SampleNoise(derive(settings.seed, "bounds"), turned)
-            draws.append(loss(turned, noise, draw).double().roll(-turn))
+            draws.append(loss(turned, noise, draw).double().roll(-turn, dims=0))
         parts.append(torch.stack(draws).mean(dim=0) / x.shape[1])
     return torch.cat(parts)
 
@@ -106,7 +106,7 @@ def ladd_bounds(
     discrete = isinstance(latent_schedule, MaskedSchedule)
     latents = encode_all(model, x, settings.batch)
 
-    def term(times: str, *, token: bool, latent: bool) -> Tensor:
+    def terms(times: str, *, token: bool, latent: bool) -> tuple[Tensor, ...]:
         def loss(rows: Tensor, noise: SampleNoise, draw: int) -> Tensor:
             losses = channel_losses(
                 model.denoiser,
@@ -121,17 +121,16 @@ def ladd_bounds(
                 with_token=token,
                 with_latent=latent,
             )
-            return torch.stack([part for part in losses if part is not None]).sum(dim=0)
+            return torch.stack([part for part in losses if part is not None], dim=1)
 
-        return average_draws(x, settings, loss)
+        return average_draws(x, settings, loss).unbind(dim=1)
 
-    clean = term("clean", token=True, latent=False)
-    if inference == "sequential":
-        bounds = {"token_elbo": clean, "token_loss_clean_latent": clean}
-        if discrete:
-            bounds["full_bound"] = clean + term("latent_first", token=False, latent=True)
-        return bounds
-    bounds = {"token_elbo": term("shared", token=True, latent=False), "token_loss_clean_latent": clean}
+    (clean,) = terms("clean", token=True, latent=False)
+    if inference == "joint":
+        token, *latent = terms("shared", token=True, latent=discrete)
+    else:
+        token, *latent = clean, *(terms("latent_first", token=False, latent=True) if discrete else ())
+    bounds = {"token_elbo": token, "token_loss_clean_latent": clean}
     if discrete:
-        bounds["full_bound"] = term("shared", token=True, latent=True)
+        bounds["full_bound"] = token + latent[0]
     return bounds

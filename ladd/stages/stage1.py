@@ -45,7 +45,7 @@ def main(stage: Stage) -> None:
 
 
 @torch.no_grad()
-def encode_all(model: LatentModel, tokens: Tensor, batch: int = 4096) -> Tensor:
+def encode_all(model: LatentModel, tokens: Tensor, batch: int = 512) -> Tensor:
     """Latents of all sequences: codes int16 (M, L), or vectors float32 (M, L, w)."""
     encoded = [model.encode(part.long()) for part in tokens.split(batch)]
     if model.quantiser is None:
