@@ -17,7 +17,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Range = Annotated[list[Fraction], Field(min_length=2, max_length=2)]  # [low, high]
-Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # DVC splits the names of parameters at dots
 MaskedName = Literal["linear", "polynomial", "geometric", "cosine"]
 GaussianName = Literal["linear", "cosine", "sqrt"]
 Precision = Literal["float64", "float32"]
@@ -190,6 +190,7 @@ class ModelConfig(Block):
     latents: Key
     token_weight: NonNegative  # lambda_x
     latent_weight: NonNegative  # lambda_z
+    latents_first: Rate  # share of sequences trained at t_x = 1, where the sequential schedule draws its latents
     token_channel: TokenChannelConfig
     latent_channel: LatentChannelConfig
     latent_denoiser: LatentDenoiserConfig | None

@@ -70,6 +70,7 @@ def _model(family: str) -> dict:
         "latents": "discrete" if discrete else "continuous",
         "token_weight": 1.0,
         "latent_weight": 1.0,
+        "latents_first": 0.0,
         "token_channel": _channel(),
         "latent_channel": {
             "schedule": "linear" if discrete else "sqrt",

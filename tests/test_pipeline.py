@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ladd.config import Suite, load_suite
+from ladd.errors import ConfigError
 from ladd.stages.declaration import read_declaration
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -78,6 +79,14 @@ def test_every_template_and_parameter_resolves(folder, stage):
         filled = [declared.command, *map(str, declared.dependencies), *map(str, declared.outputs), *declared.parameters]
         assert [text for text in filled if "$" in text] == []
         assert declared.parameters
+
+
+def test_keys_that_dvc_cannot_look_up_are_refused(tmp_path):
+    values = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    values["sweeps"]["di-0.5"] = values["sweeps"]["di-seq"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"sweeps\.di-0\.5.*pattern"):
+        load_suite(tmp_path / "params.yaml")
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -31,6 +31,7 @@ def draw_channel_times(
     kind: str,
     *,
     warp: float = 1.0,
+    latents_first: float = 0.0,
     latent_lead: float = 1.0,
     token_range: Sequence[float] = (0.0, 1.0),
     latent_range: Sequence[float] = (0.0, 1.0),
@@ -43,6 +44,8 @@ def draw_channel_times(
         kind: "independent" (any pair of times; serves both inference schedules), "shared" (t_z = t_x^lead),
             "clean" (t_z = 0, the sequential schedule's token steps) or "latent_first" (t_x = 1, its latent steps).
         warp: of the token times.
+        latents_first: share of sequences at t_x = 1, where the sequential schedule draws its latents. Independent times
+            come near this edge and never reach it, and the latents' marginal law is learned there alone.
         latent_lead: of shared times, at least 1; the weight of t_z carries dt_z / dt_x.
         token_range, latent_range: [low, high], which the times are squeezed into (Stage 1).
     """
@@ -58,6 +61,9 @@ def draw_channel_times(
         latent = independent_times(noise.uniform("t_z", step, 1)[:, 0], noise.uniform("t_z_order", step, 1)[:, 0])
     else:
         raise ValueError(f"kind {kind!r} is not one of independent, shared, clean, latent_first")
+    if latents_first:
+        edge = noise.uniform("latents_first", step, 1)[:, 0] < latents_first
+        token = TimeDraw(token.t.masked_fill(edge, 1.0), token.weight.masked_fill(edge, 1.0))
     return ChannelTimes(_squeeze(token, token_range), _squeeze(latent, latent_range))
 
 

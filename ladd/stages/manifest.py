@@ -38,9 +38,13 @@ def content_hash(path: Path) -> str:
         if not (path / MANIFEST).is_file():
             raise ArtifactError(f"{path} has no {MANIFEST}: it is incomplete; delete it and run `dvc repro`")
         return file_hash(path / MANIFEST)
-    files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not _is_cache(p.relative_to(path)))
     listing = [(p.relative_to(path).as_posix(), file_hash(p)) for p in files]
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def _is_cache(path: Path) -> bool:
+    return any(part == "__pycache__" or part.startswith(".") for part in path.parts)
 
 
 def dvc_hash(path: Path) -> str:

@@ -12,6 +12,7 @@ from dvc_objects.fs.local import LocalFileSystem
 from ladd.errors import ArtifactError
 from ladd.files import file_hash
 from ladd.stages.manifest import content_hash, dvc_hash, write_manifest
+from tests.stages.tiny import REPOSITORY
 
 # Sorted as whole strings these come in another order than sorted folder by folder.
 FILES = {"a/b.txt": b"one\r\n", "a-b.txt": b"two\n", "a.txt": b"", "b/c/d.bin": bytes(range(256))}
@@ -80,12 +81,14 @@ def test_source_folder_counts_through_names_and_contents(output):
     assert len(seen) == 3
 
 
-def test_bytecode_does_not_count(output):
+@pytest.mark.parametrize("cache", ["__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"])
+def test_caches_of_tools_are_not_sources(output, cache):
     sources = write_files(Path("sources"))
     before = content_hash(sources)
-    (sources / "a/__pycache__").mkdir()
-    (sources / "a/__pycache__/b.pyc").write_bytes(b"compiled")
+    (sources / "a" / cache / "0.1").mkdir(parents=True)
+    (sources / "a" / cache / "0.1" / "b").write_bytes(b"cached")
     assert content_hash(sources) == before
+    assert cache in (REPOSITORY / ".dvcignore").read_text().splitlines()
 
 
 @pytest.mark.parametrize("path", ["artifacts/latents/di", *(f"artifacts/latents/di/{name}" for name in FILES)])

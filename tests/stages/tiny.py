@@ -52,7 +52,7 @@ def write_params(folder: Path, values: dict) -> None:
 
 def make_suite(repository: Path, folder: Path, values: dict | None = None) -> Path:
     """Copy code and pipeline to ``repository``, write the suite in ``folder`` of it, and commit."""
-    shutil.copytree(REPOSITORY / "ladd", repository / "ladd", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY / "ladd", repository / "ladd", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPOSITORY / "dvc.yaml", folder)
     write_params(folder, tiny_values() | {"root": os.path.relpath(repository, folder)} | (values or {}))
