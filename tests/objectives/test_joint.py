@@ -282,3 +282,14 @@ def test_latent_denoiser_learns_from_its_loss():
     network_, z = LatentDiT(4, **network()), torch.randn(8, LENGTH, 4)
     latent_denoiser_loss(network_, z, noise(8), 0, SQRT).sum().backward()
     assert network_.latent_head.weight.grad.abs().sum() > 0
+
+
+def test_a_share_of_sequences_has_all_tokens_masked():
+    draws = SampleNoise(3, torch.arange(4000))
+    plain = draw_channel_times(draws, 0, "independent")
+    times = draw_channel_times(draws, 0, "independent", latents_first=0.3)
+    edge = times.token.t == 1
+    assert abs(float(edge.double().mean()) - 0.3) < 5 * (0.21 / 4000) ** 0.5
+    assert torch.equal(times.token.t[~edge], plain.token.t[~edge])
+    assert torch.equal(times.latent.t, plain.latent.t)
+    assert (times.token.weight[edge] == 1).all()
