@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -174,7 +175,7 @@ def test_second_repro_runs_nothing(finished):
 
 
 def test_another_codebook_runs_what_depends_on_it_and_nothing_else(copied):
-    values = small_values()
+    values = yaml.safe_load((copied / "params.yaml").read_text())
     values["latents"]["di-k4"]["codebook"] = 5
     write_params(copied, values)
     expected = ["compare", "evaluate@di-k4-seq", "sample@di-k4-seq", "stage1@di-k4", "stage2@di-ladd-k4"]
@@ -182,7 +183,7 @@ def test_another_codebook_runs_what_depends_on_it_and_nothing_else(copied):
 
 
 def test_other_step_budgets_train_nothing(copied):
-    values = small_values()
+    values = yaml.safe_load((copied / "params.yaml").read_text())
     values["sweeps"]["di-seq"]["token_steps"] = [1, 3]
     write_params(copied, values)
     assert sorted(Repro(copied).finish().stages) == ["compare", "evaluate@di-seq", "sample@di-seq"]
