@@ -13,6 +13,10 @@ class ArtifactError(LaddError):
     """A file that a stage reads is missing, incomplete or not what its manifest says."""
 
 
+class AssetError(LaddError):
+    """A corpus, tokenizer or model from outside cannot be had, or is not the one that params.yaml pins."""
+
+
 class BusyError(LaddError):
     """Another process is running the same stage with the same inputs."""
 

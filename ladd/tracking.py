@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,8 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
+
+from ladd.git import git_tags
 
 logger = logging.getLogger(__name__)
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -147,20 +148,6 @@ def _global_uri(uri: str) -> Iterator[None]:
 def tracking_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI, or a SQLite file under the repository's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / STORE / 'mlflow.db').resolve()}"
-
-
-def git_tags(root: Path) -> dict[str, str]:
-    """Commit, and whether the tree differs from it; empty outside a git repository."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root.resolve()), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return {"git.commit": git("rev-parse", "HEAD"), "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return {"git.commit": "none"}
 
 
 def _connect(root: Path, name: str) -> tuple[MlflowClient, str]:

@@ -8,11 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from ladd.config import BaselineConfig, LatentsConfig, ModelConfig
+from ladd.models import Ladd, build_ladd
 
 
 def network(**changes) -> dict:
     """Arguments of a tiny transformer."""
-    return {"width": 8, "layers": 2, "heads": 2, "condition": 8, "dropout": 0.0, "rope_base": 100.0} | changes
+    return {
+        "width": 8,
+        "layers": 2,
+        "heads": 2,
+        "condition": 8,
+        "dropout": 0.0,
+        "gate": 0.0,
+        "rope_base": 100.0,
+    } | changes
 
 
 def perturb(module: nn.Module, scale: float = 0.3) -> nn.Module:
@@ -68,6 +77,7 @@ def _model(family: str) -> dict:
         "family": family,
         "data": "saw",
         "latents": "discrete" if discrete else "continuous",
+        "network": network(),
         "token_weight": 1.0,
         "latent_weight": 1.0,
         "latents_first": 0.0,
@@ -89,6 +99,8 @@ def _sweep(model: str, schedule: str, **changes) -> dict:
         "schedule": schedule,
         "token_steps": [1, 8],
         "latent_steps": 4 if schedule == "sequential" else 0,
+        "frontier": None,
+        "given": None,
         "token_lag": 1.0,
         "latent_lead": 1.0,
         "eta": 0.0,
@@ -122,7 +134,9 @@ def suite_values() -> dict:
                 "reference": 40,
             }
         },
+        "encoders": {},
         "latents": {"discrete": _latents("discrete"), "continuous": _latents("continuous")},
+        "codebooks": {},
         "baselines": {
             "mdlm": {
                 "family": "mdlm",
@@ -142,6 +156,7 @@ def suite_values() -> dict:
             "co-seq": _sweep("co", "sequential"),
         },
         "evaluation": {
+            "kind": "sawtooth",
             "directions": 10,
             "time_draws": 2,
             "sequences": 6,
@@ -162,6 +177,13 @@ def blocks(values: dict | None = None) -> SimpleNamespace:
             for name, block in classes.items()
         }
     )
+
+
+def untrained(config: SimpleNamespace, key: str) -> Ladd:
+    """The model of that name in checked blocks, with a learned encoder; V = 2."""
+    model = config.models[key]
+    latents = config.latents[model.latents]
+    return build_ladd(2, latents.shape, model, latents)
 
 
 class SpyHead(nn.Linear):

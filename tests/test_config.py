@@ -56,7 +56,7 @@ BAD = [
     ("data.saw.tokens", "8", ["data.saw.tokens: '8'", "integer"]),
     ("data.saw.tokens", 0, ["data.saw.tokens: 0", "greater than or equal to 1"]),
     ("data.saw.floor", 0.5, ["data.saw.floor: 0.5", "less than 0.5"]),
-    ("data.saw.kind", "text", ["data.saw.kind: 'text'", "'sawtooth'"]),
+    ("data.saw.kind", "mnist", ["data.saw.kind: 'mnist'", "'sawtooth', 'text'"]),
     ("data.Saw Tooth", suite_values()["data"]["saw"], ["data.Saw Tooth", "'Saw Tooth'", "pattern"]),
     ("compute.device", "tpu", ["compute.device: 'tpu'", "'cpu' or 'cuda'"]),
     ("baselines.mdlm.token_channel.timed", "yes", ["baselines.mdlm.token_channel.timed: 'yes'", "boolean"]),

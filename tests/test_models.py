@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.models import build_baseline, build_denoiser, build_encoder, build_ladd, build_latent_model, latent_scale
+from ladd.models import build_baseline, build_encoder, build_ladd, build_latent_model
 from ladd.networks import CausalTransformer, DiT
-from tests.builders import blocks, perturb, suite_values
+from tests.builders import blocks, perturb, suite_values, untrained
 
 X = torch.randint(2, (5, 8))
 
@@ -23,6 +23,7 @@ def with_dropout() -> SimpleNamespace:
     for place, rate in (
         (values["latents"]["continuous"]["encoder"], 0.11),
         (values["latents"]["continuous"]["denoiser"], 0.12),
+        (values["models"]["co"]["network"], 0.12),
         (values["models"]["co"]["latent_denoiser"]["network"], 0.13),
         (values["baselines"]["mdlm"]["network"], 0.14),
         (values["baselines"]["ar"]["network"], 0.15),
@@ -33,7 +34,7 @@ def with_dropout() -> SimpleNamespace:
 
 def test_configured_dropout_reaches_every_network():
     config = with_dropout()
-    ladd = build_ladd(2, config.latents["continuous"], config.models["co"])
+    ladd = untrained(config, "co")
     assert rates(ladd.encoder) == {0.11}
     assert rates(ladd.denoiser) == {0.12}
     assert rates(ladd.latent_denoiser) == {0.13}
@@ -64,18 +65,18 @@ def test_timed_is_passed_on():
     values["models"]["co"]["token_channel"]["timed"] = True
     timed = blocks(values)
     assert build_baseline(2, timed.baselines["mdlm"]).time is not None
-    assert build_denoiser(2, timed.latents["continuous"]).time is not None
-    assert build_denoiser(2, blocks().latents["continuous"]).time is None
+    assert untrained(timed, "co").denoiser.time is not None
+    assert untrained(blocks(), "co").denoiser.time is None
 
 
-@pytest.mark.parametrize(("kind", "outputs"), [("continuous", 4), ("discrete", 3)])
-def test_latent_head_predicts_coordinates_or_codes(kind, outputs):
-    assert build_denoiser(2, blocks().latents[kind]).latent_head.out_features == outputs
+@pytest.mark.parametrize(("key", "outputs"), [("co", 4), ("di", 3)])
+def test_latent_head_predicts_coordinates_or_codes(key, outputs):
+    assert untrained(blocks(), key).denoiser.latent_head.out_features == outputs
 
 
 def test_only_sequential_co_ladd_has_a_latent_denoiser_and_only_di_ladd_a_codebook():
-    di = build_ladd(2, blocks().latents["discrete"], blocks().models["di"])
-    co = build_ladd(2, blocks().latents["continuous"], blocks().models["co"])
+    di = untrained(blocks(), "di")
+    co = untrained(blocks(), "co")
     assert di.latent_denoiser is None
     assert di.codebook.vectors.shape == (3, 4)
     assert co.codebook is None
@@ -85,22 +86,22 @@ def test_only_sequential_co_ladd_has_a_latent_denoiser_and_only_di_ladd_a_codebo
 @pytest.mark.parametrize(("unit_variance", "expected"), [(True, 2.0), (False, 1.0)])
 def test_latent_scale_is_the_square_root_of_the_width_or_one(unit_variance, expected):
     config = blocks().latents["continuous"].model_copy(update={"unit_variance": unit_variance})
-    assert latent_scale(config) == expected
-    ladd = perturb(build_ladd(2, config, blocks().models["co"]))
+    assert config.shape.scale == expected
+    ladd = perturb(build_ladd(2, config.shape, blocks().models["co"], config))
     torch.testing.assert_close(ladd.encode(X)[0].norm(dim=-1), torch.full((5, 2), expected))
 
 
 def test_stage_1_weights_load_into_stage_2():
     config = blocks()
     stage_1 = perturb(build_latent_model(2, config.latents["continuous"]))
-    ladd = build_ladd(2, config.latents["continuous"], config.models["co"])
+    ladd = untrained(config, "co")
     ladd.denoiser.load_state_dict(stage_1.denoiser.state_dict())
     ladd.encoder.load_state_dict(stage_1.encoder.state_dict())
     torch.testing.assert_close(ladd.eval().encode(X)[0], stage_1.eval().encode(X).vectors)
 
 
 def test_encoder_of_stage_2_is_frozen_and_the_denoiser_is_not():
-    ladd = build_ladd(2, blocks().latents["continuous"], blocks().models["co"])
+    ladd = untrained(blocks(), "co")
     assert not any(p.requires_grad for p in ladd.encoder.parameters())
     assert all(p.requires_grad for p in ladd.denoiser.parameters())
     assert all(p.requires_grad for p in ladd.latent_denoiser.parameters())

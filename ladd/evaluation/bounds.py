@@ -94,6 +94,7 @@ def ladd_bounds(
     inference: str,
     latent_lead: float = 1.0,
     mask_id: int,
+    token_only: bool = False,
 ) -> dict[str, Tensor]:
     """Bounds of a latent-augmented model under one inference schedule, each (n,) in nats per token.
 
@@ -102,6 +103,7 @@ def ladd_bounds(
     full_bound adds the latent channel's term; with codes that are a function of x it bounds -log p(x). Continuous
     latents have none.
     token_loss_clean_latent is the token term given the clean latent, under either schedule.
+    With token_only there is token_elbo alone, and nothing is spent on the others.
     """
     discrete = isinstance(latent_schedule, MaskedSchedule)
     latents = encode_all(model, x, settings.batch)
@@ -125,6 +127,9 @@ def ladd_bounds(
 
         return average_draws(x, settings, loss).unbind(dim=1)
 
+    if token_only:
+        (token,) = terms("shared" if inference == "joint" else "clean", token=True, latent=False)
+        return {"token_elbo": token}
     (clean,) = terms("clean", token=True, latent=False)
     if inference == "joint":
         token, *latent = terms("shared", token=True, latent=discrete)

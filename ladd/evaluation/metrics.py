@@ -29,20 +29,3 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: int, seed: int, *, chun
         projected_a, projected_b = (points.double() @ part.T for points in (a, b))
         distances.append((projected_a.sort(dim=0).values - projected_b.sort(dim=0).values).abs().mean(dim=0))
     return torch.cat(distances)
-
-
-def positional_entropy(x: Tensor, vocabulary: int) -> float:
-    """Entropy in nats of the empirical marginal at each position, averaged over positions (paper, Eqs. 83-84)."""
-    counts = torch.nn.functional.one_hot(x.long(), vocabulary).sum(dim=0).double()
-    return float(_entropy(counts).mean())
-
-
-def sequence_entropy(x: Tensor, vocabulary: int) -> Tensor:
-    """Entropy in nats of the unigram distribution within each sequence, float64 (n,)."""
-    counts = torch.nn.functional.one_hot(x.long(), vocabulary).sum(dim=1).double()
-    return _entropy(counts)
-
-
-def _entropy(counts: Tensor) -> Tensor:
-    probabilities = counts / counts.sum(dim=-1, keepdim=True)
-    return -torch.special.xlogy(probabilities, probabilities).sum(dim=-1)

@@ -7,12 +7,9 @@ from dataclasses import dataclass, fields, replace
 from torch import Tensor
 
 from ladd.evaluation import EVALUATOR_VERSION
+from ladd.evaluation.diversity import positional_entropy, sequence_entropy
 from ladd.evaluation.estimate import Estimate, estimate
-from ladd.evaluation.metrics import (
-    positional_entropy,
-    sequence_entropy,
-    sliced_wasserstein,
-)
+from ladd.evaluation.metrics import sliced_wasserstein
 
 
 @dataclass(frozen=True)
@@ -28,14 +25,21 @@ class Row:
     w: int | None = None
     token_steps: int | None = None
     latent_steps: int | None = None
+    temperature: float | None = None
+    given: str = ""
     nfe: float | None = None
     gmacs_per_sample: float | None = None
+    gflops_per_sample: float | None = None
+    seconds_per_sample: float | None = None
     metric: str = ""
     value: float = float("nan")
     stderr: float | None = None
     n: int = 0
     precision: str = "float64"
     evaluator_version: str = EVALUATOR_VERSION
+    tokenizer: str = ""  # whose tokens were counted: that of the data, or of the teacher; "" without text
+    git_commit: str = ""
+    versions: str = ""  # of the libraries that computed the value
     seed: int | None = None
 
 
@@ -44,12 +48,10 @@ class SampleMetricSettings:
     """How sample metrics are computed.
 
     Attributes:
-        vocabulary: V.
         directions: of the sliced Wasserstein distance.
         seed: of the directions; one for all models.
     """
 
-    vocabulary: int
     directions: int
     seed: int
 
@@ -69,9 +71,9 @@ def sample_rows(row: Row, samples: Tensor, real: Tensor, settings: SampleMetricS
     compared by; it is taken where seeds are averaged.
     """
     distances = sliced_wasserstein(samples, real, settings.directions, settings.seed)
-    positional = positional_entropy(samples, settings.vocabulary)
+    positional = positional_entropy(samples)
     return [
         measured(row, "swd", estimate(distances)._replace(n=len(samples))),
-        measured(row, "entropy_sequence", estimate(sequence_entropy(samples, settings.vocabulary))),
+        measured(row, "entropy_sequence", estimate(sequence_entropy(samples))),
         replace(row, metric="entropy_positional", value=positional, n=len(samples)),
     ]

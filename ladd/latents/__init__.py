@@ -1,6 +1,1 @@
-"""What the latents are: learned encoders, vector quantiser, frozen codebook."""
-
-from ladd.latents.codebook import Codebook
-from ladd.latents.model import LatentModel
-
-__all__ = ["Codebook", "LatentModel"]
+"""What the latents are: encoders, pooling and reduction, vector quantiser, frozen codebook."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ladd.latents.codebook import Codebook
+from ladd.latents.codebook import Codebook, vector_quantiser
+from ladd.latents.normalise import normalise_latents
 from ladd.networks import Encoder, MMDiT
-from ladd.processes.gaussian import normalise_latents
-
-if TYPE_CHECKING:
-    from vector_quantize_pytorch import VectorQuantize
 
 
 class Encoded(NamedTuple):
@@ -64,25 +62,12 @@ class LatentModel(nn.Module):
         return codebook
 
 
-def vector_quantiser(size: int, width: int) -> VectorQuantize:
-    """Cosine codebook with EMA updates, dead-code revival and straight-through gradients (paper, Appendix E)."""
-    # Imported here: it takes two seconds, and only Stage 1 of discrete latents needs it.
-    from vector_quantize_pytorch import VectorQuantize
-
-    return VectorQuantize(
-        dim=width,
-        codebook_size=size,
-        use_cosine_sim=True,
-        decay=0.95,
-        commitment_weight=0.1,
-        kmeans_init=True,
-        threshold_ema_dead_code=2,
-    )
-
-
-def encode_frozen(encoder: Encoder, codebook: Codebook | None, scale: float, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Latents of clean tokens by the frozen encoder: vectors (B, L, w), and codes (B, L) if discrete."""
-    encoder.eval()  # without dropout, whatever the mode of the model around it
+def encode_frozen(
+    encoder: Callable[[Tensor], Tensor], codebook: Codebook | None, scale: float, x: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Latents of clean tokens by a frozen encoder: vectors (B, L, w), and codes (B, L) if discrete."""
+    if isinstance(encoder, nn.Module):
+        encoder.eval()  # without dropout, whatever the mode of the model around it
     with torch.no_grad():
         z = encoder(x)
         if codebook is None:

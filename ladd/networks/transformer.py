@@ -41,10 +41,14 @@ class KeyValueCache:
 class Stream(nn.Module):
     """The part of a block that belongs to one modality."""
 
-    def __init__(self, width: int, heads: int, condition: int, dropout: float):
+    def __init__(self, width: int, heads: int, condition: int, dropout: float, gate: float):
         super().__init__()
         self.width, self.heads = width, heads
         self.modulation = zero_linear(condition, 6 * width)
+        with torch.no_grad():
+            _, _, attention_gate, _, _, mlp_gate = self.modulation.bias.chunk(6)
+            attention_gate.fill_(gate)
+            mlp_gate.fill_(gate)
         self.qkv = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
@@ -71,9 +75,9 @@ class Stream(nn.Module):
 class Block(nn.Module):
     """One layer: every stream projects, all attend to all, every stream updates."""
 
-    def __init__(self, streams: int, width: int, heads: int, condition: int, dropout: float, causal: bool):
+    def __init__(self, streams: int, width: int, heads: int, condition: int, dropout: float, gate: float, causal: bool):
         super().__init__()
-        self.streams = nn.ModuleList(Stream(width, heads, condition, dropout) for _ in range(streams))
+        self.streams = nn.ModuleList(Stream(width, heads, condition, dropout, gate) for _ in range(streams))
         self.causal = causal
 
     def forward(
@@ -116,6 +120,8 @@ class Transformer(nn.Module):
         heads: attention heads; must divide d.
         condition: C.
         dropout: rate, on the attention output and the MLP output of every block.
+        gate: residual gates before training. 0 is adaLN-Zero; a stream without time conditioning moves its gates by
+            their bias alone, and from 0 it stays at the unigram law of text for hundreds of steps, so there 1 is better.
         rope_base: of the wavelengths of RoPE, 2 pi to 2 pi base positions; 10,000 is usual, short sequences want less.
         causal: mask the attention (one stream only).
     """
@@ -129,12 +135,15 @@ class Transformer(nn.Module):
         heads: int,
         condition: int,
         dropout: float,
+        gate: float = 0.0,
         rope_base: float = 1e4,
         causal: bool = False,
     ):
         super().__init__()
         self.head_width, self.rope_base = width // heads, rope_base
-        self.blocks = nn.ModuleList(Block(streams, width, heads, condition, dropout, causal) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            Block(streams, width, heads, condition, dropout, gate, causal) for _ in range(layers)
+        )
         self.norms = nn.ModuleList(FinalNorm(width, condition) for _ in range(streams))
 
     def forward(

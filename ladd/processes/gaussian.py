@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ladd.schedules import GaussianSchedule
@@ -38,12 +37,3 @@ def ddim_step(
     variance = eta**2 * (sigma_s**2 / sigma_t**2) * (1 - a_t**2 / a_s**2)
     step = a_s * z_hat + (sigma_s**2 - variance).clamp(min=0).sqrt() * noise_hat + variance.sqrt() * noise
     return step.to(z_t.dtype)
-
-
-def normalise_latents(z: Tensor, scale: float) -> Tensor:
-    """Vectors of norm ``scale`` along the last axis (paper, Eq. 75).
-
-    A fixed norm keeps the encoder from raising the signal-to-noise ratio by growing its outputs. With
-    scale = sqrt(w) the coordinates have unit variance, the scale that the schedules are made for.
-    """
-    return torch.nn.functional.normalize(z, dim=-1) * scale

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import polars as pl
 
 # In the order of tables and legends: references first.
@@ -9,12 +11,16 @@ FAMILIES = {
     "oracle": "Oracle",
     "exact": "Exact",
     "real": "Real data",
+    "shuffled": "Shuffled words",
+    "unigram": "Unigram",
+    "bigram": "Bigram",
     "ar": "AR",
     "mdlm": "MDLM",
     "di-ladd": "Di-LADD",
     "co-ladd": "Co-LADD",
 }
-REFERENCES = ("oracle", "exact", "real")
+REFERENCES = ("oracle", "exact", "real", "shuffled", "unigram", "bigram")
+LADD = ("co-ladd", "di-ladd")
 
 # In nats per token, in the order of the columns.
 BOUNDS = {
@@ -24,17 +30,51 @@ BOUNDS = {
 }
 # The entropy rate is the best possible value of a full bound, so the two share a column.
 STANDS_IN = {"entropy_rate": "full_bound"}
-# Families whose token term is given latents that come from an encoder of the same sequence.
-CONDITIONAL = ("co-ladd", "di-ladd")
+# Families whose token term is given latents that come from an encoder of the same sequence, and what is made of it.
+CONDITIONAL = LADD
+ZERO_SHOT = "zero_shot_ppl/"
 BOUNDS_NOTE = (
     "(x): given latents that have seen the sequence, no bound on -log p(x); clean latent: of the oracle, the shift"
 )
+PERPLEXITY_NOTE = "(x): given latents that have seen the sequence, no bound on -log p(x); the full bound holds for text"
+ZERO_SHOT_NOTE = "(x): given latents that have seen the sequence, no bound on -log p(x)"
 
-# One value per sampling seed: unit, and factor from the stored value to the shown one.
+
+class Sampled(NamedTuple):
+    """How a metric with one value per sampling seed is shown."""
+
+    title: str
+    factor: float  # from the stored value to the shown one
+    digits: int
+    essential: bool = False  # printed in the terminal too
+
+
 SAMPLING = {
-    "swd": ("SWD to real data (sliced Wasserstein distance), in thousandths", 1000.0),
-    "entropy_positional": ("Positional entropy (of the marginal at each position), nats", 1.0),
-    "entropy_sequence": ("Per-sequence unigram entropy, nats", 1.0),
+    "swd": Sampled("SWD to real data (sliced Wasserstein distance), in thousandths", 1000.0, 2, essential=True),
+    "gen_ppl": Sampled("Gen PPL (perplexity of the samples under the teacher)", 1.0, 1, essential=True),
+    "entropy_positional": Sampled("Positional entropy (of the marginal at each position), nats", 1.0, 4),
+    "entropy_sequence": Sampled("Per-sequence unigram entropy, nats", 1.0, 4),
+    **{f"distinct_{n}": Sampled(f"distinct-{n} (share of {n}-grams that are different)", 1.0, 4) for n in (1, 2, 3, 4)},
+    "mauve": Sampled("MAUVE to real text (1 is best)", 1.0, 3),
+    "seconds_per_sequence": Sampled("Sampling time per sequence, milliseconds", 1000.0, 2),
+}
+
+
+class Cost(NamedTuple):
+    """A measure of what a sample costs."""
+
+    title: str  # of an axis
+    unit: str  # of a budget, in a sentence
+
+
+COSTS = {
+    "gmacs_per_sample": Cost(
+        "backbone GFLOPs per sample ($10^9$ multiply-adds, latent passes included)", "backbone GFLOPs"
+    ),
+    "gflops_per_sample": Cost(
+        "true GFLOPs per sample (2 per multiply-add, head and latent passes included)", "true GFLOPs"
+    ),
+    "seconds_per_sample": Cost("seconds per sample", "seconds"),
 }
 
 
@@ -43,9 +83,23 @@ def uncertain(value: float, stderr: float | None, digits: int) -> str:
     return f"{value:.{digits}f}" + ("" if stderr is None else f"±{stderr:.{digits}f}")
 
 
-def schedule_name(schedule: str, latent_steps: int | None) -> str:
-    """Inference schedule with the latent steps that it takes besides its token steps; "" for none."""
-    return ("" if schedule == "none" else schedule) + (f" +{latent_steps}" if latent_steps else "")
+def plain(value: float) -> str:
+    """Three significant digits, or all before the point, without an exponent where that can be."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def family_name(family: str, model: str) -> str:
+    """Family in words. CCDD is joint Co-LADD with one latent per token and a frozen encoder; the key says so."""
+    return "CCDD" if family == "co-ladd" and "ccdd" in model.lower() else FAMILIES[family]
+
+
+def schedule_name(schedule: str, latent_steps: int | None, temperature: float | None = None) -> str:
+    """Inference schedule with the latent steps that it takes besides its token steps, and a temperature other than 1.
+
+    "" for none of these.
+    """
+    name = ("" if schedule == "none" else schedule) + (f" +{latent_steps}" if latent_steps else "")
+    return name if temperature in (None, 1.0) else f"{name} T={temperature:g}".strip()
 
 
 def sampling_note(summary: pl.DataFrame) -> str:

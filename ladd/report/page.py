@@ -6,16 +6,16 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
 import polars as pl
 
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.blocks import blocks
-from ladd.report.labels import FAMILIES, schedule_name, uncertain
+from ladd.report.lead import lead
 from ladd.report.table import summarise
+from ladd.report.templates import rendered
 
-TEMPLATE = "page.html.j2"
+__all__ = ["lead", "write_page"]
 
 
 def write_page(
@@ -41,14 +41,8 @@ def write_page(
         ArtifactError: a figure is missing or no PNG, or ``compare`` cannot be summarised.
     """
     summary = summarise(compare)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template(TEMPLATE).render(
+    html = rendered(
+        "page.html.j2",
         title=title,
         lead=lead(summary),
         blocks=blocks(summary),
@@ -57,34 +51,6 @@ def write_page(
         provenance=provenance,
     )
     write_atomically(path, html.encode())
-
-
-def lead(summary: pl.DataFrame) -> str:
-    """One sentence: who is nearest to real data at the fewest token steps, beside the floor; "" without SWD.
-
-    Args:
-        summary: what ``summarise`` returns.
-    """
-    swd = summary.filter(pl.col("metric") == "swd")
-    models = swd.filter(~pl.col("family").is_in(["real", "exact", "oracle"]) & pl.col("token_steps").is_not_null())
-    if models.is_empty():
-        return ""
-    steps = min(models["token_steps"].to_list())
-    few = models.filter(pl.col("token_steps") == steps).sort("value")
-    parts = [f"With {steps} token step{'s' * (steps > 1)}, {_of(few.row(0, named=True))} comes nearest to real data"]
-    parts += [_of(row) for row in few.filter(pl.col("family") == "mdlm").head(1).iter_rows(named=True)]
-    floor = [_distance(row) for row in swd.filter(pl.col("family") == "real").head(1).iter_rows(named=True)]
-    return "; ".join([*parts, *(f"two real sets are {text} apart" for text in floor)]) + "."
-
-
-def _of(row: dict) -> str:
-    name = " ".join(filter(None, (FAMILIES[row["family"]], schedule_name(row["schedule"], None))))
-    passes = "" if row["nfe"] is None else f", {row['nfe']:g} network pass{'es' * (row['nfe'] > 1)}"
-    return f"{name} ({row['model']}{passes}: SWD {_distance(row)})"
-
-
-def _distance(row: dict) -> str:
-    return uncertain(row["value"], row["stderr"], 4).replace("±", " ± ")
 
 
 def _embedded(figure: Path) -> str:

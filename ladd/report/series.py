@@ -8,55 +8,88 @@ from typing import Any
 import polars as pl
 from matplotlib.axes import Axes
 
-from ladd.report.labels import FAMILIES
-from ladd.report.style import FAMILY_COLOURS, SCHEDULE_LINES
+from ladd.report.labels import FAMILIES, family_name
+from ladd.report.select import sampled
+from ladd.report.style import FAMILY_COLOURS, SCHEDULE_LINES, shade
 
 # Of the first, second, ... model of one family and schedule.
 MARKERS = {"none": "oD^vPX", "joint": "oD^vPX", "sequential": "sdpv*h"}
 FLOOR = "Real data (floor)"
 LINE = ("suite", "model", "family", "schedule", "latent_steps")
+SIZE = ("L", "K", "w")
 
 
 @dataclass(frozen=True)
-class Series:
-    """A line: values and standard errors against x, all of one length."""
+class Look:
+    """How a line is told from others: the colour says family and latent shape, dashes the schedule."""
 
     label: str
     family: str
     schedule: str
     marker: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Series(Look):
+    """A line: values and standard errors against x, all of one length."""
+
     x: list[float]
     y: list[float]
     error: list[float]  # 0 where none is known
     token_steps: list[int]
 
 
-def quality_series(summary: pl.DataFrame, x: str) -> list[Series]:
-    """SWD of every model and schedule against the column ``x``; rows where x is null or not positive have no place.
+def quality_series(summary: pl.DataFrame, x: str, metric: str = "swd") -> list[Series]:
+    """A metric of every model and schedule against the column ``x``, without rows where x is null or not positive.
 
     Args:
         summary: what ``summarise`` returns.
-        x: token_steps or gmacs_per_sample.
+        x: token_steps or a key of COSTS.
+        metric: key of SAMPLING.
     """
-    swd = summary.filter((pl.col("metric") == "swd") & (pl.col("family") != "real") & (pl.col(x) > 0))
-    lines = list(swd.sort("token_steps").group_by(LINE, maintain_order=True))
-    lines.sort(key=lambda line: (list(FAMILIES).index(line[0][2]), *map(str, line[0])))
-    names = [_label(dict(zip(LINE, key, strict=True)), [other for other, _ in lines]) for key, _ in lines]
-    seen: dict[tuple[str, str], int] = {}
+    rows = sampled(summary, metric).filter((pl.col("family") != "real") & (pl.col(x) > 0)).sort("token_steps")
+    lines = dict(rows.group_by(LINE, maintain_order=True))
     made = []
-    for label, (key, rows) in zip(names, lines, strict=True):
-        family, schedule = key[2], key[3]
-        index = seen[family, schedule] = seen.get((family, schedule), -1) + 1
-        across, up = rows[x].to_list(), rows["value"].to_list()
-        error, steps = rows["stderr"].fill_null(0.0).to_list(), rows["token_steps"].to_list()
-        made.append(Series(label, family, schedule, MARKERS[schedule][index % 6], across, up, error, steps))
+    for key, look in looks(rows).items():
+        across, up = lines[key][x].to_list(), lines[key]["value"].to_list()
+        error, steps = lines[key]["stderr"].fill_null(0.0).to_list(), lines[key]["token_steps"].to_list()
+        made.append(Series(**vars(look), x=across, y=up, error=error, token_steps=steps))
     return made
 
 
-def _label(line: dict[str, Any], others: list[tuple]) -> str:
+def looks(rows: pl.DataFrame) -> dict[tuple, Look]:
+    """Look of every line, by its values of LINE, in the order of legends.
+
+    Args:
+        rows: of the summary, all that one figure shows.
+    """
+    # A model's temperature is the same along a line, or, on the frontier, what the line runs over.
+    lines = rows.group_by(LINE, maintain_order=True).agg(*(pl.col(name).first() for name in SIZE))
+    keys = [tuple(line) for line in lines.select(LINE).iter_rows()]
+    sizes = dict(zip(keys, lines.select(SIZE).iter_rows(), strict=True))
+    seen: dict[tuple[str, str], int] = {}
+    made = {}
+    for key in sorted(keys, key=lambda key: (list(FAMILIES).index(key[2]), _numbers(sizes[key]), *map(str, key))):
+        family, schedule = key[2], key[3]
+        index = seen[family, schedule] = seen.get((family, schedule), -1) + 1
+        of_family = sorted({size for other, size in sizes.items() if other[2] == family}, key=_numbers)
+        colour = shade(FAMILY_COLOURS[family], of_family.index(sizes[key]))
+        made[key] = Look(_label(key, keys), family, schedule, MARKERS[schedule][index % 6], colour)
+    return made
+
+
+def _numbers(size: tuple[int | None, ...]) -> tuple[int, ...]:
+    return tuple(number or 0 for number in size)
+
+
+def _label(key: tuple, others: list[tuple]) -> str:
     """Family and schedule, and the model's and suite's names where a family has several."""
-    kin = [dict(zip(LINE, key, strict=True)) for key in others if key[2] == line["family"]]
-    words = [FAMILIES[line["family"]] + (" sampler" if line["family"] == "exact" else "")]
+    line = dict(zip(LINE, key, strict=True))
+    family = family_name(line["family"], line["model"])
+    every = [dict(zip(LINE, other, strict=True)) for other in others]
+    kin = [other for other in every if family_name(other["family"], other["model"]) == family]
+    words = [family + (" sampler" if line["family"] == "exact" else "")]
     words += [line["schedule"]] if line["schedule"] != "none" else []
     words += [line[name] for name in ("model", "suite") if len({other[name] for other in kin}) > 1]
     steps = line["latent_steps"]
@@ -65,8 +98,7 @@ def _label(line: dict[str, Any], others: list[tuple]) -> str:
 
 def draw(axes: Axes, series: Series) -> None:
     """Line with markers and a band of one standard error; a single point gets an error bar instead."""
-    colour = FAMILY_COLOURS[series.family]
-    look: dict[str, Any] = {"color": colour, "marker": series.marker, "markeredgecolor": "white"}
+    look: dict[str, Any] = {"color": series.colour, "marker": series.marker, "markeredgecolor": "white"}
     look |= {"markeredgewidth": 0.7, "label": series.label, "zorder": 3}
     if len(series.x) == 1:
         axes.errorbar(
@@ -82,13 +114,13 @@ def draw(axes: Axes, series: Series) -> None:
     # Down to a tenth only: a band that reaches zero has no end on a logarithmic axis.
     low = [max(y - e, y / 10) for y, e in zip(series.y, series.error, strict=True)]
     high = [y + e for y, e in zip(series.y, series.error, strict=True)]
-    axes.fill_between(series.x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+    axes.fill_between(series.x, low, high, color=series.colour, alpha=0.18, linewidth=0, zorder=2)
 
 
-def draw_floor(axes: Axes, summary: pl.DataFrame) -> None:
-    """Dashed line and band at the distance between two independent sets of real data."""
-    floors = summary.filter((pl.col("metric") == "swd") & (pl.col("family") == "real"))
+def draw_floor(axes: Axes, summary: pl.DataFrame, metric: str = "swd", label: str = FLOOR) -> None:
+    """Dashed line and band at the value of real data: of swd, the distance between two independent sets."""
+    floors = sampled(summary, metric).filter(pl.col("family") == "real")
     for row in floors.iter_rows(named=True):
         error, colour = row["stderr"] or 0.0, FAMILY_COLOURS["real"]
-        axes.axhline(row["value"], color=colour, linestyle=(0, (6, 3)), linewidth=1.2, label=FLOOR, zorder=1)
+        axes.axhline(row["value"], color=colour, linestyle=(0, (6, 3)), linewidth=1.2, label=label, zorder=1)
         axes.axhspan(row["value"] - error, row["value"] + error, color=colour, alpha=0.18, linewidth=0, zorder=0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib.style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -30,6 +32,8 @@ FAMILY_COLOURS = {
     "di-ladd": BLUE,
     "co-ladd": GREEN,
 }
+# The second, third, ... of one colour: mixed with this grey level by this share.
+SHADES = ((0.0, 0.0), (0.0, 0.5), (1.0, 0.5), (0.0, 0.75), (1.0, 0.75))
 SCHEDULE_LINES = {"none": "-", "joint": "-", "sequential": (0, (4, 1.8))}
 
 _STYLE = {
@@ -70,6 +74,13 @@ def figure_to(path: Path, width: float, height: float) -> Iterator[Figure]:
     write_atomically(path, buffer.getvalue())
 
 
+def shade(colour: str, index: int) -> str:
+    """The colour itself for 0, then darker and lighter ones in turn, as "#rrggbb"."""
+    grey, share = SHADES[index % len(SHADES)]
+    red, green, blue = ((1 - share) * channel + share * grey for channel in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
 def note(axes: Axes, text: str) -> None:
     """Small grey line above the axes."""
     axes.set_title(text, fontsize=8.5, color=GREY)
@@ -82,9 +93,11 @@ def plain_log_ticks(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def side_legend(figure: Figure, axes: Axes, order: list[str] | None = None) -> None:
-    """Legend to the right of the axes, where it cannot cover data; ``order`` sorts its labels."""
-    entries = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+def side_legend(figure: Figure, panels: Iterable[Axes], order: list[str] | None = None) -> None:
+    """Legend to the right of the panels, where it cannot cover data; ``order`` sorts its labels."""
+    entries: dict[str, Artist] = {}
+    for axes in panels:
+        entries |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     labels = order or list(entries)
     handles = [entries[label] for label in labels]
     figure.legend(handles, labels, loc="outside right upper", fontsize=9, labelspacing=0.7)

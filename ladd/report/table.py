@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 import polars as pl
 
 from ladd.errors import ArtifactError
-from ladd.report.blocks import Block, blocks
-from ladd.report.labels import FAMILIES
+from ladd.report.blocks import blocks
+from ladd.report.cells import Block
+from ladd.report.comparable import ALIKE, check_comparable
+from ladd.report.labels import COSTS, FAMILIES
 
-KEYS = ("suite", "model", "family", "schedule", "L", "K", "w", "token_steps", "latent_steps", "metric")
-COSTS = ("nfe", "gmacs_per_sample")  # network passes and 10^9 multiply-adds
-MEASURED = ("value", "stderr", "n", "precision", "evaluator_version")
-# Rows that differ in one of these are other measurements, not other seeds of the same one.
-AGREE = ("evaluator_version", "precision", "n")
+SWEPT = ("token_steps", "latent_steps", "temperature", "given")
+KEYS = ("suite", "model", "family", "schedule", "L", "K", "w", *SWEPT, "metric")
+PRICES = ("nfe", *COSTS)  # network passes, 10^9 multiply-adds, 10^9 floating-point operations, seconds
+MEASURED = ("value", "stderr", "n", "precision", "evaluator_version", "tokenizer")
 WIDTH = 110  # columns of a terminal
+NOTE_WIDTH = 120  # notes are prose
 
 
 def summarise(compare: pl.DataFrame) -> pl.DataFrame:
     """Average every measurement over its sampling seeds.
 
     Args:
-        compare: tidy table, one row per measurement, columns KEYS, COSTS, MEASURED and seed (null for a bound).
+        compare: tidy table, one row per measurement, columns KEYS, PRICES, MEASURED and seed (null for a bound).
 
     Returns:
         One row per measurement: value is the mean, stderr the sample standard deviation / sqrt(seeds) from two seeds
@@ -30,25 +33,31 @@ def summarise(compare: pl.DataFrame) -> pl.DataFrame:
 
     Raises:
         ArtifactError: there are no rows, a column is missing, a value is not finite, a family is unknown, a seed
-            occurs twice, or rows to be averaged differ in evaluator version, precision or n.
+            occurs twice, or rows of one metric differ in evaluator version, tokenizer, precision or n.
     """
     _check_rows(compare)
+    # A CSV file may give back an empty text as null, and a column of nulls has no type of its own.
+    texts, numbers = pl.col("given", "tokenizer"), pl.col("temperature", *COSTS)
+    compare = compare.with_columns(texts.cast(pl.String).fill_null(""), numbers.cast(pl.Float64))
     groups = compare.group_by(KEYS, maintain_order=True)
-    _check_groups(groups.agg(*(pl.col(name).unique() for name in AGREE), pl.col("seed").sort(), rows=pl.len()))
+    _check_groups(groups.agg(*(pl.col(name).unique() for name in ALIKE), pl.col("seed").sort(), rows=pl.len()))
+    check_comparable(compare)
     spread = pl.col("value").std(ddof=1) / pl.len().sqrt()
     averages = groups.agg(
-        *(pl.col(name).mean() for name in COSTS),
+        *(pl.col(name).mean() for name in PRICES),
         pl.col("value").mean(),
         pl.when(pl.len() > 1).then(spread).otherwise(pl.col("stderr").first()).alias("stderr"),
         *(pl.col(name).first() for name in MEASURED[2:]),
         pl.col("seed").count().alias("seeds"),
     )
     rank = pl.col("family").replace_strict({name: i for i, name in enumerate(FAMILIES)}, return_dtype=pl.Int64)
-    return averages.sort("suite", rank, "model", "schedule", "latent_steps", "metric", "token_steps")
+    return averages.sort(
+        "suite", rank, "L", "model", "schedule", "latent_steps", "metric", "given", "temperature", "token_steps"
+    )
 
 
 def _check_rows(compare: pl.DataFrame) -> None:
-    if missing := [name for name in (*KEYS, *COSTS, *MEASURED, "seed") if name not in compare.columns]:
+    if missing := [name for name in (*KEYS, *PRICES, *MEASURED, "seed") if name not in compare.columns]:
         raise ArtifactError(f"compare lacks the columns {missing}; re-run the compare stage")
     if compare.is_empty():
         raise ArtifactError("compare has no rows; evaluate a model first")
@@ -61,7 +70,7 @@ def _check_rows(compare: pl.DataFrame) -> None:
 
 def _check_groups(groups: pl.DataFrame) -> None:
     for row in groups.iter_rows(named=True):
-        for column in AGREE:
+        for column in ALIKE:
             if len(row[column]) > 1:
                 values = sorted(row[column], key=str)
                 raise ArtifactError(f"{column} has the values {values} among {_name(row)}; evaluate them alike again")
@@ -74,7 +83,7 @@ def _name(row: dict[str, object]) -> str:
 
 
 def render(compare: pl.DataFrame) -> str:
-    """Text of the summary, at most WIDTH columns wide: bounds first, then SWD by token steps; "-" is not measured."""
+    """Text of the summary, at most WIDTH columns wide: bounds first, then SWD or Gen PPL; "-" is not measured."""
     shown = [block for block in blocks(summarise(compare)) if block.essential]
     return "\n\n".join(_text(part) for block in shown for part in _fold(block)) + "\n"
 
@@ -96,7 +105,7 @@ def _width(block: Block) -> int:
 
 def _text(block: Block) -> str:
     rule = "-" * _width(block)
-    head = [block.title, *([f"({block.note})"] if block.note else [])]
+    head = [block.title, *(textwrap.wrap(f"({block.note})", NOTE_WIDTH) if block.note else [])]
     lines = [*head, rule, _line(block, block.columns), rule]
     lines += [_line(block, row) for row in block.references]
     if block.references and block.rows:

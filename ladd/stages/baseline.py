@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from ladd.config import BaselineConfig
 from ladd.models import build_baseline
 from ladd.networks import CausalTransformer, DiT
@@ -11,6 +9,7 @@ from ladd.stages.artifacts import load_tokens, save_weights, use_device
 from ladd.stages.chain import describe_chain, describe_model
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import seed_weights, train_stage
+from ladd.training.batches import RowSource
 from ladd.training.tasks import ArTask, MdlmTask
 
 
@@ -32,7 +31,7 @@ def main(stage: Stage) -> None:
 
 
 def task_of(
-    config: BaselineConfig, model: DiT | CausalTransformer, train: Tensor, validation: Tensor, vocabulary: int
+    config: BaselineConfig, model: DiT | CausalTransformer, train: RowSource, validation: RowSource, vocabulary: int
 ) -> ArTask | MdlmTask:
     """What trains a baseline."""
     if isinstance(model, CausalTransformer):

@@ -10,7 +10,7 @@ from ladd.config import ModelConfig, Suite
 def describe_model(suite: Suite, key: str) -> dict[str, Any]:
     """Family and latent shape of a baseline or model; L, K and w are None where it has no such thing."""
     model = suite.model(key)
-    latents = suite.latents[model.latents] if isinstance(model, ModelConfig) else None
+    latents = suite.latent_shape(model.latents) if isinstance(model, ModelConfig) else None
     return {
         "family": model.family,
         "L": latents.length if latents else None,
@@ -34,6 +34,18 @@ def describe_chain(
         latents = config.latents if isinstance(config, ModelConfig) else None
         chain["data"] = suite.data[config.data].model_dump()
     if latents is not None:
-        chain["latents"] = suite.latents[latents].model_dump()
-        chain["data"] = suite.data[suite.latents[latents].data].model_dump()
+        chain["latents"], data = describe_latents(suite, latents)
+        chain["data"] = suite.data[data].model_dump()
     return chain
+
+
+def describe_latents(suite: Suite, key: str) -> tuple[dict[str, Any], str]:
+    """Settings behind latents, and the name of their data."""
+    found = suite.view_of(key)
+    if found is None:
+        return suite.latents[key].model_dump(), suite.latents[key].data
+    encoder, view = (suite.encoders[found[0]], found[1])
+    settings = {"encoder": encoder.model_dump(exclude={"views"}), **encoder.views[view].model_dump()}
+    if key in suite.codebooks:
+        settings |= suite.codebooks[key].model_dump()
+    return settings, encoder.data

@@ -1,4 +1,4 @@
-"""compare: one tidy table of all results, plots, and a page that holds everything."""
+"""compare: one tidy table of all results, plots, and pages that hold everything."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import polars as pl
 from ladd.config import Suite
 from ladd.evaluation import EVALUATOR_VERSION
 from ladd.files import write_atomically, write_json
+from ladd.report.figures import quality_figures
+from ladd.report.labels import family_name, schedule_name
 from ladd.report.page import write_page
-from ladd.report.plots import plot_codebook, plot_curves, plot_quality_compute, plot_swd
+from ladd.report.plots import plot_codebook, plot_curves
+from ladd.report.samples import SampleGroup, sample_metrics, write_samples_page
 from ladd.report.table import render, summarise
 from ladd.stages.results import nested_means, read_results
 from ladd.stages.runtime import Stage, run_stage
@@ -23,7 +26,7 @@ def main(stage: Stage) -> None:
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
     compare = pl.concat([read_results(results / "evaluate" / f"{key}.csv") for key in keys])
     write_atomically(results / "compare.csv", compare.write_csv().encode())
-    summarise(compare)  # refuses rows that must not be averaged
+    summary = summarise(compare)  # refuses rows that must not be averaged or compared
     write_json(results / "compare.json", nested_means(compare))
     write_atomically(results / "compare.txt", render(compare).encode())
     write_page(
@@ -34,6 +37,8 @@ def main(stage: Stage) -> None:
         parameters=Path("params.yaml").read_text(),
         provenance={"suite": suite.suite, "evaluator version": EVALUATOR_VERSION, "seed": str(suite.seed)},
     )
+    groups = [group for key in keys for group in _sample_groups(suite, key, summary, results)]
+    write_samples_page(results / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
 
 
 def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Path]:
@@ -44,23 +49,38 @@ def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Pa
         *(f"stage2-{key}" for key in suite.models),
     ]
     histories = {name: pl.read_csv(results / "history" / f"{name}.csv", infer_schema_length=None) for name in names}
-    usage = {
-        key: json.loads((results / "stage1" / f"{key}.json").read_text())["probabilities"]
-        for key, latents in suite.latents.items()
-        if latents.kind == "discrete"
-    }
-    plot_swd(compare, plots / "swd.png")
-    plot_quality_compute(compare, plots / "swd-compute.png")
+    discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
+    usage = {key: json.loads((results / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete}
+    figures = quality_figures(compare, plots)
     plot_curves(histories, plots / "curves.png")
-    figures = {
-        "Sliced Wasserstein distance against token steps": plots / "swd.png",
-        "Sliced Wasserstein distance against compute": plots / "swd-compute.png",
-        "Training curves": plots / "curves.png",
-    }
+    figures["Training curves"] = plots / "curves.png"
     if usage:
         plot_codebook(usage, plots / "codebook.png")
         figures["Use of the codes"] = plots / "codebook.png"
     return figures
+
+
+def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame, results: Path) -> list[SampleGroup]:
+    """The first samples of every point of a sweep, or of real data."""
+    sweep = suite.sweeps.get(key)
+    title, model, given = "Real data", key.replace("reference-", "real-"), ""
+    if sweep is not None:
+        family = family_name(suite.model(sweep.model).family, key)
+        title, model = f"{family} {schedule_name(sweep.schedule, sweep.latent_steps)} ({key})".replace("  ", " "), key
+        given = "" if sweep.given is None else f"{sweep.given.kind}-{sweep.given.share:g}"
+    groups = []
+    for point in json.loads((results / "samples" / f"{key}.json").read_text()):
+        steps, temperature = point["token_steps"], point["temperature"]
+        subtitle = "" if steps is None else f"{steps} token steps, temperature {temperature:g}"
+        groups.append(
+            SampleGroup(
+                title=title,
+                subtitle=subtitle + (f", given {given}" if given else ""),
+                items=[[(text, flag) for text, flag in item] for item in point["items"]],
+                metrics=sample_metrics(summary, model=model, token_steps=steps, temperature=temperature, given=given),
+            )
+        )
+    return groups
 
 
 if __name__ == "__main__":

@@ -1,41 +1,42 @@
-"""evaluate@S: likelihood bounds of the sweep's model, and metrics of its samples against real sequences."""
+"""evaluate@S: likelihood bounds of the sweep's model, and metrics of its samples."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from ladd.config import ModelConfig, Suite, SweepConfig
-from ladd.evaluation.bounds import (
-    BoundSettings,
-    autoregressive_bound,
-    ladd_bounds,
-    mdlm_bound,
-)
+from ladd.config import ModelConfig, Suite, SweepConfig, SweepPoint
 from ladd.evaluation.cost import sample_cost
-from ladd.evaluation.estimate import estimate
-from ladd.evaluation.rows import Row, measured, sample_rows
-from ladd.models import Ladd
-from ladd.networks import CausalTransformer, DiT
-from ladd.schedules import MASKED_SCHEDULES, latent_schedule
-from ladd.stages.artifacts import load_array, load_tokens, use_device
+from ladd.evaluation.rows import Row
+from ladd.files import write_json
+from ladd.stages.artifacts import load_array, use_device
 from ladd.stages.chain import describe_chain, describe_model
-from ladd.stages.measure import bound_settings, metric_settings, real_chunk
+from ladd.stages.likelihood import likelihood_rows
+from ladd.stages.measure import SampleMeasures, SawtoothMeasures, base_row
+from ladd.stages.measure_text import TextMeasures
+from ladd.stages.real import given_positions
 from ladd.stages.results import summary_points, write_results
 from ladd.stages.runtime import Stage, run_stage
+from ladd.stages.samples import shown_samples
 from ladd.stages.tracked import stage_run, tag_outputs
-from ladd.stages.trained import load_trained
 
 
 def main(stage: Stage) -> None:
     suite, sweep = stage.suite, stage.suite.sweeps[stage.key]
-    described = describe_model(suite, sweep.model)
-    row = Row(suite=suite.suite, model=stage.key, schedule=sweep.schedule, **described)
-    rows = bound_rows(suite, stage.key, row) + metric_rows(suite, stage.key, row)
+    device, described = use_device(suite.compute), describe_model(suite, sweep.model)
+    row = base_row(suite, model=stage.key, schedule=sweep.schedule, **described)
+    # Given tokens change what is sampled, not what is likely.
+    rows = likelihood_rows(suite, stage.key, row, device) if sweep.given is None else []
+    measures = (SawtoothMeasures if suite.evaluation.kind == "sawtooth" else TextMeasures)(suite, sweep.data, device)
+    sampled, shown = sampled_rows(suite, stage.key, row, measures, device)
+    rows += sampled
     write_results(stage.key, rows)
+    write_json(Path(f"results/samples/{stage.key}.json"), shown)
     tags = {"role": "evaluation", "schedule": sweep.schedule, "model": sweep.model, **described}
     with stage_run(stage, chain=describe_chain(suite, sweep=stage.key), tags=tags) as run:
         for step, values in summary_points(rows):
@@ -43,68 +44,58 @@ def main(stage: Stage) -> None:
         tag_outputs(stage, run)
 
 
-def bound_rows(suite: Suite, key: str, row: Row) -> list[Row]:
-    """One row per likelihood bound."""
-    sweep, evaluation = suite.sweeps[key], suite.evaluation
-    device = use_device(suite.compute)
-    validation = load_tokens(sweep.data, "validation", device)[: evaluation.sequences].long()
-    model = load_trained(suite, sweep.model, device)
-    bounds = bounds_of(suite, sweep, model, validation, bound_settings(evaluation, suite.seed))
-    row = replace(row, precision="float32")
-    return [measured(row, metric, estimate(values)) for metric, values in bounds.items()]
-
-
-def metric_rows(suite: Suite, key: str, row: Row) -> list[Row]:
-    """Rows of every step budget and seed."""
+def sampled_rows(
+    suite: Suite, key: str, row: Row, measures: SampleMeasures, device: torch.device
+) -> tuple[list[Row], list[dict[str, Any]]]:
+    """Rows of every point and seed of a sweep, and the first samples of every point."""
     sweep, folder = suite.sweeps[key], Path(f"artifacts/samples/{key}")
-    config = suite.model(sweep.model)
-    latents = suite.latents[config.latents] if isinstance(config, ModelConfig) else None
-    data = suite.data[sweep.data]
-    device = use_device(suite.compute)
-    reference = load_tokens(sweep.data, "reference", device)
-    settings = metric_settings(suite.evaluation, data, suite.seed)
     passes = json.loads((folder / "passes.json").read_text())
-    rows = []
-    for steps in sweep.token_steps:
+    seconds = json.loads(Path(f"results/sample/{key}.json").read_text())["seconds_per_sequence"]
+    rows, shown = [], []
+    for point in sweep.points:
         for index, seed in enumerate(sweep.seeds):
-            name = f"steps-{steps}-seed-{seed}"
-            samples = load_array(folder / f"{name}.npy", device).long()
-            cost = sample_cost(config, latents, data.tokens, **passes[name])
-            budget = replace(
-                row,
-                token_steps=steps,
-                latent_steps=sweep.latent_steps,
-                nfe=round(cost.nfe, 4),
-                gmacs_per_sample=cost.gmacs,
-                precision=sweep.precision,
-                seed=seed,
-            )
-            rows += sample_rows(budget, samples, real_chunk(reference, index, sweep.samples), settings)
-    return rows
+            name = f"{point.name}-seed-{seed}"
+            x = torch.from_numpy(load_array(folder / f"{name}.npy").astype("int64")).to(device)
+            budget = budget_row(suite, sweep, point, row, passes[name], seconds[name], seed)
+            rows.append(replace(budget, metric="seconds_per_sequence", value=seconds[name], n=len(x)))
+            rows += measures.rows(budget, x, index)
+            if index == 0:
+                shown.append(shown_samples(point, x, given_of(suite, sweep, x), measures))
+    return rows, shown
 
 
-def bounds_of(
-    suite: Suite, sweep: SweepConfig, model: Ladd | DiT | CausalTransformer, x: Tensor, settings: BoundSettings
-) -> dict[str, Tensor]:
-    """Per-sequence bounds of a model under the sweep's schedule, on validation sequences x int64 (n, N)."""
-    config = suite.model(sweep.model)
-    mask_id = suite.data[config.data].vocabulary
-    if isinstance(model, CausalTransformer):
-        return autoregressive_bound(model, x, settings, start_id=mask_id)
-    assert config.token_channel is not None
-    tokens = MASKED_SCHEDULES[config.token_channel.schedule]
-    if isinstance(model, DiT):
-        return mdlm_bound(model, x, tokens, settings, mask_id=mask_id)
-    assert isinstance(config, ModelConfig)
-    return ladd_bounds(
-        model,
-        x,
-        tokens,
-        latent_schedule(config.latent_channel.schedule, discrete=config.family == "di-ladd"),
-        settings,
-        inference=sweep.schedule,
-        latent_lead=sweep.latent_lead,
-        mask_id=mask_id,
+def given_of(suite: Suite, sweep: SweepConfig, x: Tensor) -> Tensor | None:
+    """Which tokens of the samples of the first seed were given, bool (n, N); None where none was."""
+    if sweep.given is None:
+        return None
+    return given_positions(suite, sweep.given, sweep.seeds[0], *x.shape, x.device)
+
+
+def budget_row(
+    suite: Suite,
+    sweep: SweepConfig,
+    point: SweepPoint,
+    row: Row,
+    passes: dict[str, float],
+    seconds: float,
+    seed: int,
+) -> Row:
+    """A row with the budget of one point, and what a sample cost."""
+    config, data = suite.model(sweep.model), suite.data[sweep.data]
+    latents = suite.latent_shape(config.latents) if isinstance(config, ModelConfig) else None
+    cost = sample_cost(config, latents, data.tokens, data.vocabulary, **passes)
+    return replace(
+        row,
+        token_steps=point.token_steps,
+        latent_steps=sweep.latent_steps,
+        temperature=point.temperature,
+        given="" if sweep.given is None else f"{sweep.given.kind}-{sweep.given.share:g}",
+        nfe=round(cost.nfe, 4),
+        gmacs_per_sample=cost.gmacs,
+        gflops_per_sample=cost.gflops,
+        seconds_per_sample=seconds,
+        precision=sweep.precision,
+        seed=seed,
     )
 
 

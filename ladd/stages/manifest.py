@@ -25,7 +25,7 @@ def write_manifest(folder: Path, *, stage: str, fingerprint: str, parameters: di
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file, of a stage output (through its manifest), or of a folder of sources.
+    """SHA-256 of a file, of a stage output or a part of one (through its manifest), or of a folder of sources.
 
     Raises:
         ArtifactError: it is missing, or an output folder has no manifest.
@@ -35,11 +35,22 @@ def content_hash(path: Path) -> str:
     if not path.is_dir():
         raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
     if path.parts[0] == "artifacts":
-        if not (path / MANIFEST).is_file():
-            raise ArtifactError(f"{path} has no {MANIFEST}: it is incomplete; delete it and run `dvc repro`")
-        return file_hash(path / MANIFEST)
+        return _hash_by_manifest(path)
     files = sorted(p for p in path.rglob("*") if p.is_file() and not _is_cache(p.relative_to(path)))
     listing = [(p.relative_to(path).as_posix(), file_hash(p)) for p in files]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def _hash_by_manifest(path: Path) -> str:
+    """Hash of a stage output, or of a folder within one: then only the files below it count."""
+    output = next((folder for folder in (path, *path.parents) if (folder / MANIFEST).is_file()), None)
+    if output is None:
+        raise ArtifactError(f"{path} has no {MANIFEST}: it is incomplete; delete it and run `dvc repro`")
+    if output == path:
+        return file_hash(path / MANIFEST)
+    below = path.relative_to(output).as_posix() + "/"
+    files = json.loads((output / MANIFEST).read_text())["files"]
+    listing = [(name, digest) for name, digest in files.items() if name.startswith(below)]
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 

@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
 import torch
+from torch import Tensor
 
-from ladd.config import DataConfig, EvaluationConfig
+from ladd.config import EvaluationConfig, SawtoothEvaluationConfig, Suite
 from ladd.evaluation.bounds import BoundSettings
-from ladd.evaluation.rows import SampleMetricSettings
+from ladd.evaluation.rows import Row, SampleMetricSettings, sample_rows
+from ladd.git import code_version
 from ladd.randomness import derive
+from ladd.stages.real import real_chunk
 
 
-def real_chunk(reference: torch.Tensor, index: int, count: int) -> torch.Tensor:
-    """The index-th disjoint set of ``count`` real sequences, int64 (count, N)."""
-    return reference[index * count : (index + 1) * count].long()
+class SampleMeasures(Protocol):
+    """What is measured of a set of samples."""
+
+    def rows(self, row: Row, x: Tensor, index: int) -> list[Row]:
+        """Metrics of samples x int64 (n, N), drawn with the index-th seed; ``row`` says how they were made."""
+        ...
+
+    def texts(self, x: Tensor) -> list[str]:
+        """Samples as people read them."""
+        ...
+
+
+class SawtoothMeasures:
+    """Distance to real sequences, and entropies.
+
+    Args:
+        suite: settings.
+        data: key of the data set.
+        device: where the metrics are computed.
+    """
+
+    def __init__(self, suite: Suite, data: str, device: torch.device):
+        self.suite, self.data, self.device = suite, data, device
+        assert isinstance(suite.evaluation, SawtoothEvaluationConfig)
+        self.settings = SampleMetricSettings(suite.evaluation.directions, derive(suite.seed, "directions"))
+
+    def rows(self, row: Row, x: Tensor, index: int) -> list[Row]:
+        real = real_chunk(self.suite, self.data, index, len(x), self.device)
+        return sample_rows(row, x, real, self.settings)
+
+    def texts(self, x: Tensor) -> list[str]:
+        return ["".join(map(str, row)) for row in x.tolist()]
+
+
+def base_row(suite: Suite, **columns: str | int | None) -> Row:
+    """A row with what made it: suite, code and libraries; ``columns`` as in `Row`."""
+    libraries = ["torch", "numpy"]
+    if suite.evaluation.kind == "text":
+        libraries += ["transformers", "tokenizers", "scikit-learn"]
+    versions = " ".join(f"{name}={version(name)}" for name in libraries)
+    return Row(suite=suite.suite, git_commit=code_version(Path(suite.root)), versions=versions, **columns)  # type: ignore[arg-type]
 
 
 def bound_settings(config: EvaluationConfig, seed: int) -> BoundSettings:
     """Settings of the bounds; all models see the same times and masks."""
     return BoundSettings(config.time_draws, config.batch, derive(seed, "evaluate"))
-
-
-def metric_settings(config: EvaluationConfig, data: DataConfig, seed: int) -> SampleMetricSettings:
-    """Settings of the sample metrics; all models see the same directions."""
-    return SampleMetricSettings(data.vocabulary, config.directions, derive(seed, "directions"))

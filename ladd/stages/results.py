@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -10,10 +11,14 @@ from ladd.errors import ArtifactError
 from ladd.evaluation.rows import COLUMNS, Row
 from ladd.files import write_atomically, write_json
 
+TEXT_COLUMNS = (
+    *("suite", "model", "family", "schedule", "given", "metric", "precision"),
+    *("evaluator_version", "tokenizer", "git_commit", "versions"),
+)
 SCHEMA = {
     name: pl.Int64 if name in ("L", "K", "w", "token_steps", "latent_steps", "n", "seed") else pl.Float64
     for name in COLUMNS
-} | dict.fromkeys(("suite", "model", "family", "schedule", "metric", "precision", "evaluator_version"), pl.String)
+} | dict.fromkeys(TEXT_COLUMNS, pl.String)
 
 
 def write_results(key: str, rows: list[Row]) -> None:
@@ -32,7 +37,7 @@ def read_results(path: Path) -> pl.DataFrame:
     """
     if not path.is_file():
         raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
-    table = pl.read_csv(path, schema_overrides=SCHEMA)
+    table = pl.read_csv(path, schema_overrides=SCHEMA, missing_utf8_is_empty_string=True)
     if table.columns != COLUMNS:
         raise ArtifactError(f"{path} has columns {table.columns}, expected {COLUMNS}; run `dvc repro` to make it again")
     return table
@@ -40,24 +45,30 @@ def read_results(path: Path) -> pl.DataFrame:
 
 def nested_means(table: pl.DataFrame) -> dict[str, dict]:
     """model -> schedule -> metric -> mean over seeds, with a level steps_K below metrics that depend on the budget."""
-    keys = ["model", "schedule", "metric", "token_steps"]
     nested: dict[str, dict] = {}
-    for model, schedule, metric, steps, value in (
-        table.group_by(keys, maintain_order=True).agg(pl.col("value").mean()).iter_rows()
-    ):
-        metrics = nested.setdefault(model, {}).setdefault(schedule, {})
-        if steps is None:
-            metrics[metric] = value
+    for row in _means(table, "model", "schedule"):
+        metrics = nested.setdefault(row["model"], {}).setdefault(row["schedule"], {})
+        if row["token_steps"] is None:
+            metrics[row["metric"]] = row["value"]
         else:
-            metrics.setdefault(metric, {})[f"steps_{steps}"] = value
+            name = f"steps_{row['token_steps']}" + _heat(row, "_temperature_")
+            metrics.setdefault(row["metric"], {})[name] = row["value"]
     return nested
 
 
 def summary_points(rows: list[Row]) -> list[tuple[int, dict[str, float]]]:
     """Means over seeds as points of curves against the step budget; what does not depend on it is at step 0."""
-    table = pl.DataFrame([vars(row) for row in rows], schema=SCHEMA)
-    means = table.group_by("token_steps", "metric", maintain_order=True).agg(pl.col("value").mean())
     points: dict[int, dict[str, float]] = {}
-    for steps, metric, value in means.iter_rows():
-        points.setdefault(steps or 0, {})[metric] = value
+    for row in _means(pl.DataFrame([vars(row) for row in rows], schema=SCHEMA)):
+        points.setdefault(row["token_steps"] or 0, {})[row["metric"] + _heat(row, "/temperature_")] = row["value"]
     return sorted(points.items())
+
+
+def _means(table: pl.DataFrame, *keys: str) -> Iterator[dict]:
+    groups = table.group_by(*keys, "metric", "token_steps", "temperature", maintain_order=True)
+    return groups.agg(pl.col("value").mean()).iter_rows(named=True)
+
+
+def _heat(row: dict, prefix: str) -> str:
+    """The temperature where it is not 1."""
+    return "" if row["temperature"] in (None, 1.0) else f"{prefix}{row['temperature']:g}"

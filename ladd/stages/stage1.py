@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ladd.data.shards import Rows
 from ladd.files import write_json
-from ladd.latents import LatentModel
+from ladd.latents.model import LatentModel
 from ladd.latents.statistics import latent_statistics
 from ladd.models import build_latent_model
-from ladd.stages.artifacts import load_tokens, save_weights, use_device
+from ladd.stages.artifacts import load_latents, load_tokens, save_latents, save_weights, use_device
 from ladd.stages.chain import describe_chain
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import seed_weights, train_stage
@@ -28,10 +29,11 @@ def main(stage: Stage) -> None:
 
     def finish(average: LatentModel, folder: Path) -> None:
         save_weights(average, folder)
-        latents = {split: encode_all(average, tokens) for split, tokens in splits.items()}
-        for split, values in latents.items():
-            np.save(folder / f"{split}.npy", values.cpu().numpy())
-        write_json(Path(f"results/stage1/{stage.key}.json"), latent_statistics(latents["train"], config.codebook))
+        row, dtype = ((config.length,), "int32") if config.codebook else ((config.length, config.width), "float32")
+        for split, tokens in splits.items():
+            save_latents(folder / split, encode_all(average, tokens), row, dtype)
+        train = load_latents(folder, "train", device)[:]
+        write_json(Path(f"results/stage1/{stage.key}.json"), latent_statistics(train, config.codebook))
 
     train_stage(
         stage,
@@ -45,12 +47,11 @@ def main(stage: Stage) -> None:
 
 
 @torch.no_grad()
-def encode_all(model: LatentModel, tokens: Tensor, batch: int = 512) -> Tensor:
-    """Latents of all sequences: codes int16 (M, L), or vectors float32 (M, L, w)."""
-    encoded = [model.encode(part.long()) for part in tokens.split(batch)]
-    if model.quantiser is None:
-        return torch.cat([part.vectors for part in encoded])
-    return torch.cat([part.codes for part in encoded if part.codes is not None]).to(torch.int16)
+def encode_all(model: LatentModel, tokens: Rows, batch: int = 512) -> Iterator[Tensor]:
+    """Latents of all sequences, a batch at a time: codes int32 (B, L), or vectors float32 (B, L, w)."""
+    for start in range(0, len(tokens), batch):
+        encoded = model.encode(tokens[start : start + batch].long())
+        yield encoded.vectors if encoded.codes is None else encoded.codes.int()
 
 
 if __name__ == "__main__":

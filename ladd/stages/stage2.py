@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from ladd.config import ModelConfig, Suite
-from ladd.models import Ladd, build_ladd, build_latent_model
+from ladd.models import Ladd, build_latent_model
 from ladd.stages.artifacts import (
-    load_array,
+    REDUCTION,
+    load_latents,
     load_tokens,
     load_weights,
     save_weights,
@@ -16,6 +18,7 @@ from ladd.stages.artifacts import (
 from ladd.stages.chain import describe_chain, describe_model
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import seed_weights, train_stage
+from ladd.stages.trained import build_stage2
 from ladd.training.tasks import LaddTask
 
 
@@ -24,15 +27,23 @@ def main(stage: Stage) -> None:
     device, vocabulary = use_device(suite.compute), suite.data[config.data].vocabulary
     folder = Path(f"artifacts/latents/{config.latents}")
     seed_weights(stage)
-    model = start_from_stage1(suite, config, folder).to(device)
+    model = build_stage2(suite, config)
+    start_from_stage1(suite, config, folder, model)
+    model.to(device)
+
+    def finish(average: Ladd, output: Path) -> None:
+        save_weights(average, output)
+        if suite.view_of(config.latents):  # what it takes to encode other text, besides the encoder itself
+            shutil.copy(folder / REDUCTION, output / REDUCTION)
+
     train_stage(
         stage,
         LaddTask(
             model,
             load_tokens(config.data, "train", device),
             load_tokens(config.data, "validation", device),
-            load_array(folder / "train.npy", device),
-            load_array(folder / "validation.npy", device),
+            load_latents(folder, "train", device),
+            load_latents(folder, "validation", device),
             vocabulary,
             config,
         ),
@@ -40,21 +51,27 @@ def main(stage: Stage) -> None:
         f"artifacts/models/{stage.key}",
         chain=describe_chain(suite, model=stage.key),
         tags={"role": "model", **describe_model(suite, stage.key)},
-        finish=save_weights,
+        finish=finish,
     )
 
 
-def start_from_stage1(suite: Suite, config: ModelConfig, folder: Path) -> Ladd:
-    """The model with the encoder, the codebook and the denoiser of Stage 1; a latent denoiser starts untrained."""
-    latents, vocabulary = suite.latents[config.latents], suite.data[config.data].vocabulary
-    model = build_ladd(vocabulary, latents, config)
-    trained = build_latent_model(vocabulary, latents)
+def start_from_stage1(suite: Suite, config: ModelConfig, folder: Path, model: Ladd) -> None:
+    """Take over the encoder, the codebook and the denoiser of Stage 1; a latent denoiser starts untrained.
+
+    On the latents of a pretrained encoder there is no more than a codebook to take over.
+    """
+    if config.latents in suite.codebooks:
+        assert model.codebook is not None
+        load_weights(model.codebook, folder)
+    if config.latents not in suite.latents:
+        return
+    trained = build_latent_model(suite.data[config.data].vocabulary, suite.latents[config.latents])
     load_weights(trained, folder)
     model.denoiser.load_state_dict(trained.denoiser.state_dict())
+    assert model.encoder is not None
     model.encoder.load_state_dict(trained.encoder.state_dict())
     if model.codebook is not None:
         model.codebook.load_state_dict(trained.frozen_codebook().state_dict())
-    return model
 
 
 if __name__ == "__main__":

@@ -12,12 +12,18 @@ from ladd.networks import CausalTransformer, DiT
 from ladd.stages.artifacts import load_weights
 
 
+def build_stage2(suite: Suite, config: ModelConfig) -> Ladd:
+    """A latent-augmented model, untrained."""
+    vocabulary, shape = suite.data[config.data].vocabulary, suite.latent_shape(config.latents)
+    return build_ladd(vocabulary, shape, config, suite.latents.get(config.latents))
+
+
 def load_trained(suite: Suite, key: str, device: torch.device) -> Ladd | DiT | CausalTransformer:
     """A trained baseline or latent-augmented model, in evaluation mode."""
     config = suite.model(key)
     vocabulary = suite.data[config.data].vocabulary
     if isinstance(config, ModelConfig):
-        model: Ladd | DiT | CausalTransformer = build_ladd(vocabulary, suite.latents[config.latents], config)
+        model: Ladd | DiT | CausalTransformer = build_stage2(suite, config)
     else:
         model = build_baseline(vocabulary, config)
     load_weights(model, Path(f"artifacts/models/{key}"))

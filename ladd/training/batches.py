@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
 from ladd.randomness import derive
+
+
+class RowSource(Protocol):
+    """Rows that are looked up by index: a tensor, or shards on disk."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """(M, ...)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Tensor, /) -> Tensor: ...
 
 
 class BatchOrder:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ladd.latents import LatentModel
+from ladd.latents.model import LatentModel
 from ladd.models import Ladd
 from ladd.networks import CausalTransformer, DiT
 from ladd.objectives.autoregressive import autoregressive_loss
@@ -20,6 +20,7 @@ from ladd.objectives.joint import (
 from ladd.objectives.masked import mdlm_loss
 from ladd.randomness import SampleNoise
 from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES, latent_schedule
+from ladd.training.batches import RowSource
 
 if TYPE_CHECKING:
     from ladd.config import LatentsConfig, ModelConfig, TokenChannelConfig
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # Validation losses use the same noise every time, so that their curves show the model and not the draw.
 _VALIDATION_SEED = 0
 _VALIDATION_SEQUENCES = 1024
+_VALIDATION_LOGITS = 2**28  # at a time: all sequences of a small vocabulary, a few of a large one
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -37,27 +39,34 @@ class _TokenTask(Generic[Model]):
     Args:
         model: what is trained.
         train, validation: tokens (M, N).
+        vocabulary: V.
         latents, validation_latents: stored latents of both, one row per sequence, where the task has them.
     """
 
     def __init__(
         self,
         model: Model,
-        train: Tensor,
-        validation: Tensor,
-        latents: Tensor | None = None,
-        validation_latents: Tensor | None = None,
+        train: RowSource,
+        validation: RowSource,
+        vocabulary: int,
+        latents: RowSource | None = None,
+        validation_latents: RowSource | None = None,
     ):
-        self.model, self.size = model, len(train)
+        self.model, self.size, self.vocabulary = model, len(train), vocabulary
         self.tokens_per_sequence = train.shape[1]
         self.train, self.validation = (train, latents), (validation, validation_latents)
 
     @torch.no_grad()
     def validate(self, model: Model) -> dict[str, float]:
         """Losses of the averaged weights on the first validation sequences."""
-        rows = torch.arange(len(self.validation[0]), device=self.validation[0].device)[:_VALIDATION_SEQUENCES]
-        losses = self.compute(model, *_select(self.validation, rows), SampleNoise(_VALIDATION_SEED, rows), 0)
-        return {name: float(value) for name, value in losses.items()}
+        device = next(self.model.parameters()).device
+        all_rows = torch.arange(min(len(self.validation[0]), _VALIDATION_SEQUENCES), device=device)
+        sums: dict[str, float] = {}
+        for rows in all_rows.split(max(1, _VALIDATION_LOGITS // (self.tokens_per_sequence * self.vocabulary))):
+            losses = self.compute(model, *_select(self.validation, rows), SampleNoise(_VALIDATION_SEED, rows), 0)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(rows)
+        return {name: value / len(all_rows) for name, value in sums.items()}
 
     def losses(self, indices: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         """Losses of a training batch."""
@@ -69,7 +78,7 @@ class _TokenTask(Generic[Model]):
         raise NotImplementedError
 
 
-def _select(data: tuple[Tensor, Tensor | None], rows: Tensor) -> tuple[Tensor, Tensor | None]:
+def _select(data: tuple[RowSource, RowSource | None], rows: Tensor) -> tuple[Tensor, Tensor | None]:
     tokens, latents = data
     return tokens[rows].long(), None if latents is None else latents[rows]
 
@@ -77,9 +86,11 @@ def _select(data: tuple[Tensor, Tensor | None], rows: Tensor) -> tuple[Tensor, T
 class MdlmTask(_TokenTask[DiT]):
     """Masked diffusion without latents."""
 
-    def __init__(self, model: DiT, train: Tensor, validation: Tensor, vocabulary: int, channel: TokenChannelConfig):
-        super().__init__(model, train, validation)
-        self.vocabulary, self.channel = vocabulary, channel
+    def __init__(
+        self, model: DiT, train: RowSource, validation: RowSource, vocabulary: int, channel: TokenChannelConfig
+    ):
+        super().__init__(model, train, validation, vocabulary)
+        self.channel = channel
 
     def compute(
         self, model: DiT, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
@@ -100,10 +111,6 @@ class MdlmTask(_TokenTask[DiT]):
 class ArTask(_TokenTask[CausalTransformer]):
     """Next-token prediction."""
 
-    def __init__(self, model: CausalTransformer, train: Tensor, validation: Tensor, vocabulary: int):
-        super().__init__(model, train, validation)
-        self.vocabulary = vocabulary
-
     def compute(
         self, model: CausalTransformer, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
     ) -> dict[str, Tensor]:
@@ -113,9 +120,11 @@ class ArTask(_TokenTask[CausalTransformer]):
 class LatentTask(_TokenTask[LatentModel]):
     """Stage 1: encoder, quantiser and token denoiser, lambda_z = 0 (paper, Section 3.3)."""
 
-    def __init__(self, model: LatentModel, train: Tensor, validation: Tensor, vocabulary: int, config: LatentsConfig):
-        super().__init__(model, train, validation)
-        self.vocabulary, self.config = vocabulary, config
+    def __init__(
+        self, model: LatentModel, train: RowSource, validation: RowSource, vocabulary: int, config: LatentsConfig
+    ):
+        super().__init__(model, train, validation, vocabulary)
+        self.config = config
 
     def compute(
         self, model: LatentModel, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
@@ -162,15 +171,15 @@ class LaddTask(_TokenTask[Ladd]):
     def __init__(
         self,
         model: Ladd,
-        train: Tensor,
-        validation: Tensor,
-        latents: Tensor,
-        validation_latents: Tensor,
+        train: RowSource,
+        validation: RowSource,
+        latents: RowSource,
+        validation_latents: RowSource,
         vocabulary: int,
         config: ModelConfig,
     ):
-        super().__init__(model, train, validation, latents, validation_latents)
-        self.vocabulary, self.config = vocabulary, config
+        super().__init__(model, train, validation, vocabulary, latents, validation_latents)
+        self.config = config
 
     def compute(
         self, model: Ladd, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
@@ -178,7 +187,7 @@ class LaddTask(_TokenTask[Ladd]):
         config = self.config
         assert latents is not None
         discrete = model.codebook is not None
-        clean = Latents(latents)
+        clean = Latents(latents.float())  # stored in half precision where a pretrained encoder made them
         if model.codebook is not None:
             clean = Latents(model.codebook.lookup(latents.long()), latents.long())
         losses = channel_losses(

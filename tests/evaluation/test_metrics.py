@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ladd.data.sawtooth import draw_sequences
-from ladd.evaluation.metrics import positional_entropy, sequence_entropy, sliced_wasserstein
+from ladd.evaluation.metrics import sliced_wasserstein
 
 
 def real(count: int, name: str = "a") -> torch.Tensor:
@@ -76,22 +76,3 @@ def test_sets_of_different_shape_are_refused(other):
 def test_floor_falls_with_the_number_of_sequences():
     floors = [distance(real(count), real(count, "b")) for count in (100, 1600)]
     assert floors[1] == pytest.approx(floors[0] / 4, rel=0.3)
-
-
-def test_positions_that_agree_have_no_positional_entropy():
-    x = torch.tensor([[0, 1, 2, 3]] * 5)
-    assert positional_entropy(x, 6) == 0.0
-    assert sequence_entropy(x, 6).tolist() == pytest.approx([math.log(4)] * 5)
-
-
-def test_sequences_of_one_symbol_have_no_sequence_entropy():
-    x = torch.tensor([[0] * 4, [1] * 4, [2] * 4])
-    assert positional_entropy(x, 3) == pytest.approx(math.log(3))
-    assert sequence_entropy(x, 3).tolist() == [0.0] * 3
-
-
-def test_entropies_are_in_nats_of_the_counts():
-    x = torch.tensor([[0, 0, 0, 1], [1, 0, 2, 1]], dtype=torch.uint8)
-    quarter = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    assert sequence_entropy(x, 3).tolist() == pytest.approx([quarter, 1.5 * math.log(2)])
-    assert positional_entropy(x, 3) == pytest.approx((2 * math.log(2)) / 4)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from ladd.evaluation import EVALUATOR_VERSION
+from ladd.evaluation.diversity import positional_entropy, sequence_entropy
 from ladd.evaluation.estimate import Estimate
-from ladd.evaluation.metrics import positional_entropy, sequence_entropy, sliced_wasserstein
+from ladd.evaluation.metrics import sliced_wasserstein
 from ladd.evaluation.rows import COLUMNS, Row, SampleMetricSettings, measured, sample_rows
 
 ROW = Row(suite="s", model="m", family="mdlm", token_steps=4, nfe=3.5, precision="float32", seed=2)
-SETTINGS = SampleMetricSettings(vocabulary=3, directions=40, seed=5)
+SETTINGS = SampleMetricSettings(directions=40, seed=5)
 
 
 @pytest.fixture
@@ -39,10 +40,10 @@ def test_distance_row_has_the_mean_over_directions_and_counts_samples(rows):
 
 def test_each_entropy_is_under_its_own_name(rows):
     samples, _ = rows["sets"]
-    values = sequence_entropy(samples, 3)
+    values = sequence_entropy(samples)
     assert rows["entropy_sequence"].value == pytest.approx(float(values.mean()))
     assert rows["entropy_sequence"].stderr == pytest.approx(float(values.std()) / 30**0.5)
-    assert rows["entropy_positional"].value == pytest.approx(positional_entropy(samples, 3))
+    assert rows["entropy_positional"].value == pytest.approx(positional_entropy(samples))
     assert rows["entropy_positional"].stderr is None
     assert rows["entropy_sequence"].n == rows["entropy_positional"].n == 30
     assert abs(rows["entropy_sequence"].value - rows["entropy_positional"].value) > 0.05

@@ -2,7 +2,7 @@
 
 import torch
 
-from ladd.latents import Codebook
+from ladd.latents.codebook import Codebook
 
 
 def codebook() -> Codebook:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ladd.latents import Codebook
-from ladd.latents.model import LatentModel, encode_frozen, vector_quantiser
+from ladd.latents.codebook import Codebook, vector_quantiser
+from ladd.latents.model import LatentModel, encode_frozen
 from ladd.models import build_latent_model
 from ladd.networks import Encoder
 from tests.builders import blocks, network, perturb

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.latents import Codebook
+from ladd.latents.codebook import Codebook
 from ladd.networks import LatentDiT, MMDiT
 from ladd.objectives.joint import Latents, channel_losses, draw_channel_times, latent_denoiser_loss
 from ladd.processes.gaussian import add_noise

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from ladd.errors import ArtifactError
-from ladd.report.plots import plot_codebook, plot_curves, plot_quality_compute, plot_swd
+from ladd.report.figures import quality_figures
+from ladd.report.plots import AXES, plot_codebook, plot_curves, plot_gen_ppl, plot_quality_compute, plot_swd
 from ladd.report.series import draw, draw_floor, quality_series
+from ladd.report.style import FAMILY_COLOURS
 from ladd.report.table import summarise
-
-PNG = b"\x89PNG\r\n\x1a\n"
+from tests.report.drawing import twice
 
 
 def history(final: float, **terms: list[float | None]) -> pl.DataFrame:
     losses = {"train/loss": [None, 0.6, 0.56], "validation/loss": [0.7, 0.58, final]}
     return pl.DataFrame({"step": [0, 100, 200], **losses, **{f"validation/{k}": v for k, v in terms.items()}})
-
-
-def twice(plot, data, other, folder) -> None:
-    """Equal data give equal bytes, other data give other bytes, and no half-written file stays."""
-    plot(data, folder / "new" / "a.png")
-    plot(data, folder / "new" / "b.png")
-    plot(other, folder / "new" / "c.png")
-    a, b, c = (path.read_bytes() for path in sorted((folder / "new").iterdir()))
-    assert a.startswith(PNG)
-    assert a == b
-    assert a != c
 
 
 @pytest.mark.parametrize("plot", [plot_swd, plot_quality_compute])
@@ -61,6 +52,34 @@ def test_models_of_one_family_are_told_apart(rows, table):
     assert joint == [("Di-LADD joint di-ladd-k4", "o"), ("Di-LADD joint di-ladd-k8", "D")]
 
 
+def test_latent_shapes_of_one_family_have_shades_of_one_colour(text_rows, table):
+    co = [row for row in text_rows if row["model"] == "co-8" and row["token_steps"]]
+    more = [row | {"model": "co-16", "L": 16} for row in co] + [row | {"model": "my-ccdd", "L": 64} for row in co]
+    lines = quality_series(summarise(table(text_rows + more)), "gmacs_per_sample", "gen_ppl")
+    looks = {line.label: (line.colour, line.marker) for line in lines if line.family == "co-ladd"}
+    assert list(looks) == ["Co-LADD joint co-8", "Co-LADD joint co-16", "CCDD joint"]
+    assert next(iter(looks.values()))[0] == to_hex(FAMILY_COLOURS["co-ladd"])
+    assert len({colour for colour, _ in looks.values()}) == len({marker for _, marker in looks.values()}) == 3
+
+
+@pytest.mark.parametrize("x", AXES)
+def test_gen_ppl_figures(x, text_rows, table, tmp_path):
+    other = [row | {"value": row["value"] * 2} if row["model"] == "co-8" else row for row in text_rows]
+    twice(lambda data, path: plot_gen_ppl(data, path, x), table(text_rows), table(other), tmp_path)
+
+
+def test_figures_are_those_that_the_table_has_rows_for(rows, text_rows, table, tmp_path):
+    sawtooth = quality_figures(table(rows), tmp_path / "a")
+    assert [path.name for path in sawtooth.values()] == ["swd.png", "swd-compute.png"]
+    text = quality_figures(table(text_rows), tmp_path / "b")
+    names = ["gen-ppl.png", "gen-ppl-backbone.png", "gen-ppl-compute.png", "gen-ppl-seconds.png"]
+    assert [path.name for path in text.values()] == names
+    swept = text_rows + [row | {"temperature": 0.5} for row in text_rows if row["token_steps"] == 8]
+    assert [path.name for path in quality_figures(table(swept), tmp_path / "c").values()] == [*names, "frontier.png"]
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == sorted([*names, "frontier.png"])
+    assert quality_figures(table([row for row in rows if row["metric"] != "swd"]), tmp_path / "d") == {}
+
+
 def test_joint_is_solid_sequential_dashed_and_the_floor_a_grey_band(rows, table):
     summary = summarise(table(rows + [row | {"token_steps": 4} for row in rows if row["schedule"] == "sequential"]))
     axes = Figure().add_subplot()
@@ -82,6 +101,7 @@ def test_what_cannot_be_drawn_is_refused(rows, table, tmp_path):
     refusals = [
         (lambda: plot_swd(bounds, path), "token_steps"),
         (lambda: plot_quality_compute(bounds, path), "gmacs_per_sample"),
+        (lambda: plot_gen_ppl(bounds, path, "seconds_per_sample"), "gen_ppl with seconds_per_sample"),
         (lambda: plot_curves({}, path), "no training history"),
         (lambda: plot_curves({"mdlm": history(0.5).drop("train/loss")}, path), "train/loss"),
         (lambda: plot_codebook({}, path), "no codebook"),

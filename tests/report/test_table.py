@@ -45,6 +45,29 @@ def test_schedules_and_steps_stay_apart(rows, table):
     assert ladd["value"].to_list() == pytest.approx([0.10, 0.02, 0.008])
 
 
+def test_temperatures_and_given_tokens_stay_apart(rows, table):
+    more = [row | {"temperature": 0.5, "value": 1.0} for row in rows if row["model"] == "mdlm" and row["token_steps"]]
+    more += [
+        row | {"given": "prefix-16", "value": 2.0} for row in rows if row["model"] == "mdlm" and row["token_steps"]
+    ]
+    mdlm = summarise(table(rows + more)).filter(model="mdlm", token_steps=1)
+    assert mdlm.select("given", "temperature", "value", "seeds").rows() == [
+        ("", None, pytest.approx(0.12), 3),
+        ("", 0.5, 1.0, 3),
+        ("prefix-16", None, 2.0, 3),
+    ]
+
+
+def test_empty_texts_that_a_csv_file_made_null_are_one(rows, table):
+    mixed = [row | {"given": None, "tokenizer": None} if row["seed"] else row for row in rows]
+    assert summarise(table(mixed)).equals(summarise(table(rows)))
+
+
+def test_costs_are_averaged_over_seeds(rows, table):
+    timed = [row | {"seconds_per_sample": 1.0 + row["seed"]} if row["seed"] is not None else row for row in rows]
+    assert one(summarise(table(timed)), model="mdlm", token_steps=1)["seconds_per_sample"] == pytest.approx(2.0)
+
+
 def test_references_come_first(rows, table):
     assert summarise(table(rows))["family"].unique(maintain_order=True).to_list() == [
         "oracle",

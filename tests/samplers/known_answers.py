@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ladd.latents import Codebook
+from ladd.latents.codebook import Codebook
 from ladd.networks import CausalTransformer
 from ladd.randomness import SampleNoise
 from ladd.samplers import (

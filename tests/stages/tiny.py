@@ -36,6 +36,7 @@ def tiny_values() -> dict:
         sweep |= sampling | {"token_steps": [TOKENS] if sweep["model"] == "ar" else [1, 2]}
         sweep["latent_steps"] = min(sweep["latent_steps"], 3)
     values["evaluation"] = {
+        "kind": "sawtooth",
         "directions": 10,
         "time_draws": 2,
         "sequences": 64,

@@ -11,11 +11,11 @@ from torch import nn
 from ladd.config import TrainingConfig
 from ladd.data.sawtooth import draw_sequences
 from ladd.errors import TrainingError
-from ladd.models import build_baseline, build_ladd, build_latent_model
+from ladd.models import build_baseline, build_latent_model
 from ladd.training.executor import InlineContext
 from ladd.training.loop import Trainer
 from ladd.training.tasks import LaddTask, LatentTask, MdlmTask
-from tests.builders import blocks, training
+from tests.builders import blocks, training, untrained
 
 
 class KilledError(Exception):
@@ -97,7 +97,7 @@ def late_discrete_task() -> LatentTask:
 
 def co_ladd_task() -> LaddTask:
     config = blocks().models["co"]
-    model = build_ladd(2, blocks().latents["continuous"], config)
+    model = untrained(blocks(), "co")
     generator = torch.Generator().manual_seed(0)
     latents = [2 * nn.functional.normalize(torch.randn(n, 2, 4, generator=generator), dim=-1) for n in (10, 6)]
     return LaddTask(model, tokens("train", 10), tokens("validation", 6), *latents, 2, config)

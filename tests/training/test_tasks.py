@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from ladd.data.sawtooth import draw_sequences
-from ladd.models import build_baseline, build_ladd, build_latent_model
+from ladd.models import build_baseline, build_latent_model
 from ladd.objectives.autoregressive import autoregressive_loss
 from ladd.objectives.masked import mdlm_loss
 from ladd.randomness import SampleNoise
 from ladd.schedules import MASKED_SCHEDULES
 from ladd.training.tasks import ArTask, LaddTask, LatentTask, MdlmTask
-from tests.builders import blocks, perturb
+from tests.builders import blocks, perturb, untrained
 
 
 def tokens(name: str, count: int) -> torch.Tensor:
@@ -32,7 +32,7 @@ def latent_task(kind: str, **changes) -> LatentTask:
 
 def ladd_task(key: str, **changes) -> LaddTask:
     config = blocks().models[key].model_copy(update=changes)
-    model = perturb(build_ladd(2, blocks().latents[config.latents], config))
+    model = perturb(untrained(blocks(), key))
     if model.codebook is not None:
         model.codebook.vectors.normal_()
         stored = [torch.randint(3, (count, 2)) for count in (10, 6)]
@@ -172,7 +172,7 @@ def test_stage_2_uses_the_stored_latents_of_its_rows(key):
 
 def test_validation_uses_the_validation_latents():
     task, seen = ladd_task("di"), []
-    average = perturb(build_ladd(2, blocks().latents["discrete"], task.config)).eval()
+    average = perturb(untrained(blocks(), "di")).eval()
     average.codebook.vectors.copy_(task.model.codebook.vectors)
     average.denoiser.register_forward_hook(lambda _, given, __: seen.append(given[1]))
     task.validate(average)

@@ -1,0 +1,7 @@
+"""Corpora, tokenizers and models from outside, as verified local files (docs/ASSETS.md)."""
+
+from ladd.assets.fetch import asset_files, fetch_asset
+from ladd.assets.hashes import listing_hash
+from ladd.assets.store import store_folder
+
+__all__ = ["asset_files", "fetch_asset", "listing_hash", "store_folder"]

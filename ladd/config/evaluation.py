@@ -1,0 +1,142 @@
+"""Sampling sweeps, and how samples and models are measured."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ladd.config.blocks import Block, Count, Fraction, Key, Positive, Precision
+from ladd.config.data import AssetConfig
+
+
+class FrontierConfig(Block):
+    """Extra points of a sweep, over temperatures, for the trade between quality and diversity."""
+
+    token_steps: Annotated[list[Count], Field(min_length=1)]
+    temperatures: Annotated[list[Positive], Field(min_length=1)]
+
+
+class GivenConfig(Block):
+    """Tokens of validation sequences that a sampler is given and keeps."""
+
+    kind: Literal["prefix", "random"]  # the first positions, or a random set of them on every row
+    share: Annotated[float, Field(gt=0, lt=1)]  # of the N positions
+
+
+class SweepPoint(Block):
+    """One setting of the sampler within a sweep."""
+
+    token_steps: int
+    temperature: float
+
+    @property
+    def name(self) -> str:
+        """For files, one point at one seed being one file."""
+        return f"steps-{self.token_steps}-temperature-{self.temperature:g}"
+
+
+class SweepConfig(Block):
+    """Samples of one model under one inference schedule, over step budgets and seeds."""
+
+    model: Key
+    data: Key
+    schedule: Literal["joint", "sequential", "none"]
+    token_steps: Annotated[list[Count], Field(min_length=1)]
+    latent_steps: Annotated[int, Field(ge=0)]  # sequential only, else 0
+    frontier: FrontierConfig | None  # more points, at other temperatures
+    given: GivenConfig | None  # null: every token is drawn
+    token_lag: Annotated[float, Field(ge=1)]  # token grid t_x = u^(1/lag), u uniform: above 1, few tokens come first
+    latent_lead: Annotated[float, Field(ge=1)]  # joint: the latents' clock runs ahead, t_z = t_x^lead; else 1
+    eta: Fraction  # DDIM stochasticity
+    temperature: Positive
+    precision: Precision
+    samples: Annotated[int, Field(ge=2)]  # per seed
+    seeds: Annotated[list[int], Field(min_length=1)]
+    batch: Count  # samples computed at a time; does not change them
+
+    @model_validator(mode="after")
+    def _check(self) -> SweepConfig:
+        if (self.schedule == "sequential") != (self.latent_steps > 0):
+            raise ValueError(
+                f"latent_steps {self.latent_steps}: schedule {self.schedule!r} needs "
+                + ("at least 1" if self.schedule == "sequential" else "0")
+            )
+        if self.latent_lead != 1 and self.schedule != "joint":
+            raise ValueError(f"latent_lead {self.latent_lead}: schedule {self.schedule!r} needs 1")
+        if len(set(self.seeds)) < len(self.seeds) or len(set(self.token_steps)) < len(self.token_steps):
+            raise ValueError(f"seeds {self.seeds} and token_steps {self.token_steps} must not repeat a value")
+        if len(set(self.points)) < len(self.points):
+            raise ValueError(f"frontier {self.frontier} repeats a point: one of its own, or one at {self.temperature}")
+        return self
+
+    @property
+    def points(self) -> list[SweepPoint]:
+        """Every setting that is sampled, each at all seeds."""
+        points = [SweepPoint(token_steps=steps, temperature=self.temperature) for steps in self.token_steps]
+        if self.frontier is not None:
+            steps, temperatures = self.frontier.token_steps, self.frontier.temperatures
+            points += [SweepPoint(token_steps=k, temperature=t) for k in steps for t in temperatures]
+        return points
+
+
+class ReferenceConfig(Block):
+    """Samples of the exact posterior denoiser and of the data itself, measured like those of a model."""
+
+    token_steps: Annotated[list[Count], Field(min_length=1)]
+    samples: Annotated[int, Field(ge=2)]  # per seed; those of the sweeps, to be comparable
+    seeds: Annotated[list[int], Field(min_length=1)]
+    batch: Count
+
+
+class SawtoothEvaluationConfig(Block):
+    """How samples and models of the sawtooth are measured."""
+
+    kind: Literal["sawtooth"]
+    directions: Count  # of the sliced Wasserstein distance
+    time_draws: Count  # per sequence, of the likelihood bounds
+    sequences: Count  # validation sequences of the bounds
+    grid: Count  # quadrature points of the exact references
+    batch: Count
+    reference: ReferenceConfig
+
+
+class TeacherConfig(Block):
+    """Autoregressive model that scores generated text."""
+
+    asset: AssetConfig
+    file: str  # folder of the model, or its GGUF file, within the asset
+    batch: Count  # texts at a time
+    window: Count  # teacher tokens of a text that are scored
+
+
+class FeaturesConfig(Block):
+    """Encoder whose mean token state stands for a text in MAUVE."""
+
+    asset: AssetConfig
+    folder: str
+    batch: Count
+
+
+class TextReferenceConfig(Block):
+    """Sets of real text that are measured like samples; the sizes are those of the sweeps."""
+
+    samples: Annotated[int, Field(ge=2)]  # per seed
+    seeds: Annotated[list[int], Field(min_length=1)]
+
+
+class TextEvaluationConfig(Block):
+    """How samples and models of text are measured."""
+
+    kind: Literal["text"]
+    time_draws: Annotated[int, Field(ge=2)]  # per sequence, of the likelihood bounds
+    sequences: Count  # validation sequences of the bounds
+    zero_shot_sequences: Count  # at most so many of every other corpus
+    batch: Count
+    teacher: TeacherConfig
+    features: FeaturesConfig
+    mauve_clusters: Annotated[int, Field(ge=2)]
+    reference: TextReferenceConfig
+
+
+EvaluationConfig = Annotated[SawtoothEvaluationConfig | TextEvaluationConfig, Field(discriminator="kind")]

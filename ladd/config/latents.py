@@ -1,0 +1,124 @@
+"""Latents: learned in Stage 1, or those of a frozen text encoder, with or without a codebook."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple, get_args
+
+from pydantic import Field, model_validator
+
+from ladd.config.blocks import (
+    Block,
+    Count,
+    GaussianName,
+    Key,
+    LatentChannelConfig,
+    LatentsName,
+    MaskedName,
+    NetworkConfig,
+    Range,
+    TokenChannelConfig,
+    TrainingConfig,
+)
+from ladd.config.data import AssetConfig
+
+
+class LatentShape(NamedTuple):
+    """What a model needs to know of its latents."""
+
+    length: int  # L
+    width: int  # w
+    codebook: int | None  # K, None for continuous latents
+    unit_variance: bool
+
+    @property
+    def scale(self) -> float:
+        """Norm of the latent vectors: sqrt(w) gives coordinates of unit variance."""
+        return self.width**0.5 if self.unit_variance else 1.0
+
+
+class LatentsConfig(Block):
+    """Stage 1: what the latents are and the networks that learn them."""
+
+    data: Key
+    kind: Literal["continuous", "discrete"]
+    length: Count  # L
+    width: Count  # w
+    codebook: int | None  # K, the mask excluded (discrete only)
+    quantise_after: Annotated[int, Field(ge=0)]  # steps of Stage 1 before the quantiser starts (discrete only)
+    unit_variance: bool  # latent vectors of norm sqrt(w) instead of 1
+    token_noise: Range  # of t_x in Stage 1
+    latent_noise: Range  # of t_z in Stage 1
+    token_channel: TokenChannelConfig
+    latent_channel: LatentChannelConfig
+    encoder: NetworkConfig
+    denoiser: NetworkConfig
+    training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> LatentsConfig:
+        discrete = self.kind == "discrete"
+        if discrete and (self.codebook is None or self.codebook < 2):
+            raise ValueError(f"codebook is {self.codebook}: discrete latents need K of at least 2")
+        if not discrete and self.codebook is not None:
+            raise ValueError(f"codebook is {self.codebook}: continuous latents have none, set it to null")
+        allowed = list(get_args(MaskedName if discrete else GaussianName))
+        if self.latent_channel.schedule not in allowed:
+            raise ValueError(
+                f"latent_channel.schedule {self.latent_channel.schedule!r} is not one of {allowed}, "
+                f"the schedules of {self.kind} latents"
+            )
+        if discrete and self.latent_channel.dropout:
+            dropout = self.latent_channel.dropout
+            raise ValueError(f"latent_channel.dropout {dropout} must be 0: masked codes already train the null latent")
+        if self.quantise_after >= self.training.steps or (self.quantise_after and not discrete):
+            raise ValueError(
+                f"quantise_after {self.quantise_after} must be below training.steps {self.training.steps}, "
+                "and 0 for continuous latents"
+            )
+        for name in ("token_noise", "latent_noise"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} {[low, high]} must be [low, high] with low <= high")
+        return self
+
+    @property
+    def shape(self) -> LatentShape:
+        """Of the latents that it makes."""
+        return LatentShape(self.length, self.width, self.codebook, self.unit_variance)
+
+
+class ViewConfig(Block):
+    """Latents (L, w) made of the token states of a frozen encoder (paper, Appendix D)."""
+
+    length: Count  # L
+    width: Count  # w
+    # Aligned: one latent per token, L = N. Adaptive: means over contiguous chunks; keep_eos keeps the last state alone.
+    pooling: Literal["aligned", "adaptive", "adaptive_keep_eos"]
+    reduction: Literal["truncate", "pca"]  # the first w coordinates (Matryoshka encoders), or principal axes
+    unit_variance: bool  # latent vectors of norm sqrt(w) instead of 1
+
+    @property
+    def shape(self) -> LatentShape:
+        """Of the latents that it makes."""
+        return LatentShape(self.length, self.width, None, self.unit_variance)
+
+
+class EncoderConfig(Block):
+    """A frozen pretrained encoder: it runs once over the data, whatever the number of views."""
+
+    data: Key
+    asset: AssetConfig
+    folder: str  # of the model within the asset
+    batch: Count  # blocks at a time
+    fit: Count  # training blocks that principal axes are fitted on
+    shard: Count  # blocks per file; a killed pass goes on from the last whole file
+    views: Annotated[dict[Key, ViewConfig], Field(min_length=1)]
+
+
+class CodebookConfig(Block):
+    """A codebook fitted on the latents of a frozen encoder: Stage 1 of Di-LADD on text."""
+
+    latents: LatentsName  # ENCODER/VIEW
+    codebook: Annotated[int, Field(ge=2)]  # K, the mask excluded
+    steps: Count
+    batch: Count  # sequences per step

@@ -1,0 +1,65 @@
+"""Trained models: baselines, and latent-augmented models."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from ladd.config.blocks import (
+    Block,
+    GaussianName,
+    Key,
+    LatentChannelConfig,
+    LatentsName,
+    NetworkConfig,
+    NonNegative,
+    Rate,
+    TokenChannelConfig,
+    TrainingConfig,
+)
+
+
+class BaselineConfig(Block):
+    """A model without latents."""
+
+    family: Literal["mdlm", "ar"]
+    data: Key
+    token_channel: TokenChannelConfig | None  # null for ar
+    network: NetworkConfig
+    training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> BaselineConfig:
+        if (self.family == "mdlm") != (self.token_channel is not None):
+            raise ValueError("token_channel must be given for mdlm and null for ar")
+        return self
+
+
+class LatentDenoiserConfig(Block):
+    """Latent denoiser of sequential Co-LADD: never sees the tokens."""
+
+    schedule: GaussianName
+    network: NetworkConfig
+
+
+class ModelConfig(Block):
+    """Stage 2: a latent-augmented model on frozen latents, from the Stage 1 weights where there are some."""
+
+    family: Literal["co-ladd", "di-ladd"]
+    data: Key
+    latents: LatentsName
+    network: NetworkConfig  # of the denoiser; that of Stage 1 where the latents are learned
+    token_weight: NonNegative  # lambda_x
+    latent_weight: NonNegative  # lambda_z
+    latents_first: Rate  # share of sequences trained at t_x = 1, where the sequential schedule draws its latents
+    token_channel: TokenChannelConfig
+    latent_channel: LatentChannelConfig
+    latent_denoiser: LatentDenoiserConfig | None
+    training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.family == "di-ladd" and self.latent_denoiser is not None:
+            raise ValueError("latent_denoiser must be null: Di-LADD draws its codes with the denoiser itself")
+        return self

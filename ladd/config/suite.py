@@ -1,0 +1,100 @@
+"""A whole params.yaml, read and checked before anything runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from ladd.config.blocks import Block, ComputeConfig, Key
+from ladd.config.data import DataConfig
+from ladd.config.evaluation import EvaluationConfig, SweepConfig
+from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
+from ladd.config.models import BaselineConfig, ModelConfig
+from ladd.errors import ConfigError
+
+# Blocks whose entries are of one class or another by their kind, and the place of that class's name in error locations.
+_TAGGED = {"data": 2, "evaluation": 1}
+
+
+class Suite(Block):
+    """A whole params.yaml."""
+
+    root: str  # path from the suite's folder to the repository
+    suite: Key
+    seed: int
+    compute: ComputeConfig
+    data: dict[Key, DataConfig]
+    encoders: dict[Key, EncoderConfig]
+    latents: dict[Key, LatentsConfig]
+    codebooks: dict[Key, CodebookConfig]
+    baselines: dict[Key, BaselineConfig]
+    models: dict[Key, ModelConfig]
+    sweeps: dict[Key, SweepConfig]
+    evaluation: EvaluationConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> Suite:
+        from ladd.config.relations import Relations  # it needs this class
+
+        Relations(self).check()
+        return self
+
+    def model(self, key: str) -> BaselineConfig | ModelConfig:
+        """The baseline or model of that name."""
+        return self.baselines[key] if key in self.baselines else self.models[key]
+
+    def view_of(self, latents: str) -> tuple[str, str] | None:
+        """Encoder and view behind latents, or None where they are learned."""
+        name = self.codebooks[latents].latents if latents in self.codebooks else latents
+        encoder, _, view = name.partition("/")
+        return (encoder, view) if view else None
+
+    def latent_shape(self, latents: str) -> LatentShape:
+        """Shape of the latents of that name."""
+        found = self.view_of(latents)
+        if found is None:
+            return self.latents[latents].shape
+        encoder, view = found
+        shape = self.encoders[encoder].views[view].shape
+        return shape._replace(codebook=self.codebooks[latents].codebook) if latents in self.codebooks else shape
+
+
+def _describe(error: ValidationError, path: Path) -> str:
+    lines = []
+    for item in error.errors():
+        place = list(item["loc"])
+        if place and (tag := _TAGGED.get(str(place[0]))) and len(place) > tag:
+            del place[tag]
+        key = ".".join(str(part) for part in place)
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown key; remove it or correct its name"
+        elif item["type"] == "union_tag_invalid":
+            key = f"{key}.kind"
+            message = f"{item['input']['kind']!r} is not one of {item['ctx']['expected_tags']}"
+        elif item["type"] != "value_error" and item["type"] != "missing":
+            message = f"{item['input']!r}: {message}"
+        lines.append(f"  {key}: {message}" if key else f"  {message}")
+    return f"{path} is not valid:\n" + "\n".join(lines)
+
+
+def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
+    """Read and check a suite.
+
+    Raises:
+        ConfigError: naming the file, the key, the value and what is allowed.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path.absolute()} does not exist; run from the folder of a suite") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    try:
+        return Suite.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_describe(error, path)) from None

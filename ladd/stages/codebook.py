@@ -1,0 +1,49 @@
+"""codebook@Z: the codes of Di-LADD on the latents of a frozen encoder, its Stage 1."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from ladd.data.shards import Rows
+from ladd.files import write_json
+from ladd.latents.codebook import Codebook
+from ladd.latents.quantise import codebook_report, fit_codebook
+from ladd.randomness import derive
+from ladd.stages.artifacts import REDUCTION, load_latents, save_latents, save_weights, use_device
+from ladd.stages.runtime import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    suite, config = stage.suite, stage.suite.codebooks[stage.key]
+    device, shape = use_device(suite.compute), suite.latent_shape(stage.key)
+    source = Path(f"artifacts/latents/{config.latents}")
+    splits = {split: load_latents(source, split, device) for split in ("train", "validation")}
+    codebook = fit_codebook(
+        splits["train"],
+        codebook=config.codebook,
+        steps=config.steps,
+        batch=config.batch,
+        seed=derive(suite.seed, stage.declaration.name),
+        scale=shape.scale,
+        device=device,
+    ).to(device)
+    with stage.output(f"artifacts/latents/{stage.key}") as folder:
+        save_weights(codebook, folder)
+        shutil.copy(source / REDUCTION, folder / REDUCTION)
+        for split, latents in splits.items():
+            save_latents(folder / split, codes_of(codebook, latents), (shape.length,), "int32")
+        write_json(Path(f"results/stage1/{stage.key}.json"), codebook_report(codebook, splits["train"]))
+
+
+def codes_of(codebook: Codebook, latents: Rows, batch: int = 4096) -> Iterator[Tensor]:
+    """Codes of all latents, int32 (B, L), a batch at a time."""
+    for start in range(0, len(latents), batch):
+        yield codebook.nearest(latents[start : start + batch].float()).int()
+
+
+if __name__ == "__main__":
+    run_stage("codebook", main)

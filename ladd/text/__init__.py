@@ -1,0 +1,1 @@
+"""From documents to blocks of token ids, and back to text."""
