@@ -121,7 +121,7 @@ class Transformer(nn.Module):
         condition: C.
         dropout: rate, on the attention output and the MLP output of every block.
         gate: residual gates before training. 0 is adaLN-Zero; a stream without time conditioning moves its gates by
-            their bias alone, and from 0 it stays at the unigram law of text for hundreds of steps, so there 1 is better.
+            their bias alone, and from 0 it stays at the unigram law of text for hundreds of steps: there 1 is better.
         rope_base: of the wavelengths of RoPE, 2 pi to 2 pi base positions; 10,000 is usual, short sequences want less.
         causal: mask the attention (one stream only).
     """

@@ -68,7 +68,7 @@ def given_of(suite: Suite, sweep: SweepConfig, x: Tensor) -> Tensor | None:
     """Which tokens of the samples of the first seed were given, bool (n, N); None where none was."""
     if sweep.given is None:
         return None
-    return given_positions(suite, sweep.given, sweep.seeds[0], *x.shape, x.device)
+    return given_positions(suite, sweep.given, sweep.seeds[0], len(x), x.shape[1], x.device)
 
 
 def budget_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import cached_property
 
@@ -18,8 +19,11 @@ from ladd.latents.reduction import truncate
 from ladd.randomness import derive
 from ladd.stages.encoders import load_encoder
 from ladd.stages.real import real_chunk
-from ladd.stages.text import fetch, load_tokenizer
+from ladd.stages.teachers import load_teacher
+from ladd.stages.text import load_tokenizer
 from ladd.text.teacher import TEACHER_RULE, Teacher
+
+logger = logging.getLogger(__name__)
 
 DISTINCT = (1, 2, 3, 4)  # lengths of n-grams
 
@@ -42,9 +46,7 @@ class TextMeasures:
     @cached_property
     def teacher(self) -> Teacher:
         """The autoregressive model that scores text."""
-        config = self.config.teacher
-        path = fetch(self.suite, config.asset) / config.file
-        return Teacher.load(path, device=self.device, batch=config.batch, window=config.window)
+        return load_teacher(self.suite, self.config.teacher, self.device)
 
     @property
     def teacher_name(self) -> str:
@@ -74,7 +76,12 @@ class TextMeasures:
 
     def teacher_rows(self, row: Row, texts: list[str]) -> list[Row]:
         """Perplexity of texts under the teacher."""
-        return [replace(measured(row, "gen_ppl", gen_ppl(self.teacher.score(texts))), tokenizer=self.teacher_name)]
+        scores = self.teacher.score(texts)
+        if count := int(scores.truncated.sum()):
+            logger.warning(
+                "%d of %d texts are longer than the teacher's window; their ends are not scored", count, len(texts)
+            )
+        return [replace(measured(row, "gen_ppl", gen_ppl(scores)), tokenizer=self.teacher_name)]
 
     def diversity_rows(self, row: Row, x: Tensor) -> list[Row]:
         """Entropies and distinct n-grams of the data's tokens, BOS and EOS left out."""

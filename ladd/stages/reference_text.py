@@ -13,7 +13,7 @@ from torch import Tensor
 from ladd.config import Suite, TextEvaluationConfig
 from ladd.data.shards import Rows
 from ladd.evaluation.generation import perplexity
-from ladd.evaluation.ngram import Unigram, count_ngrams, fit_bigram
+from ladd.evaluation.ngram import Bigram, Unigram, count_ngrams, fit_bigram
 from ladd.evaluation.rows import Row, measured
 from ladd.randomness import derive
 from ladd.stages.artifacts import load_tokens
@@ -56,7 +56,10 @@ def ngram_rows(suite: Suite, key: str, row: Row, device: torch.device) -> list[R
     vocabulary, train = suite.data[key].vocabulary, load_tokens(key, "train", torch.device("cpu"))
     counted = len(train) - max(1, int(HELD_OUT * len(train)))
     counts = count_ngrams(_batches(train, counted), vocabulary)
-    models = {"unigram": Unigram(counts), "bigram": fit_bigram(counts, train[counted:].long())}
+    models: dict[str, Unigram | Bigram] = {
+        "unigram": Unigram(counts),
+        "bigram": fit_bigram(counts, train[counted:].long()),
+    }
     texts = {"val_ppl": load_tokens(key, "validation", device)[: suite.evaluation.sequences].long()}
     texts |= {f"zero_shot_ppl/{name}": x for name, x in zero_shot(suite, key, device).items()}
     return [

@@ -37,7 +37,7 @@ def read_results(path: Path) -> pl.DataFrame:
     """
     if not path.is_file():
         raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
-    table = pl.read_csv(path, schema_overrides=SCHEMA, missing_utf8_is_empty_string=True)
+    table = pl.read_csv(path, schema_overrides=SCHEMA, empty_string_is_null=False)
     if table.columns != COLUMNS:
         raise ArtifactError(f"{path} has columns {table.columns}, expected {COLUMNS}; run `dvc repro` to make it again")
     return table

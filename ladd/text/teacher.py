@@ -114,6 +114,16 @@ class Teacher:
         lead = lead_token(tokenizer)
         return cls(network, tokenizer.backend_tokenizer, lead, device=device, batch=batch, window=window)
 
+    def save(self, folder: Path) -> None:
+        """Write a transformers folder that `load` reads, with the tokenizer as it is used."""
+        from transformers import PreTrainedTokenizerFast
+
+        network: Any = self.network
+        lead = self.tokenizer.id_to_token(self.lead[0]) if self.lead else None
+        with quiet_transformers():
+            network.save_pretrained(folder)
+            PreTrainedTokenizerFast(tokenizer_object=self.tokenizer, bos_token=lead).save_pretrained(folder)
+
     @torch.no_grad()
     def score(self, texts: list[str]) -> TeacherScores:
         """Scores of texts, in their order; up to float32 rounding they do not depend on the batch."""

@@ -1,0 +1,34 @@
+"""The teacher that scores generated text."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import torch
+
+from ladd.assets import store_folder
+from ladd.config import Suite, TeacherConfig
+from ladd.files import file_hash
+from ladd.stages.text import fetch
+from ladd.text.teacher import Teacher
+
+
+def load_teacher(suite: Suite, config: TeacherConfig, device: torch.device) -> Teacher:
+    """The teacher; a GGUF file is unpacked once, beside the assets, because reading it takes longer than scoring."""
+    path = fetch(suite, config.asset) / config.file
+    if path.suffix == ".gguf":
+        path = _unpacked(path, store_folder(Path(suite.root)) / "teachers" / file_hash(path))
+    return Teacher.load(path, device=device, batch=config.batch, window=config.window)
+
+
+def _unpacked(path: Path, folder: Path) -> Path:
+    """The transformers folder of a GGUF file; made under another name and renamed, so it is whole or not there."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+            Teacher.load(path, device="cpu", batch=1, window=1).save(Path(partial) / "teacher")
+            with contextlib.suppress(OSError):  # another process was faster
+                (Path(partial) / "teacher").rename(folder)
+    return folder
