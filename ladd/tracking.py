@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 # A tracking client that calls home would be the first surprise of a user; mlflow reads these on import.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -22,8 +22,10 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import LoggedModel, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 
+from ladd.errors import ArtifactError, ConfigError
 from ladd.git import git_tags
 
 logger = logging.getLogger(__name__)
@@ -181,3 +183,57 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+class LoggedCheckpoint(NamedTuple):
+    """A checkpoint as `TrackedRun.log_checkpoints` described it."""
+
+    suite: str
+    stage: str  # NAME@KEY
+    commit: str  # of the code that trained it
+    path: str  # from the folder of the suite
+    sha256: str
+    step: int
+
+
+def find_checkpoint(root: Path, uri: str) -> LoggedCheckpoint:
+    """A checkpoint by its own URI, "models:/m-ID", or the last one of a run, "runs:/RUN_ID".
+
+    Args:
+        root: of the repository.
+        uri: what to find.
+    Raises:
+        ConfigError: it is no such URI.
+        ArtifactError: there is no tracking database, it does not know the URI, or ladd did not log that model.
+    """
+    scheme, _, name = uri.partition(":/")
+    if "/" in name or not (scheme == "runs" or (scheme == "models" and name.startswith("m-"))):
+        raise ConfigError(f"{uri} names no checkpoint; write runs:/RUN_ID (its last one) or models:/m-ID")
+    tracking = tracking_uri(root)
+    database = Path(tracking.removeprefix("sqlite:///"))
+    if tracking.startswith("sqlite:///") and not database.is_file():
+        raise ArtifactError(f"{uri}: there is no {database}; set MLFLOW_TRACKING_URI to the server that has the run")
+    client = MlflowClient(tracking_uri=tracking)
+    try:
+        model = _last_checkpoint(client, name) if scheme == "runs" else client.get_logged_model(name)
+        run = client.get_run(model.source_run_id) if model is not None and model.source_run_id else None
+    except MlflowException as error:
+        raise ArtifactError(f"{uri} is not in {tracking}: {error.message}") from error
+    if model is None or run is None or not {"path", "sha256", "step"} <= model.tags.keys():
+        raise ArtifactError(f"{uri} has no checkpoint that a training of ladd logged; give the URI of a training")
+    tags = run.data.tags
+    return LoggedCheckpoint(
+        tags["suite"],
+        tags["dvc.stage"],
+        tags["git.commit"],
+        model.tags["path"],
+        model.tags["sha256"],
+        int(model.tags["step"]),
+    )
+
+
+def _last_checkpoint(client: MlflowClient, run_id: str) -> LoggedModel | None:
+    experiment = client.get_run(run_id).info.experiment_id
+    query = f"source_run_id = '{run_id}'"
+    models = client.search_logged_models([experiment], filter_string=query, max_results=1000)
+    return max((model for model in models if "step" in model.tags), key=lambda m: int(m.tags["step"]), default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import torch
@@ -165,6 +166,123 @@ def suite_values() -> dict:
             "reference": _reference(),
         },
     }
+
+
+def path_asset(name: str) -> dict:
+    """A file or folder of the repository."""
+    return {"source": "path", "name": name, "revision": None, "file": None, "kind": None, "sha256": None}
+
+
+def corpus(asset: str, files: str, form: str, **changes) -> dict:
+    return {
+        "asset": path_asset(asset),
+        "files": files,
+        "format": form,
+        "field": None,
+        "encoding": "utf-8",
+        "detokeniser": "none",
+        "documents": None,
+    } | changes
+
+
+def _view(pooling: str, length: int, **changes) -> dict:
+    return {"length": length, "width": 4, "pooling": pooling, "reduction": "pca", "unit_variance": True} | changes
+
+
+def text_suite_values() -> dict:
+    """A valid params.yaml of text with every kind of block and every family, as plain values.
+
+    N = 16, V = 290. Its assets are the folders corpora, encoder and teacher of the repository.
+    """
+    data = {"data": "text"}
+    co = _model("co-ladd") | data | {"latents": "bert/chunks"}
+    shared = {"token_steps": [1, 4], "samples": 8, "batch": 8, **data}
+    given = shared | {"token_steps": [4]}
+    prefix, infill = {"kind": "prefix", "share": 0.25}, {"kind": "random", "share": 0.5}
+    values = {
+        "root": "../..",
+        "suite": "tiny-text",
+        "seed": 1,
+        "compute": {"device": "cpu", "threads": 1},
+        "data": {
+            "text": {
+                "kind": "text",
+                "tokens": 16,
+                "tokenizer": {"kind": "bpe", "vocabulary": 290, "asset": None, "files": None},
+                "packing": "framed",
+                "train": corpus("corpora/train", "*.txt", "text"),
+                "validation": 0.2,
+                "zero_shot": {
+                    "sentences": corpus("corpora/sentences.parquet", "", "parquet", field="sentence"),
+                    "articles": corpus(
+                        "corpora/articles", "**/*.jsonl", "jsonl", field="article", detokeniser="scientific_papers"
+                    ),
+                },
+                "workers": 1,
+                "shard": 64,
+            }
+        },
+        "encoders": {
+            "bert": data
+            | {
+                "asset": path_asset("encoder"),
+                "folder": "",
+                "batch": 16,
+                "fit": 64,
+                "shard": 50,
+                "views": {
+                    "chunks": _view("adaptive", 4),
+                    "aligned": _view("aligned", 16),
+                    "short": _view("adaptive_keep_eos", 2, reduction="truncate", unit_variance=False),
+                },
+            }
+        },
+        "latents": {"learned": _latents("continuous") | data},
+        "codebooks": {"codes": {"latents": "bert/chunks", "codebook": 8, "steps": 5, "batch": 32}},
+        "baselines": {
+            "mdlm": {
+                "family": "mdlm",
+                "token_channel": _channel(weight="constant"),
+                "network": network(gate=1.0),
+                "training": training(),
+            }
+            | data,
+            "ar": {"family": "ar", "token_channel": None, "network": network(), "training": training()} | data,
+        },
+        "models": {
+            "co": co,
+            "di": _model("di-ladd") | data | {"latents": "codes"},
+            # CCDD: joint Co-LADD with one latent per token and a frozen encoder.
+            "ccdd": co | {"latents": "bert/aligned", "latent_denoiser": None},
+            "co-learned": co | {"latents": "learned"},
+        },
+        "sweeps": {
+            "mdlm": _sweep("mdlm", "none", **shared, frontier={"token_steps": [4], "temperatures": [0.7, 0.9]}),
+            "ar": _sweep("ar", "none", **shared | {"token_steps": [16]}),
+            "co-joint": _sweep("co", "joint", **shared),
+            "co-seq": _sweep("co", "sequential", **shared),
+            "di-joint": _sweep("di", "joint", **shared),
+            "di-seq": _sweep("di", "sequential", **shared),
+            "ccdd-joint": _sweep("ccdd", "joint", **shared),
+            "learned-seq": _sweep("co-learned", "sequential", **shared),
+            "mdlm-prefix": _sweep("mdlm", "none", **given, given=prefix),
+            "ar-prefix": _sweep("ar", "none", **given | {"token_steps": [16]}, given=prefix),
+            "co-infill": _sweep("co", "joint", **given, given=infill),
+            "di-infill": _sweep("di", "sequential", **given, given=infill),
+        },
+        "evaluation": {
+            "kind": "text",
+            "time_draws": 2,
+            "sequences": 12,
+            "zero_shot_sequences": 6,
+            "batch": 6,
+            "teacher": {"asset": path_asset("teacher"), "file": "", "batch": 8, "window": 40},
+            "features": {"asset": path_asset("encoder"), "folder": "", "batch": 16},
+            "mauve_clusters": 2,
+            "reference": {"samples": 8, "seeds": [0, 1]},
+        },
+    }
+    return json.loads(json.dumps(values))  # no two blocks share a part, so that one can be changed alone
 
 
 def blocks(values: dict | None = None) -> SimpleNamespace:

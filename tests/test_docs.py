@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 from dvc.cli import DvcParserError, parse_args
 
+from ladd.cli import _parser
 from ladd.config import load_suite
 from ladd.evaluation.rows import COLUMNS
 from ladd.stages.declaration import read_declaration
@@ -33,14 +35,22 @@ def test_every_shell_block_is_marked_and_so_checked():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_exists(command):
-    tool, *arguments = command.split()
-    assert tool in ("make", "dvc")
-    check_make(arguments) if tool == "make" else check_dvc(arguments)
+    tool, *arguments = shlex.split(command)
+    {"make": check_make, "dvc": check_dvc, "ladd": check_ladd}[tool](arguments)
 
 
 @pytest.mark.parametrize(
     "command",
-    ["make nothing", "dvc nothing", "dvc repro --nothing", "dvc repro -s stage2@nothing", "dvc repro nothing/dvc.yaml"],
+    [
+        "ladd nothing",
+        "ladd generate mdlm --nothing",
+        "ladd generate nothing",
+        "make nothing",
+        "dvc nothing",
+        "dvc repro --nothing",
+        "dvc repro -s stage2@nothing",
+        "dvc repro nothing/dvc.yaml",
+    ],
 )
 def test_wrong_command_would_be_found(command):
     with pytest.raises(AssertionError):
@@ -50,6 +60,16 @@ def test_wrong_command_would_be_found(command):
 def check_make(arguments: list[str]) -> None:
     targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     assert set(arguments) <= set(targets)
+
+
+def check_ladd(arguments: list[str]) -> None:
+    try:
+        parsed = _parser().parse_args(arguments)
+    except SystemExit:
+        raise AssertionError(f"ladd {' '.join(arguments)}") from None
+    if "/" not in parsed.name:
+        suite = load_suite(REPOSITORY / parsed.suite / "params.yaml")
+        assert parsed.name in {*suite.sweeps, *suite.baselines, *suite.models}
 
 
 def check_dvc(arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from ladd.tracking import TrackedRun, flatten, git_tags, tracking_uri
+from ladd.tracking import TrackedRun, flatten, tracking_uri
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -179,21 +179,6 @@ def test_registering_a_checkpoint_leaves_the_environment_alone(start, monkeypatc
         monkeypatch.setenv("MLFLOW_TRACKING_URI", before)
     run.log_checkpoints([{"name": "s-1", "path": "a", "sha256": "f", "step": 1, "metrics": {}}])
     assert os.environ.get("MLFLOW_TRACKING_URI") == before
-
-
-def test_commit_and_changes_of_the_tree_are_tags(tmp_path):
-    assert git_tags(tmp_path) == {"git.commit": "none"}
-    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
-
-    def git(*arguments: str) -> str:
-        command = ["git", *identity, *arguments]
-        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
-
-    git("init", "--quiet")
-    git("commit", "--quiet", "--allow-empty", "--message", "first")
-    assert git_tags(tmp_path) == {"git.commit": git("rev-parse", "HEAD"), "git.dirty": "false"}
-    (tmp_path / "new.txt").touch()
-    assert git_tags(tmp_path)["git.dirty"] == "true"
 
 
 def test_nested_settings_get_dotted_names():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from ladd.files import file_hash
 if TYPE_CHECKING:
     from ladd.config import AssetConfig
 
+logger = logging.getLogger(__name__)
+
 
 def find_local(asset: AssetConfig, root: Path) -> Path:
-    """The file or folder named; hashed on each call where params.yaml pins it.
+    """The file or folder named; hashed on each call, against params.yaml or to say what to write there.
 
     No verified hash is remembered: a cache by size and time of change would trust a file that was replaced with its
     time kept, and reading 10 GB takes seconds where packing them takes minutes.
@@ -29,7 +32,9 @@ def find_local(asset: AssetConfig, root: Path) -> Path:
     path = root / Path(asset.name).expanduser()
     if not path.exists():
         raise AssetError(f"asset {asset.name}: {path} is missing; put the file or folder there, or correct the name")
-    if asset.sha256 is not None:
-        found = file_hash(path) if path.is_file() else listing_hash(path)
+    found = file_hash(path) if path.is_file() else listing_hash(path)
+    if asset.sha256 is None:
+        logger.warning("asset %s is not pinned, so DVC cannot see it change; write sha256: %s", asset.name, found)
+    else:
         check_hash(asset, found, str(path), "Put the pinned file or folder back")
     return path

@@ -123,11 +123,13 @@ class Relations:
         if isinstance(model, BaselineConfig) != (sweep.schedule == "none"):
             allowed = "'none'" if isinstance(model, BaselineConfig) else "'joint' or 'sequential'"
             raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}")
-        steps = sweep.token_steps + (sweep.frontier.token_steps if sweep.frontier else [])
-        if model.family == "ar" and set(steps) != {data.tokens}:
-            raise ValueError(
-                f"{key}.token_steps: {sweep.token_steps}; ar takes N = {data.tokens} steps, write [{data.tokens}]"
-            )
+        budgets = {f"{key}.token_steps": sweep.token_steps}
+        if sweep.frontier is not None:
+            budgets[f"{key}.frontier.token_steps"] = sweep.frontier.token_steps
+        for place, steps in budgets.items():
+            if model.family == "ar" and steps != [data.tokens]:
+                raise ValueError(f"{place}: {steps}; ar takes N = {data.tokens} steps, write [{data.tokens}]")
+            self._check_steps(place, steps, data.tokens)
         if model.family == "co-ladd" and sweep.schedule == "sequential" and model.latent_denoiser is None:
             raise ValueError(
                 f"{key}.schedule: sequential Co-LADD needs a latent denoiser, but "
@@ -143,7 +145,6 @@ class Relations:
                     f"{key}.{name}: {getattr(sweep, name)} must equal evaluation.reference.{name}, "
                     f"{getattr(reference, name)}: the distance of two sets and its floor depend on their size"
                 )
-        self._check_steps(f"{key}.token_steps", steps, data.tokens)
 
     def _check_given(self, key: str, sweep: SweepConfig, model: BaselineConfig | ModelConfig) -> None:
         if sweep.given is None:

@@ -1,7 +1,7 @@
 """From the encoder's width h to the latents' width w: Matryoshka truncation or principal components.
 
-Reductions are linear, so they commute with the means of the pooling. They do not normalise: stored latents are
-reduced and un-normalised, and `ladd.latents.normalise.normalise_latents` is left to whoever reads them.
+Reductions are linear, so they commute with the means of the pooling. They do not normalise: that is done by
+`ladd.latents.normalise.normalise_latents` when latents are stored, or where a model encodes.
 """
 
 from __future__ import annotations

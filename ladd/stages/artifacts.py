@@ -58,9 +58,9 @@ def load_array(path: Path) -> np.ndarray:
     return np.load(path)
 
 
-def load_weights(module: nn.Module, folder: Path) -> None:
-    """Read the final weights of a trained stage into a module built from the same configuration."""
-    module.load_state_dict(load_file(folder / WEIGHTS))
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read weights into a module built from the same configuration."""
+    module.load_state_dict(load_file(path))
 
 
 def save_weights(module: nn.Module, folder: Path) -> None:

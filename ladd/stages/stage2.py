@@ -9,6 +9,7 @@ from ladd.config import ModelConfig, Suite
 from ladd.models import Ladd, build_latent_model
 from ladd.stages.artifacts import (
     REDUCTION,
+    WEIGHTS,
     load_latents,
     load_tokens,
     load_weights,
@@ -62,11 +63,11 @@ def start_from_stage1(suite: Suite, config: ModelConfig, folder: Path, model: La
     """
     if config.latents in suite.codebooks:
         assert model.codebook is not None
-        load_weights(model.codebook, folder)
+        load_weights(model.codebook, folder / WEIGHTS)
     if config.latents not in suite.latents:
         return
     trained = build_latent_model(suite.data[config.data].vocabulary, suite.latents[config.latents])
-    load_weights(trained, folder)
+    load_weights(trained, folder / WEIGHTS)
     model.denoiser.load_state_dict(trained.denoiser.state_dict())
     assert model.encoder is not None
     model.encoder.load_state_dict(trained.encoder.state_dict())

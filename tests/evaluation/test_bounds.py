@@ -260,3 +260,19 @@ def test_latents_of_all_sequences_are_encoded_once():
     assert torch.equal(torch.cat(parts), x)
     assert torch.equal(latents.codes, LAW.codes)
     assert torch.equal(latents.vectors, encode(x)[0])
+
+
+@pytest.mark.parametrize("inference", ["sequential", "joint"])
+@pytest.mark.parametrize("kind", ["discrete", "continuous"])
+def test_token_term_alone_is_that_of_all_bounds_and_takes_no_other_pass(inference, kind):
+    x = every_sequence(4)
+    model = exact_model() if kind == "discrete" else continuous_model()
+    channel = LINEAR if kind == "discrete" else GAUSSIAN_SCHEDULES["sqrt"]
+    calls, options = record(model.denoiser), {"inference": inference, "latent_lead": 2.0, "mask_id": 2}
+    alone = ladd_bounds(model, x, LINEAR, channel, settings(3, 5), token_only=True, **options)
+    assert len(calls) == 3 * 4  # draws x batches
+    whole = ladd_bounds(model, x, LINEAR, channel, settings(3, 5), **options)
+    terms = 1 if (inference, kind) == ("sequential", "continuous") else 2
+    assert len(calls) == 3 * 4 * (1 + terms)
+    assert set(alone) == {"token_elbo"}
+    assert torch.equal(alone["token_elbo"], whole["token_elbo"])

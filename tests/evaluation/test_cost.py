@@ -2,62 +2,63 @@
 
 import pytest
 
-from ladd.config import BaselineConfig, LatentsConfig, ModelConfig
-from ladd.evaluation.cost import sample_cost
+from ladd.config import BaselineConfig, LatentShape, ModelConfig
+from ladd.evaluation.cost import SampleCost, sample_cost
 from tests.builders import network, suite_values
 
 VALUES = suite_values()
-TOKENS = 8  # with L = 2 latents a joint sequence has 10 positions
+TOKENS, VOCABULARY = 8, 7  # with L = 2 latents a joint sequence has 10 positions
+SHAPES = {"di": LatentShape(2, 4, 3, True), "co": LatentShape(2, 4, None, True)}  # L, w, K
 # layers (12 S d^2 + 2 S^2 d)
 BASELINE = 2 * (12 * 8 * 8**2 + 2 * 8**2 * 8)
 FULL = 4 * (12 * 10 * 12**2 + 2 * 10**2 * 12)
 LATENT_ONLY = 3 * (12 * 2 * 16**2 + 2 * 2**2 * 16)
+# A token is drawn once, from d numbers to V logits.
+BASELINE_HEAD, FULL_HEAD = 8 * 8 * 7, 8 * 12 * 7
 
 
-def baseline(name: str) -> BaselineConfig:
-    return BaselineConfig.model_validate(VALUES["baselines"][name])
+def baseline(name: str, *, token_passes: float) -> SampleCost:
+    config = BaselineConfig.model_validate(VALUES["baselines"][name])
+    return sample_cost(config, None, TOKENS, VOCABULARY, token_passes=token_passes, latent_passes=0.0)
 
 
-def latents(kind: str) -> LatentsConfig:
-    """The denoiser differs in size from the encoder, which costs nothing at sampling."""
-    sizes = {"denoiser": network(width=12, layers=4), "encoder": network(width=20)}
-    return LatentsConfig.model_validate(VALUES["latents"][kind] | sizes)
-
-
-def model(name: str) -> ModelConfig:
-    values = VALUES["models"][name]
+def model(name: str, *, token_passes: float, latent_passes: float = 0.0) -> SampleCost:
+    values = VALUES["models"][name] | {"network": network(width=12, layers=4)}
     if name == "co":
         values = values | {"latent_denoiser": {"schedule": "linear", "network": network(width=16, layers=3)}}
-    return ModelConfig.model_validate(values)
+    config = ModelConfig.model_validate(values)
+    passes = {"token_passes": token_passes, "latent_passes": latent_passes}
+    return sample_cost(config, SHAPES[name], TOKENS, VOCABULARY, **passes)
 
 
-def check(cost, nfe: float, macs: float):
+def check(cost: SampleCost, nfe: float, macs: float, heads: float):
+    """The count of true operations alone has the heads; it counts two per multiply-add."""
     assert cost.nfe == pytest.approx(nfe)
     assert cost.gmacs == pytest.approx(macs / 1e9)
+    assert cost.gflops == pytest.approx(2 * (macs + heads) / 1e9)
 
 
 def test_masked_diffusion_pays_a_full_pass_each_time():
-    cost = sample_cost(baseline("mdlm"), None, TOKENS, token_passes=5.5, latent_passes=0.0)
-    check(cost, 5.5, 5.5 * BASELINE)
+    check(baseline("mdlm", token_passes=5.5), 5.5, 5.5 * BASELINE, BASELINE_HEAD)
 
 
 def test_cached_passes_of_an_autoregressive_model_add_up_to_one():
-    cost = sample_cost(baseline("ar"), None, TOKENS, token_passes=8.0, latent_passes=0.0)
-    check(cost, 8, BASELINE)
+    check(baseline("ar", token_passes=8.0), 8, BASELINE, BASELINE_HEAD)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("di", "discrete"), ("co", "continuous")])
-def test_joint_pass_runs_over_tokens_and_latents(name, kind):
-    cost = sample_cost(model(name), latents(kind), TOKENS, token_passes=6.25, latent_passes=0.0)
-    check(cost, 6.25, 6.25 * FULL)
+def test_joint_pass_runs_over_tokens_and_codes_and_a_code_is_drawn_once():
+    check(model("di", token_passes=6.25), 6.25, 6.25 * FULL, FULL_HEAD + 2 * 12 * 3)
+
+
+def test_joint_pass_runs_over_tokens_and_latents_and_predicts_all_latents_anew():
+    check(model("co", token_passes=6.25), 6.25, 6.25 * FULL, FULL_HEAD + 6.25 * 2 * 12 * 4)
 
 
 def test_code_passes_cost_the_full_network():
     token_passes = 3.0 + 2.0  # three for tokens and two for codes
-    cost = sample_cost(model("di"), latents("discrete"), TOKENS, token_passes=token_passes, latent_passes=0.0)
-    check(cost, 5, 5 * FULL)
+    check(model("di", token_passes=token_passes), 5, 5 * FULL, FULL_HEAD + 2 * 12 * 3)
 
 
 def test_latent_only_passes_cost_their_own_network_over_the_latents():
-    cost = sample_cost(model("co"), latents("continuous"), TOKENS, token_passes=3.0, latent_passes=4.0)
-    check(cost, 7, 3 * FULL + 4 * LATENT_ONLY)
+    cost = model("co", token_passes=3.0, latent_passes=4.0)
+    check(cost, 7, 3 * FULL + 4 * LATENT_ONLY, FULL_HEAD + 4 * 2 * 16 * 4)

@@ -66,6 +66,40 @@ def test_output_without_manifest_is_incomplete(output):
         content_hash(output)
 
 
+@pytest.mark.parametrize(
+    ("changed", "moves"),
+    [("a/b.txt", True), ("a/new.txt", True), ("a-b.txt", False), ("a.txt", False), ("b/c/d.bin", False)],
+)
+def test_part_of_an_output_counts_through_the_files_below_it_alone(output, changed, moves):
+    before = content_hash(output / "a")
+    (output / changed).write_bytes(b"changed")
+    assert content_hash(output / "a") == before  # the manifest is what is read
+    describe(output)
+    assert (content_hash(output / "a") != before) == moves
+    assert content_hash(output / "a") != content_hash(output)
+
+
+def test_part_of_an_output_does_not_depend_on_what_made_it(output):
+    before = content_hash(output / "b/c")
+    write_manifest(output, stage="stage1@co", fingerprint="e" * 64, parameters={"seed": 2})
+    assert content_hash(output / "b/c") == before
+
+
+def test_parts_with_equal_files_under_other_names_differ(output):
+    (output / "a/b.txt").rename(output / "a/c.txt")
+    describe(output)
+    renamed = content_hash(output / "a")
+    (output / "a/c.txt").rename(output / "a/b.txt")
+    describe(output)
+    assert content_hash(output / "a") != renamed
+
+
+def test_part_of_an_incomplete_output_is_an_error(output):
+    (output / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match=r"artifacts/latents/di/a has no manifest.json.*dvc repro"):
+        content_hash(output / "a")
+
+
 def test_missing_dependency_is_named(output):
     with pytest.raises(ArtifactError, match=r"artifacts/latents/co is missing.*dvc repro"):
         content_hash(Path("artifacts/latents/co"))

@@ -62,7 +62,7 @@ def test_process_that_meets_a_lock_ends_with_its_own_exit_code(suite):
 def test_error_of_ours_ends_the_process_with_its_message_and_no_traceback(suite):
     process = run_process("stage1", "di")
     assert process.returncode == 1
-    assert process.stderr.strip() == "artifacts/data/sawtooth is missing; run `dvc repro` to make it"
+    assert process.stderr.strip() == "artifacts/data/sawtooth/train is missing; run `dvc repro` to make it"
 
 
 def test_other_exceptions_pass_through(suite, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from ladd.config import ViewConfig
 from ladd.data.shards import Rows
 from ladd.errors import ArtifactError, ConfigError
 from ladd.latents.reduction import fit_pca, truncate
@@ -76,8 +77,10 @@ def own(folder) -> FrozenTextEncoder:
     return FrozenTextEncoder.load(folder, Tokenizer.load(folder / "tokenizer.json"), batch=3)
 
 
-def view(pooling: str, length: int, width: int = 5, reduction: str = "truncate") -> SimpleNamespace:
-    return SimpleNamespace(pooling=pooling, length=length, width=width, reduction=reduction)
+def view(
+    pooling: str, length: int, width: int = 5, reduction: str = "truncate", *, unit_variance: bool = True
+) -> ViewConfig:
+    return ViewConfig(length=length, width=width, pooling=pooling, reduction=reduction, unit_variance=unit_variance)
 
 
 def latents(encoder: FrozenTextEncoder, x: torch.Tensor, pooling: str, length: int) -> torch.Tensor:
@@ -212,7 +215,12 @@ def test_folder_without_a_model_is_refused(tmp_path):
         FrozenTextEncoder.load(tmp_path, WordTokenizer(), batch=3)
 
 
-VIEWS = {"few": view("adaptive", 2), "wide": view("adaptive", 2, 9), "kept": view("adaptive_keep_eos", 3, 4, "pca")}
+VIEWS = {
+    "few": view("adaptive", 2),
+    "wide": view("adaptive", 2, 9, unit_variance=False),
+    "kept": view("adaptive_keep_eos", 3, 4, "pca"),
+}
+NORMS = {"few": 5**0.5, "wide": 1.0, "kept": 2.0}  # of each latent vector: sqrt(w), or 1
 
 
 def test_one_pass_serves_every_view_in_the_order_of_the_rows(encoder, monkeypatch):
@@ -251,7 +259,7 @@ def rows() -> Rows:
     return Rows([x[:7], x[7:]], torch.device("cpu"))
 
 
-def test_shards_hold_the_latents_of_the_blocks_in_float16(encoder, rows, tmp_path):
+def test_shards_hold_the_normalised_latents_of_the_blocks_in_float16(encoder, rows, tmp_path):
     write(encoder, tmp_path, rows)
     reductions = fit_reductions(encoder, rows, VIEWS, fit=10)
     for name, each in VIEWS.items():
@@ -260,7 +268,8 @@ def test_shards_hold_the_latents_of_the_blocks_in_float16(encoder, rows, tmp_pat
         assert [len(shard) for shard in stored.shards] == [4, 4, 2]
         assert stored[:].dtype == torch.float16
         fresh = LatentEncoder(encoder, each, reductions[name])(blocks())
-        torch.testing.assert_close(stored[:].float(), fresh, rtol=2**-10, atol=1e-5)
+        expected = NORMS[name] * fresh / fresh.square().sum(dim=-1, keepdim=True).sqrt()
+        torch.testing.assert_close(stored[:].float(), expected, rtol=2**-10, atol=1e-5)
 
 
 def test_finished_shards_are_kept_and_the_others_made_anew(encoder, rows, tmp_path):
@@ -287,9 +296,10 @@ def test_killed_run_goes_on_to_the_same_bytes(encoder, rows, tmp_path, monkeypat
     assert write(encoder, tmp_path / "killed", rows) == whole
 
 
-def test_latents_beyond_float16_are_refused(encoder, rows, tmp_path):
+@pytest.mark.parametrize("value", [torch.inf, torch.nan, 3e38])
+def test_latents_that_are_no_numbers_are_refused(encoder, rows, tmp_path, value):
     reduction = truncate(HIDDEN, 5)
-    reduction.components.mul_(1e6)
+    reduction.components.fill_(value)  # the last overflows in the product
     with pytest.raises(ArtifactError, match="float16 cannot hold"):
         encode_blocks(encoder, rows, tmp_path, {"few": VIEWS["few"]}, {"few": reduction}, shard=4)
     assert not list(tmp_path.rglob("*.arrow"))

@@ -1,14 +1,18 @@
 """What each stage trains."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from ladd.data.sawtooth import draw_sequences
+from ladd.data.shards import Rows, write_array_shards
 from ladd.models import build_baseline, build_latent_model
 from ladd.objectives.autoregressive import autoregressive_loss
 from ladd.objectives.masked import mdlm_loss
 from ladd.randomness import SampleNoise
 from ladd.schedules import MASKED_SCHEDULES
+from ladd.training import tasks
 from ladd.training.tasks import ArTask, LaddTask, LatentTask, MdlmTask
 from tests.builders import blocks, perturb, untrained
 
@@ -195,3 +199,62 @@ def test_both_channels_are_learned_in_stage_2(key):
     heads = [task.model.denoiser.token_head, task.model.denoiser.latent_head]
     heads += [task.model.latent_denoiser.latent_head] if key == "co" else []
     assert all(head.weight.grad.abs().sum() > 0 for head in heads)
+
+
+@pytest.mark.parametrize("key", ["di", "co"])
+@pytest.mark.parametrize("logits", [1, 2 * 8 * 2, 4 * 8 * 2])
+def test_validation_in_parts_is_the_mean_over_sequences(key, logits, monkeypatch):
+    # 6 sequences of N = 8 and V = 2, one, two or four at a time: parts of unequal size must not count alike.
+    task, sizes = ladd_task(key), []
+    monkeypatch.setattr(tasks, "_VALIDATION_LOGITS", logits)
+    at_a_time = max(1, logits // 16)
+    handle = task.model.denoiser.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
+    found = task.validate(task.model)
+    handle.remove()
+    assert sizes == [min(at_a_time, 6 - start) for start in range(0, 6, at_a_time)]
+    x, latents = task.validation
+    expected: dict[str, float] = {}
+    for rows in torch.arange(6).split(at_a_time):
+        part = task.compute(task.model, x[rows].long(), latents[rows], SampleNoise(0, rows), 0)
+        for name, value in part.items():
+            expected[name] = expected.get(name, 0.0) + float(value.detach()) * len(rows) / 6
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_autoregressive_validation_does_not_depend_on_its_parts(monkeypatch):
+    model = perturb(build_baseline(2, blocks().baselines["ar"])).eval()
+    task = ArTask(model, TRAIN, VALIDATION, 2)
+    whole = task.validate(model)
+    monkeypatch.setattr(tasks, "_VALIDATION_LOGITS", 4 * 8 * 2)
+    assert task.validate(model) == pytest.approx(whole, rel=1e-6)
+
+
+def test_validation_is_of_the_first_sequences_of_a_large_split(monkeypatch):
+    model = perturb(build_baseline(2, blocks().baselines["ar"])).eval()
+    monkeypatch.setattr(tasks, "_VALIDATION_SEQUENCES", 4)
+    first = ArTask(model, TRAIN, VALIDATION[:4], 2).validate(model)
+    assert ArTask(model, TRAIN, VALIDATION, 2).validate(model) == first
+    assert ArTask(model, TRAIN, VALIDATION[2:], 2).validate(model) != first
+
+
+def on_disk(folder: Path, values: torch.Tensor, dtype: str) -> Rows:
+    """The rows of a tensor in shards of four."""
+    write_array_shards(folder, [values.numpy()], shape=tuple(values.shape[1:]), dtype=dtype, shard=4)
+    return Rows.open(folder, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("key", "dtype"), [("di", "int32"), ("co", "float16")])
+def test_rows_on_disk_train_as_the_same_rows_in_memory(key, dtype, tmp_path):
+    memory = ladd_task(key)
+    if key == "co":  # half precision is exact for these
+        memory.train, memory.validation = ((x, z.half().float()) for x, z in (memory.train, memory.validation))
+    parts = {"train": memory.train, "validation": memory.validation}
+    x, z = ({name: part[place] for name, part in parts.items()} for place in (0, 1))
+    tokens = [on_disk(tmp_path / f"{name}-x", values, "uint8") for name, values in x.items()]
+    latents = [on_disk(tmp_path / f"{name}-z", values, dtype) for name, values in z.items()]
+    disk = LaddTask(memory.model, *tokens, *latents, 2, memory.config)
+    assert (disk.size, disk.tokens_per_sequence) == (10, 8)
+    for step in range(2):
+        a, b = (task.losses(INDICES, noise(), step) for task in (memory, disk))
+        assert a == b
+    assert memory.validate(memory.model) == disk.validate(memory.model)

@@ -1,0 +1,163 @@
+"""The command line: `ladd generate` prints text from a trained model.
+
+What takes time to import is imported when a command runs, so that help and usage errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from ladd.errors import ConfigError, LaddError
+
+DESCRIPTION = """\
+Print samples of a trained model of a suite, drawn as the stage `sample` draws them: with the settings of a sweep
+and one of its seeds, sample i is sample i of that sweep. It does not depend on -n or --batch.
+"""
+NOTES = """\
+defaults:
+  A sweep brings all its settings, with the largest of its step budgets. A model alone, or a URI, takes N steps, the
+  joint schedule if it has latents, and neutral values of the rest. A name of both a sweep and a model is the sweep;
+  sweeps.NAME, baselines.NAME and models.NAME say which is meant. Real tokens that a sweep gives are not given here.
+
+which options a model takes:
+  mdlm      --steps --token-lag
+  ar        none of these: always N steps, from left to right
+  di-ladd   --steps --token-lag --schedule; joint: --latent-lead; sequential: --latent-steps
+  co-ladd   as di-ladd, and --eta
+  all       --temperature --precision
+
+prompts and templates:
+  Their tokens are given to the sampler and never change; what comes after them is drawn up to N tokens. In a template,
+  {8} is a gap of eight tokens; {{ and }} are braces. Text between gaps is tokenised by itself, so mind its spaces:
+  under byte-level BPE the space before a word belongs to the word. Sawtooth data is written in 0 and 1.
+  Latents see the given tokens in the joint schedule and, of Di-LADD, in the sequential one too. The latents of
+  sequential Co-LADD are drawn by a network that never sees tokens: they know nothing of what is given.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code is 0, 1 for an error of ours (its message goes to stderr), or 2 for wrong usage."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except LaddError as error:
+        print(f"ladd: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_generate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+    """Generate in the folder of the suite and print."""
+    if parsed.exact and parsed.template is None:
+        parser.error("argument --exact: needs --template")
+    if not os.path.isdir(parsed.suite):
+        raise ConfigError(f"--suite: {parsed.suite} is no folder; name one that has a params.yaml")
+    from ladd.config import load_suite
+    from ladd.generation import Request, generate
+    from ladd.generation.settings import OPTIONS
+
+    options = {key: value for key in OPTIONS if (value := getattr(parsed, key)) is not None}
+    plain = ("name", "count", "seed", "batch", "prompt", "template", "exact", "device")
+    request = Request(options=options, **{key: getattr(parsed, key) for key in plain})
+    with contextlib.chdir(parsed.suite):
+        samples = generate(load_suite(), request)
+    if parsed.json:
+        for sample in samples:
+            print(json.dumps(vars(sample)))
+    else:
+        print("\n---\n".join(sample.text for sample in samples))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ladd", description="Latent-augmented discrete diffusion.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    generate = commands.add_parser(
+        "generate",
+        help="print text from a trained model",
+        description=DESCRIPTION,
+        epilog=NOTES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    generate.set_defaults(run=partial(run_generate, generate))
+    generate.add_argument(
+        "name",
+        metavar="NAME",
+        help="a sweep, baseline or model of params.yaml; or runs:/RUN_ID (the last checkpoint of a training) or "
+        "models:/m-ID (a checkpoint) in MLflow",
+    )
+    generate.add_argument("--suite", default=".", metavar="FOLDER", help="of params.yaml (default: this one)")
+    _add_output(generate)
+    _add_given(generate)
+    _add_settings(generate)
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("samples")
+    group.add_argument("-n", "--count", type=_whole(1), default=1, help="samples (default: 1)")
+    group.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
+    group.add_argument("--batch", type=_whole(1), help="samples at a time; does not change them")
+    group.add_argument("--device", choices=["cpu", "cuda"], help="default: compute.device of params.yaml")
+    group.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object per line and sample: text, tokens, positions of given tokens, model, settings, weights",
+    )
+
+
+def _add_given(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("given text")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--prompt", metavar="TEXT", help="what every sample starts with")
+    either.add_argument("--template", metavar="TEXT", help="text with gaps to fill in, such as 'The {4} of the {2}'")
+    group.add_argument("--exact", action="store_true", help="print no more than the template")
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampler (default: see below)")
+    group.add_argument("--schedule", choices=["joint", "sequential", "none"], help="inference schedule")
+    group.add_argument("--steps", dest="token_steps", type=_whole(1), metavar="K", help="token steps, at most N")
+    group.add_argument("--latent-steps", type=_whole(1), metavar="T", help="latent steps before the tokens")
+    group.add_argument("--temperature", type=_number(above=0), help="of tokens and codes, above 0")
+    group.add_argument("--eta", type=_number(0, 1), help="stochasticity of the DDIM steps, 0 to 1")
+    group.add_argument("--token-lag", type=_number(1), help="token grid t_x = u^(1/lag), at least 1")
+    group.add_argument(
+        "--latent-lead", type=_number(1), help="the latents' clock runs ahead, t_z = t_x^lead, at least 1"
+    )
+    group.add_argument("--precision", choices=["float64", "float32"], help="of the draws")
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if (value := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{value} must be at least {least}")
+        return value
+
+    read.__name__ = "whole number"  # in the message for what is no number
+    return read
+
+
+def _number(least: float | None = None, most: float | None = None, *, above: float | None = None) -> Any:
+    def read(text: str) -> float:
+        value = float(text)
+        if least is not None and not value >= least:
+            raise argparse.ArgumentTypeError(f"{text} must be at least {least:g}")
+        if most is not None and not value <= most:
+            raise argparse.ArgumentTypeError(f"{text} must be at most {most:g}")
+        if above is not None and not value > above:
+            raise argparse.ArgumentTypeError(f"{text} must be above {above:g}")
+        return value
+
+    read.__name__ = "number"
+    return read
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,287 @@
+"""Rehearsal of a suite: all of its stages with tiny counts, on a CPU and on the offline assets (docs/SUITES.md).
+
+Keys, families, schedules, poolings and kinds stay those of the suite, so a setting that cannot run is found in minutes
+and not after days. The numbers that come out mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ladd.assets import fetch_asset, store_folder
+from ladd.config import AssetConfig, load_suite
+from ladd.errors import LaddError
+from ladd.stages.runtime import WORK, execute, stage_lock
+
+Values = dict[str, Any]  # of params.yaml, or of a block of it
+
+OFFLINE_SUITE = "suites/text-demo"  # names the assets that stand in
+OFFLINE_VOCABULARY = 30522  # of the tokenizer of its encoder
+TOKENS, WIDTH, CODES = 32, 8, 4  # N, w, K, at most
+VOCABULARY = 320  # of a tokenizer that is trained, at most: 256 bytes and what two short documents repeat
+SAMPLES, SEEDS = 4, 2  # per point of a sweep; how many seeds
+SEQUENCES = 8  # that are measured
+DOCUMENTS = 2  # of a corpus
+VALIDATION_DOCUMENTS = 12  # of one for validation, which the short news items stand in for
+TRAINING = {"steps": 4, "batch": 16, "validate_every": 2, "checkpoint_every": 2}
+NETWORK = {"width": 16, "layers": 2, "heads": 2, "condition": 8}
+
+
+class Substitution(NamedTuple):
+    """An asset of the hub and what stands in for it."""
+
+    place: str  # in params.yaml
+    asset: str
+    stand_in: str
+
+
+def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]:
+    """A suite made small, and what its assets were replaced with; the arguments stay as they are.
+
+    Args:
+        values: a valid params.yaml.
+        offline: a params.yaml of text whose assets stand in for those of the hub.
+    """
+    values, offline = (json.loads(json.dumps(each)) for each in (values, offline))  # no block is shared afterwards
+    substitutions = list(_replace_assets(values, offline))
+    lengths = {key: data["tokens"] for key, data in values["data"].items()}
+    sampling = {"samples": SAMPLES, "seeds": values["evaluation"]["reference"]["seeds"][:SEEDS]}
+    values |= {"suite": f"{values['suite']}-dry-run", "compute": {"device": "cpu", "threads": 1}}
+    for data in values["data"].values():
+        _shrink_data(data, len(sampling["seeds"]))
+    for encoder in values["encoders"].values():
+        encoder |= {"batch": 16, "fit": 64, "shard": 64}
+        for view in encoder["views"].values():
+            _shrink_latents(view, lengths[encoder["data"]])
+    for latents in values["latents"].values():
+        _shrink_latents(latents, lengths[latents["data"]])
+        latents["quantise_after"] = min(latents["quantise_after"], 2)
+    for codebook in values["codebooks"].values():
+        codebook |= {"codebook": min(codebook["codebook"], CODES), "steps": 4, "batch": 16}
+    for trained in (*values["latents"].values(), *values["baselines"].values(), *values["models"].values()):
+        _shrink_training(trained)
+    for sweep in values["sweeps"].values():
+        _shrink_sweep(sweep, values, sampling)
+    _shrink_evaluation(values["evaluation"], sampling)
+    return values, substitutions
+
+
+def _replace_assets(values: Values, offline: Values) -> Iterator[Substitution]:
+    """Replace every asset of the hub by the offline one of the same role."""
+    (corpora, *_), (encoder, *_) = offline["data"].values(), offline["encoders"].values()
+    others = list(corpora["zero_shot"].values())
+    model = {key: encoder[key] for key in ("asset", "folder")}
+    tokenizer = {
+        "asset": encoder["asset"],
+        "files": f"{encoder['folder']}/tokenizer.json",
+        "vocabulary": OFFLINE_VOCABULARY,
+    }
+    for key, data in values["data"].items():
+        if data["kind"] != "text":
+            continue
+        yield from _replace(f"data.{key}.tokenizer", data["tokenizer"], tokenizer)
+        yield from _replace(f"data.{key}.train", data["train"], _documents(corpora["train"]))
+        if isinstance(data["validation"], dict):
+            yield from _replace(f"data.{key}.validation", data["validation"], _documents(others[-1]))
+        for index, (name, corpus) in enumerate(data["zero_shot"].items()):
+            yield from _replace(f"data.{key}.zero_shot.{name}", corpus, _documents(others[index % len(others)]))
+    for key, block in values["encoders"].items():
+        yield from _replace(f"encoders.{key}", block, model)
+    if (evaluation := values["evaluation"])["kind"] == "text":
+        teacher = {key: offline["evaluation"]["teacher"][key] for key in ("asset", "file")}
+        yield from _replace("evaluation.teacher", evaluation["teacher"], teacher)
+        yield from _replace("evaluation.features", evaluation["features"], model)
+
+
+def _documents(corpus: Values) -> Values:
+    """Where documents are and how they are read; the detokeniser stays that of the corpus that is replaced."""
+    return {"field": None, "encoding": "utf-8"} | {
+        key: corpus[key] for key in ("asset", "files", "format", "field", "encoding") if key in corpus
+    }
+
+
+def _replace(place: str, block: Values, stand_in: Values) -> Iterator[Substitution]:
+    asset = block.get("asset")
+    if asset is not None and asset["source"] == "hub":
+        yield Substitution(place, f"{asset['name']} {asset.get('file') or ''}".strip(), stand_in["asset"]["name"])
+        block |= stand_in
+
+
+def _shrink_data(data: Values, seeds: int) -> None:
+    data["tokens"] = min(data["tokens"], TOKENS)
+    if data["kind"] == "sawtooth":
+        data |= {"train": 256, "validation": SEQUENCES, "reference": 2 * SAMPLES * seeds}
+        return
+    data |= {"workers": min(data["workers"], 2), "shard": 64}
+    if data["tokenizer"]["kind"] == "bpe":
+        data["tokenizer"]["vocabulary"] = min(data["tokenizer"]["vocabulary"], VOCABULARY)
+    for corpus in (data["train"], *data["zero_shot"].values()):
+        _shrink_corpus(corpus, DOCUMENTS)
+    if isinstance(data["validation"], dict):
+        _shrink_corpus(data["validation"], VALIDATION_DOCUMENTS)
+    else:
+        data["validation"] = 1 / DOCUMENTS  # one of them
+
+
+def _shrink_corpus(corpus: Values, documents: int) -> None:
+    corpus["documents"] = min(corpus.get("documents") or documents, documents)
+
+
+def _shrink_latents(latents: Values, tokens: int) -> None:
+    """L keeps its ratio to N, as far as it can."""
+    latents["length"] = max(1, latents["length"] * min(tokens, TOKENS) // tokens)
+    latents["width"] = min(latents["width"], WIDTH)
+    if latents.get("codebook"):
+        latents["codebook"] = min(latents["codebook"], CODES)
+
+
+def _shrink_training(trained: Values) -> None:
+    """Every network in a block, and its training."""
+    blocks = [trained, trained.get("latent_denoiser") or {}]
+    for network in (block[name] for block in blocks for name in ("network", "encoder", "denoiser") if name in block):
+        network |= NETWORK | {"layers": min(network["layers"], NETWORK["layers"])}
+    trained["training"] |= TRAINING | {"warmup": min(trained["training"]["warmup"], 1)}
+
+
+def _shrink_sweep(sweep: Values, values: Values, sampling: Values) -> None:
+    """Two budgets, or the one of ar; one temperature beside the sweep's own."""
+    model = {**values["baselines"], **values["models"]}[sweep["model"]]
+    steps = [values["data"][sweep["data"]]["tokens"]] if model["family"] == "ar" else [1, 2]
+    sweep |= sampling | {"token_steps": steps, "latent_steps": min(sweep["latent_steps"], 2), "batch": SAMPLES}
+    if sweep["frontier"] is not None:
+        others = [each for each in sweep["frontier"]["temperatures"] if each != sweep["temperature"]]
+        temperatures = others[:1] or [sweep["temperature"] / 2]
+        sweep["frontier"] = {"token_steps": steps[-1:], "temperatures": temperatures}
+
+
+def _shrink_evaluation(evaluation: Values, sampling: Values) -> None:
+    evaluation |= {"time_draws": 2, "sequences": SEQUENCES, "batch": SEQUENCES}
+    evaluation["reference"] |= sampling
+    if evaluation["kind"] == "sawtooth":
+        evaluation |= {"directions": 10, "grid": 64}
+        evaluation["reference"] |= {"token_steps": [1, 2], "batch": SAMPLES}
+        return
+    evaluation |= {"zero_shot_sequences": SEQUENCES, "mauve_clusters": 2}
+    evaluation["teacher"] |= {"batch": SAMPLES, "window": min(evaluation["teacher"]["window"], 64)}
+    evaluation["features"]["batch"] = SAMPLES
+
+
+def named_assets(values: Any) -> Iterator[Values]:
+    """Every asset block below some values of params.yaml."""
+    if isinstance(values, dict) and "source" in values:
+        yield values
+    elif isinstance(values, dict):
+        for each in values.values():
+            yield from named_assets(each)
+
+
+def stages_in_order(values: Values, pipeline: Values) -> Iterator[tuple[str, str | None]]:
+    """Name and key of all stages, in the order of dvc.yaml, where each comes after those that it reads."""
+    for name, stage in pipeline["stages"].items():
+        block = stage.get("foreach", "").strip("${}")
+        yield from ((name, key) for key in values[block]) if block else [(name, None)]
+
+
+def rehearse(suite: Path, *, keep: bool) -> None:
+    """Run every stage of a suite, small, in .work/dry-run/SUITE of the repository, and print times and table.
+
+    Args:
+        suite: folder with params.yaml.
+        keep: the folder, which otherwise goes when all went well.
+    Raises:
+        LaddError: the suite is wrong, an offline asset cannot be had, or a stage failed; nothing is removed then.
+    """
+    load_suite(suite / "params.yaml")
+    values = yaml.safe_load((suite / "params.yaml").read_text())
+    repository = (suite / values["root"]).resolve()
+    offline = yaml.safe_load((repository / OFFLINE_SUITE / "params.yaml").read_text())
+    tiny, substitutions = shrink(values, offline)
+    folder = repository / WORK / "dry-run" / values["suite"]
+    with contextlib.chdir(repository), stage_lock(f"dry-run-{values['suite']}"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        tiny["root"] = os.path.relpath(repository, folder)
+        (folder / "params.yaml").write_text(yaml.safe_dump(tiny, sort_keys=False))
+        shutil.copy(repository / "dvc.yaml", folder)
+        print(describe(substitutions), flush=True)
+        for asset in named_assets(tiny):
+            fetch_asset(AssetConfig.model_validate(asset), store_folder(repository), repository)
+        stages = list(stages_in_order(tiny, yaml.safe_load((folder / "dvc.yaml").read_text())))
+        with contextlib.chdir(folder), _own_tracking(folder):
+            _run_all(stages)
+        print((folder / "results" / "compare.txt").read_text())
+        if keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder)
+
+
+def describe(substitutions: list[Substitution]) -> str:
+    """Table of the stand-ins."""
+    if not substitutions:
+        return "No asset of the hub is named: the suite keeps its own."
+    widths = [max(len(row[column]) for row in substitutions) for column in (0, 1)]
+    rows = [f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in substitutions]
+    return "\n".join(["Stand-ins for assets of the hub:", *rows])
+
+
+@contextlib.contextmanager
+def _own_tracking(folder: Path) -> Iterator[None]:
+    """Tracked runs go to a database in the folder, never to the user's."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    try:
+        yield
+    finally:
+        os.environ.pop("MLFLOW_TRACKING_URI")
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
+def _run_all(stages: list[tuple[str, str | None]]) -> None:
+    """Run stages in this process, in the working directory, a line each; what they print goes to a file."""
+    for number, (name, key) in enumerate(stages, 1):
+        title, log, start = name if key is None else f"{name}@{key}", Path("log.txt"), time.perf_counter()
+        with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+            print(f"--- {title}", flush=True)
+            try:
+                run_here(name, key)
+            except Exception as error:
+                error.add_note(f"{title} failed; what it printed is in {log.resolve()}")
+                raise
+        print(f"{number:>3}/{len(stages)} {title:<32} {time.perf_counter() - start:6.1f} s", flush=True)
+
+
+def run_here(name: str, key: str | None) -> None:
+    """One stage, in this process and in the working directory."""
+    execute(name, key, importlib.import_module(f"ladd.stages.{name}").main)
+
+
+def main() -> None:
+    """Entry point of ``python -m ladd.dry_run``."""
+    parser = argparse.ArgumentParser(prog="python -m ladd.dry_run", description=__doc__.splitlines()[0])
+    parser.add_argument("suite", type=Path, help="folder of the suite, such as suites/lm1b")
+    parser.add_argument("--keep", action="store_true", help="keep its folder, .work/dry-run/SUITE, when all went well")
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    try:
+        rehearse(arguments.suite, keep=arguments.keep)
+    except LaddError as error:
+        sys.exit("\n".join([str(error), *getattr(error, "__notes__", [])]))
+    print(f"dry run of {arguments.suite}: {time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

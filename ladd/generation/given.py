@@ -1,0 +1,118 @@
+"""Prompts and templates: from text with gaps to the tokens that a sampler starts from, and back to text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from ladd.config import SawtoothConfig, Suite
+from ladd.errors import ConfigError
+from ladd.stages.text import load_tokenizer
+
+Parts = Sequence[str | int]  # text, and gaps by their number of tokens
+
+# "{{", "}}", a gap, or a brace that is none of them.
+_BRACES = re.compile(r"\{\{|\}\}|\{([1-9][0-9]*)\}|[{}]")
+
+
+@dataclass(frozen=True)
+class Script:
+    """How the tokens of a data set are written.
+
+    Attributes:
+        encode: text to ids, without special tokens.
+        decode: ids to text, without special tokens.
+        bos: id that every block starts with, or None where blocks start anywhere.
+    """
+
+    encode: Callable[[str], list[int]]
+    decode: Callable[[Sequence[int]], str]
+    bos: int | None
+
+
+def script_of(suite: Suite, data: str) -> Script:
+    """The script of a data set: digits, or that of the tokenizer it was packed with."""
+    config = suite.data[data]
+    if isinstance(config, SawtoothConfig):
+        return Script(partial(_read_digits, vocabulary=config.vocabulary), lambda ids: "".join(map(str, ids)), None)
+    tokenizer = load_tokenizer(data)
+    bos = tokenizer.bos if config.packing == "framed" else None
+    return Script(lambda text: tokenizer.encode([text])[0].tolist(), tokenizer.decode, bos)
+
+
+def _read_digits(text: str, vocabulary: int) -> list[int]:
+    allowed = "".join(map(str, range(vocabulary)))
+    if wrong := sorted(set(text) - set(allowed)):
+        raise ConfigError(f"prompt or template: {wrong} are no tokens of this data; write it with {list(allowed)}")
+    return [int(digit) for digit in text]
+
+
+def read_template(template: str) -> list[str | int]:
+    """Text and gaps of a template: "{8}" is eight tokens to fill in, "{{" and "}}" are braces.
+
+    Raises:
+        ConfigError: a brace is neither doubled nor of a gap, or a gap has no token.
+    """
+    parts: list[str | int] = []
+    text, end = "", 0
+    for match in _BRACES.finditer(template):
+        text, end, found = text + template[end : match.start()], match.end(), match[0]
+        if found in ("{", "}"):
+            shown = template[match.start() : match.start() + 12]
+            raise ConfigError(
+                f"--template: {shown!r} at character {match.start()} is no gap; write '{{8}}' for eight tokens, "
+                "and '{{' or '}}' for a brace"
+            )
+        if match[1] is None:
+            text += found[0]
+        else:
+            parts += [text, int(match[1])] if text else [int(match[1])]
+            text = ""
+    text += template[end:]
+    return [*parts, text] if text else parts
+
+
+def given_tokens(parts: Parts, script: Script, *, tokens: int, mask_id: int) -> Tensor:
+    """Ids of text and gaps, int64 (n,) with n <= N; gaps are masked, and BOS comes first where blocks start with it.
+
+    Each stretch of text is tokenised by itself: a space at its border belongs to it.
+
+    Args:
+        parts: of a template, or a prompt alone.
+        script: of the data set.
+        tokens: N.
+        mask_id: V.
+    Raises:
+        ConfigError: they are more than N tokens.
+    """
+    encoded = [part if isinstance(part, int) else script.encode(part) for part in parts]
+    encoded = encoded if script.bos is None else [[script.bos], *encoded]
+    count = sum(part if isinstance(part, int) else len(part) for part in encoded)
+    if count > tokens:
+        framed = "" if script.bos is None else ", BOS among them"
+        raise ConfigError(
+            f"prompt or template: it has {count} tokens{framed}, but the model's sequences have N = {tokens}; "
+            "shorten it"
+        )
+    ids = [[mask_id] * part if isinstance(part, int) else part for part in encoded]
+    return torch.tensor([*chain.from_iterable(ids)], dtype=torch.long)
+
+
+def check_prefix(start: Tensor, mask_id: int) -> None:
+    """Refuse given tokens after a gap, for a model that goes from left to right.
+
+    Args:
+        start: int64 (n,).
+        mask_id: V.
+    Raises:
+        ConfigError: there is one.
+    """
+    masked = start == mask_id
+    if (masked[:-1] & ~masked[1:]).any():
+        raise ConfigError("--template: ar goes from left to right, so text after a gap cannot be given; use --prompt")

@@ -1,0 +1,92 @@
+"""The weights to generate with: the final ones of a trained model, or those of a tracked checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ladd.config import Suite
+from ladd.errors import ArtifactError, ConfigError
+from ladd.files import file_hash
+from ladd.models import Ladd
+from ladd.networks import CausalTransformer, DiT
+from ladd.stages.artifacts import WEIGHTS
+from ladd.stages.trained import load_trained
+
+URI_SCHEMES = ("runs:/", "models:/")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights on disk, and its hash."""
+
+    model: str  # key of the baseline or model
+    path: Path  # from the folder of the suite
+    sha256: str
+
+
+def final_weights(suite: Suite, key: str) -> Weights:
+    """The final weights of a baseline or model.
+
+    Raises:
+        ArtifactError: it is not trained.
+    """
+    path = Path(f"artifacts/models/{key}") / WEIGHTS
+    if not path.is_file():
+        stage = _stage(suite, key)
+        raise ArtifactError(
+            f"{key!r} is not trained, {path} is missing: `dvc repro -s {stage}` makes it (without -s, with all that it "
+            "needs), or `dvc pull` where a remote has it"
+        )
+    return Weights(key, path, file_hash(path))
+
+
+def tracked_weights(suite: Suite, uri: str) -> Weights:
+    """The weights of a checkpoint by the URI of its run (then the last) or its own, read from disk and verified.
+
+    Raises:
+        ArtifactError: the tracking server does not know it, the file is not on disk, or is another one.
+        ConfigError: it is of another suite, of a model that is no longer there, or of no model at all.
+    """
+    from ladd.tracking import find_checkpoint  # here, as mlflow takes seconds to import and names do without
+
+    found = find_checkpoint(Path(suite.root), uri)
+    if found.suite != suite.suite:
+        raise ConfigError(
+            f"{uri} is of suite {found.suite!r}, and this is {suite.suite!r}; name the folder of its suite with --suite"
+        )
+    stage, _, key = found.stage.partition("@")
+    known = {"baseline": suite.baselines.keys(), "stage2": suite.models.keys()}
+    if stage not in known:
+        raise ConfigError(f"{uri} is of {found.stage}, which gives no text; name a run of baseline@M or stage2@M")
+    if key not in known[stage]:
+        raise ConfigError(f"{uri} is of {found.stage}, but this suite has only {sorted(known[stage])}")
+    path = Path(found.path)
+    remedy = f"check out commit {found.commit} and run `dvc pull {path.parents[1]}` or `dvc repro {found.stage}`"
+    if not path.is_file():
+        raise ArtifactError(f"{uri} is {path}, which is not on disk; {remedy}")
+    if (actual := file_hash(path)) != found.sha256:
+        raise ArtifactError(f"{path} has sha256 {actual}, but {uri} was logged with {found.sha256}; {remedy}")
+    return Weights(key, path, actual)
+
+
+def load_model(suite: Suite, weights: Weights, device: torch.device) -> Ladd | DiT | CausalTransformer:
+    """The model with these weights, in evaluation mode.
+
+    Raises:
+        ArtifactError: they are not of the network that params.yaml describes.
+    """
+    try:
+        return load_trained(suite, weights.model, device, weights.path)
+    except RuntimeError as error:  # names or shapes differ
+        stage = _stage(suite, weights.model)
+        raise ArtifactError(
+            f"{weights.path} does not fit {weights.model!r} as params.yaml describes it: that has changed since it "
+            f"was trained; change it back, or run `dvc repro {stage}`"
+        ) from error
+
+
+def _stage(suite: Suite, key: str) -> str:
+    return f"{'baseline' if key in suite.baselines else 'stage2'}@{key}"

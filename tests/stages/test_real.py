@@ -1,0 +1,107 @@
+"""Real sequences are disjoint between seeds; given positions are the same number on every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ladd.config import GivenConfig, Suite
+from ladd.data.shards import write_shards
+from ladd.errors import ConfigError
+from ladd.stages.real import given_positions, real_chunk
+from tests.builders import suite_values, text_suite_values
+
+CPU = torch.device("cpu")
+COUNT, TOKENS = 20, 16
+
+
+def numbered(folder: str, count: int, tokens: int, vocabulary: int) -> torch.Tensor:
+    """Write sequences that are told apart by their first token, in shards of six."""
+    x = torch.zeros(count, tokens, dtype=torch.int64)
+    x[:, 0] = torch.arange(count) % vocabulary
+    write_shards(Path(folder), [x.numpy()], tokens=tokens, vocabulary=vocabulary, shard=6)
+    return x
+
+
+@pytest.fixture
+def text(tmp_path, monkeypatch) -> Suite:
+    """A text suite whose validation split is numbered; nothing else of it is there."""
+    monkeypatch.chdir(tmp_path)
+    numbered("artifacts/data/text/validation", COUNT, TOKENS, 290)
+    return Suite.model_validate(text_suite_values())
+
+
+def first_tokens(suite: Suite, index: int, count: int) -> list[int]:
+    chunk = real_chunk(suite, "text", index, count, CPU)
+    assert (chunk.dtype, chunk.shape) == (torch.int64, (count, TOKENS))
+    return chunk[:, 0].tolist()
+
+
+def test_sets_of_text_are_disjoint_and_use_the_whole_split(text):
+    sets = [first_tokens(text, index, 5) for index in range(4)]
+    assert sorted(token for chunk in sets for token in chunk) == list(range(COUNT))
+
+
+def test_text_comes_from_all_over_the_split_and_not_in_order(text):
+    # Neighbouring blocks are of one document.
+    for index in range(2):
+        chunk = first_tokens(text, index, 10)
+        assert chunk != sorted(chunk)
+        assert min(chunk) < 5
+        assert max(chunk) >= 15
+
+
+def test_sets_of_text_depend_on_the_seed_of_the_suite_alone(text):
+    other = Suite.model_validate(text_suite_values() | {"seed": 2})
+    assert first_tokens(text, 1, 5) == first_tokens(text, 1, 5)
+    assert first_tokens(text, 1, 5) != first_tokens(other, 1, 5)
+
+
+def test_larger_sets_begin_with_the_smaller_ones(text):
+    assert first_tokens(text, 0, 10)[:5] == first_tokens(text, 0, 5)
+
+
+def test_sawtooth_has_a_split_of_its_own_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = numbered("artifacts/data/saw/reference", 12, 8, 2)
+    suite = Suite.model_validate(suite_values())
+    assert torch.equal(real_chunk(suite, "saw", 1, 5, CPU), x[5:10])
+
+
+def test_too_few_real_sequences_are_an_error_that_says_how_many_there_are(text):
+    assert len(first_tokens(text, 1, 10)) == 10
+    with pytest.raises(ConfigError, match=r"evaluation.reference.samples: 10 sequences for the 3th.*only 20 real ones"):
+        real_chunk(text, "text", 2, 10, CPU)
+
+
+@pytest.mark.parametrize(
+    ("share", "kept"),
+    [(0.25, 4), (0.5, 8), (0.01, 1), (0.99, 16), (0.1, 2)],  # rounded, at least one
+)
+@pytest.mark.parametrize("kind", ["prefix", "random"])
+def test_as_many_positions_are_given_on_every_row(text, kind, share, kept):
+    given = given_positions(text, GivenConfig(kind=kind, share=share), 0, 30, TOKENS, CPU)
+    assert (given.dtype, given.shape) == (torch.bool, (30, TOKENS))
+    assert (given.sum(dim=1) == kept).all()
+
+
+def test_prefix_is_the_first_positions(text):
+    given = given_positions(text, GivenConfig(kind="prefix", share=0.25), 0, 3, TOKENS, CPU)
+    assert given.tolist() == [[True] * 4 + [False] * 12] * 3
+
+
+def test_random_positions_differ_between_rows_and_seeds_and_are_even(text):
+    config = GivenConfig(kind="random", share=0.25)
+    given = given_positions(text, config, 0, 2000, TOKENS, CPU)
+    assert len(given[:50].unique(dim=0)) > 40
+    # Each position has probability 1/4; 5 standard errors of 2,000 rows.
+    assert ((given.double().mean(dim=0) - 0.25).abs() < 5 * (0.25 * 0.75 / 2000) ** 0.5).all()
+    assert not torch.equal(given, given_positions(text, config, 1, 2000, TOKENS, CPU))
+
+
+def test_positions_of_a_row_do_not_depend_on_how_many_rows_there_are(text):
+    config = GivenConfig(kind="random", share=0.5)
+    few, many = (given_positions(text, config, 3, count, TOKENS, CPU) for count in (5, 50))
+    assert torch.equal(few, many[:5])

@@ -1,0 +1,474 @@
+"""`ladd generate` draws what the sweeps draw, keeps what it is given, and refuses what it cannot do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+
+from ladd.config import Suite, load_suite
+from ladd.errors import ArtifactError, ConfigError
+from ladd.files import file_hash
+from ladd.generation import Request, generate
+from ladd.generation.given import read_template
+from ladd.generation.settings import BATCH, LATENT_STEPS, sweep_of
+from ladd.models import build_baseline
+from ladd.randomness import SampleNoise, derive
+from ladd.samplers import SamplingOptions, sample_masked
+from ladd.schedules import MASKED_SCHEDULES
+from ladd.stages.artifacts import save_weights
+from ladd.stages.manifest import write_manifest
+from ladd.stages.text import TOKENIZER
+from ladd.stages.trained import build_stage2
+from ladd.tracking import TrackedRun
+from tests.builders import perturb, suite_values
+from tests.stages.tiny import REPOSITORY, make_suite, run_here
+from tests.text.builders import trained
+
+MODELS = ["mdlm", "ar", "di", "co"]
+SWEEPS = ["mdlm", "ar", "di-joint", "di-seq", "co-joint", "co-seq"]
+TEXT_TOKENS = 16
+
+
+def values_with_every_knob() -> dict:
+    """The small suite, with a sweep whose options are all away from their defaults, and models without weights."""
+    values = suite_values()
+    odd = {"token_lag": 2.0, "latent_lead": 3.0, "eta": 0.7, "temperature": 0.6, "precision": "float32"}
+    values["sweeps"]["co-joint"] = values["sweeps"]["co-seq"] | odd | {"schedule": "joint", "latent_steps": 0}
+    values["baselines"]["untrained"] = values["baselines"]["mdlm"]
+    values["models"]["only-joint"] = values["models"]["co"] | {"latent_denoiser": None}
+    return values
+
+
+def write_weights(suite: Suite, key: str) -> None:
+    """Weights of a model that has learned nothing but depends on all its inputs."""
+    torch.manual_seed(MODELS.index(key))
+    config = suite.model(key)
+    vocabulary = suite.data[config.data].vocabulary
+    model = build_baseline(vocabulary, config) if key in suite.baselines else build_stage2(suite, config)
+    folder = Path(f"artifacts/models/{key}")
+    folder.mkdir(parents=True)
+    save_weights(perturb(model), folder)
+    write_manifest(folder, stage="test", fingerprint="", parameters={})
+
+
+@pytest.fixture(scope="module")
+def sawtooth(tmp_path_factory):
+    """Folder of a sawtooth suite with all families; also the working directory."""
+    repository = tmp_path_factory.mktemp("sawtooth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        folder = make_suite(repository, repository / "suites" / "tiny", values_with_every_knob())
+        patch.chdir(folder)
+        suite = load_suite()
+        run_here("data", "saw")
+        run_here("baseline", "mdlm")  # with checkpoints and a tracked run
+        for key in MODELS[1:]:
+            write_weights(suite, key)
+        yield folder
+
+
+@pytest.fixture
+def suite(sawtooth, monkeypatch) -> Suite:
+    monkeypatch.chdir(sawtooth)
+    return load_suite()
+
+
+def text_values(tokens: int, packing: str, vocabulary: int) -> dict:
+    values = suite_values()
+    demo = yaml.safe_load((REPOSITORY / "suites/text-demo/params.yaml").read_text())
+    (data,) = demo["data"].values()
+    tokenizer = {"kind": "bpe", "vocabulary": vocabulary}
+    values["data"]["saw"] = data | {"tokens": tokens, "packing": packing, "tokenizer": tokenizer, "zero_shot": {}}
+    values["sweeps"]["ar"]["token_steps"] = [tokens]
+    reference = {key: values["evaluation"]["reference"][key] for key in ("samples", "seeds")}
+    values["evaluation"] = demo["evaluation"] | {"reference": reference}
+    return values
+
+
+@pytest.fixture(scope="module", params=["framed", "plain"])
+def text_folder(request, tmp_path_factory) -> Path:
+    """Folder of a text suite with a tokenizer and models."""
+    folder = tmp_path_factory.mktemp("text")
+    tokenizer = trained()
+    values = text_values(TEXT_TOKENS, request.param, tokenizer.vocabulary)
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    tokenizer.save(folder / "artifacts/data/saw" / TOKENIZER)
+    suite = load_suite(folder / "params.yaml")
+    with contextlib.chdir(folder):
+        for key in MODELS:
+            write_weights(suite, key)
+    return folder
+
+
+@pytest.fixture
+def text(text_folder, monkeypatch) -> Suite:
+    monkeypatch.chdir(text_folder)
+    return load_suite()
+
+
+def tokens_of(suite: Suite, name: str, **request) -> np.ndarray:
+    return np.array([sample.tokens for sample in generate(suite, Request(name, **request))])
+
+
+# What is drawn
+
+
+@pytest.mark.parametrize("key", SWEEPS)
+def test_samples_are_those_of_the_sweep(suite, key):
+    run_here("sample", key)
+    sweep = suite.sweeps[key]
+    seed = sweep.seeds[-1]
+    for point in sweep.points:
+        options = {} if suite.model(sweep.model).family == "ar" else {"token_steps": point.token_steps}
+        drawn = tokens_of(suite, f"sweeps.{key}", options=options, seed=seed, count=sweep.samples)
+        stored = np.load(f"artifacts/samples/{key}/{point.name}-seed-{seed}.npy")
+        np.testing.assert_array_equal(drawn, stored)
+
+
+@pytest.mark.parametrize("key", SWEEPS)
+def test_samples_depend_on_seed_and_index_alone(suite, key):
+    all_at_once = tokens_of(suite, key, count=9, batch=9)
+    np.testing.assert_array_equal(tokens_of(suite, key, count=9, batch=2), all_at_once)
+    np.testing.assert_array_equal(tokens_of(suite, key, count=3), all_at_once[:3])
+    assert len(np.unique(all_at_once, axis=0)) > 4
+    assert (tokens_of(suite, key, count=9, seed=1) != all_at_once).any()
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        ("di", {"schedule": "sequential", "latent_steps": 4, "token_steps": 8}),
+        ("co", {"schedule": "sequential", "latent_steps": 4, "token_steps": 8}),
+        ("co", {"token_lag": 2.0, "latent_lead": 3.0, "eta": 0.7, "temperature": 0.6, "precision": "float32"}),
+        ("baselines.mdlm", {}),
+        ("baselines.ar", {}),
+    ],
+)
+def test_model_alone_takes_the_settings_that_it_is_given(suite, key, options):
+    schedule = options.get("schedule", "joint")
+    of_sweep = {"di": "di-seq", "co": "co-seq" if schedule == "sequential" else "co-joint"}
+    sweep = of_sweep.get(key, key.removeprefix("baselines."))
+    np.testing.assert_array_equal(tokens_of(suite, key, options=options, count=9), tokens_of(suite, sweep, count=9))
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "latent_steps", "steps"),
+    [("baselines.mdlm", "none", 0, 8), ("baselines.ar", "none", 0, 8), ("di", "joint", 0, 8), ("co", "joint", 0, 8)],
+)
+def test_defaults_of_a_model_alone(suite, name, schedule, latent_steps, steps):
+    sweep = sweep_of(suite, name, {}, 5)
+    assert (sweep.schedule, sweep.latent_steps, sweep.token_steps) == (schedule, latent_steps, [steps])
+    assert (sweep.token_lag, sweep.latent_lead, sweep.eta, sweep.temperature) == (1.0, 1.0, 0.0, 1.0)
+    assert (sweep.seeds, sweep.batch, sweep.precision) == ([5], BATCH, "float64")
+
+
+def test_latent_steps_of_a_model_alone(suite):
+    sequential = {"schedule": "sequential"}
+    assert sweep_of(suite, "di", sequential, 0).latent_steps == 2  # L
+    assert sweep_of(suite, "co", sequential, 0).latent_steps == LATENT_STEPS
+
+
+def test_other_schedule_leaves_what_belonged_to_the_sweeps_own(suite):
+    joint = sweep_of(suite, "di-seq", {"schedule": "joint"}, 0)
+    assert (joint.latent_steps, joint.latent_lead) == (0, 1.0)
+    sequential = sweep_of(suite, "co-joint", {"schedule": "sequential"}, 0)
+    assert (sequential.latent_steps, sequential.latent_lead) == (LATENT_STEPS, 1.0)
+    assert (sequential.token_lag, sequential.eta) == (2.0, 0.7)
+
+
+def test_sweep_goes_before_a_model_of_its_name(suite):
+    sweeps = suite.sweeps | {"mdlm": suite.sweeps["mdlm"].model_copy(update={"temperature": 0.5})}
+    changed = suite.model_copy(update={"sweeps": sweeps})
+    found = {name: sweep_of(changed, name, {}, 0).temperature for name in ("mdlm", "sweeps.mdlm", "baselines.mdlm")}
+    assert found == {"mdlm": 0.5, "sweeps.mdlm": 0.5, "baselines.mdlm": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("nothing", {}, ["'nothing'", "'di-joint'", "'untrained'", "'only-joint'"]),
+        ("models.mdlm", {}, ["'models.mdlm'", "'mdlm'"]),
+        ("mdlm", {"schedule": "joint"}, ["--schedule joint", "mdlm", "'none'"]),
+        ("di", {"schedule": "none"}, ["--schedule none", "'joint' or 'sequential'"]),
+        ("only-joint", {"schedule": "sequential"}, ["--schedule sequential", "allowed is 'joint'"]),
+        ("mdlm", {"eta": 0.5}, ["--eta", "mdlm", "--temperature, --precision, --steps, --token-lag"]),
+        ("ar", {"token_steps": 8}, ["--steps", "ar", "--temperature, --precision"]),
+        ("di-joint", {"eta": 0.5}, ["--eta", "di-ladd", "--latent-lead"]),
+        ("di-joint", {"latent_steps": 2}, ["--latent-steps", "'joint'", "--latent-lead"]),
+        ("co-seq", {"latent_lead": 2.0}, ["--latent-lead", "'sequential'", "--latent-steps"]),
+        ("mdlm", {"token_steps": 9}, ["--steps 9", "N = 8"]),
+    ],
+)
+def test_settings_that_do_not_fit_are_errors(suite, name, options, words):
+    with pytest.raises(ConfigError) as error:
+        sweep_of(suite, name, options, 0)
+    assert [word for word in words if word not in str(error.value)] == []
+
+
+# Given tokens
+
+
+@pytest.mark.parametrize(
+    ("template", "parts"),
+    [
+        ("", []),
+        ("01", ["01"]),
+        ("{8}", [8]),
+        ("a{1}b{12}", ["a", 1, "b", 12]),
+        ("{2}{3}c", [2, 3, "c"]),
+        ("{{8}} {{{4}}}", ["{8} {", 4, "}"]),
+        ("}}{{", ["}{"]),
+    ],
+)
+def test_templates_are_text_and_gaps(template, parts):
+    assert read_template(template) == parts
+
+
+@pytest.mark.parametrize("template", ["a{", "a}b", "a{0}", "a{b}", "a{-1}", "a{}", "a{3", "a{ 3}"])
+def test_wrong_braces_are_errors(template):
+    with pytest.raises(ConfigError, match="at character 1 is no gap"):
+        read_template(template)
+
+
+@pytest.mark.parametrize("key", ["mdlm", "di-joint", "di-seq", "co-joint", "co-seq"])
+def test_given_tokens_are_kept_on_every_row_and_the_others_drawn(suite, key):
+    samples = generate(suite, Request(key, {"temperature": 2.0}, template="01{3}1", count=40))
+    tokens = np.array([sample.tokens for sample in samples])
+    assert tokens.shape == (40, 8)
+    assert {tuple(row) for row in tokens[:, [0, 1, 5]].tolist()} == {(0, 1, 1)}
+    assert (tokens[:, [2, 3, 4, 6, 7]].std(axis=0) > 0).all()
+    assert {tuple(sample.given) for sample in samples} == {(0, 1, 5)}
+    assert samples[0].text == "".join(map(str, tokens[0]))
+
+
+@pytest.mark.parametrize("key", SWEEPS)
+def test_prompt_is_a_template_without_gaps(suite, key):
+    prompted = tokens_of(suite, key, prompt="110", count=5)
+    assert (prompted[:, :3] == [1, 1, 0]).all()
+    np.testing.assert_array_equal(prompted, tokens_of(suite, key, template="110{5}", count=5))
+
+
+def test_exact_leaves_out_what_follows_the_template(suite):
+    request = {"template": "{3}10", "count": 5}
+    whole, cut = (generate(suite, Request("mdlm", **request, exact=exact)) for exact in (False, True))
+    assert [sample.tokens for sample in cut] == [sample.tokens[:5] for sample in whole]
+    assert {len(sample.text) for sample in cut} == {5}
+    assert cut[0].given == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"prompt": "010101010"}, ["9 tokens", "N = 8"]),
+        ({"template": "01{99999999999}"}, ["100000000001 tokens", "N = 8"]),
+        ({"prompt": "012"}, ["['2']", "['0', '1']"]),
+    ],
+)
+def test_given_text_that_does_not_fit_is_an_error(suite, given, words):
+    with pytest.raises(ConfigError) as error:
+        generate(suite, Request("mdlm", **given))
+    assert [word for word in words if word not in str(error.value)] == []
+
+
+def test_autoregressive_model_refuses_text_after_a_gap(suite):
+    with pytest.raises(ConfigError, match="left to right"):
+        generate(suite, Request("ar", template="0{1}1"))
+
+
+# Text
+
+
+def test_unconditional_text_gives_nothing(text):
+    samples = generate(text, Request("mdlm", count=4))
+    assert {tuple(sample.given) for sample in samples} == {()}
+    assert [sample.text for sample in samples] == [trained().decode(sample.tokens) for sample in samples]
+
+
+@pytest.mark.parametrize("key", SWEEPS[:4] + SWEEPS[5:])
+def test_prompt_stands_behind_bos_where_blocks_are_framed(text, key):
+    prompt = "the quick dog"
+    ids = trained().encode([prompt])[0].tolist()
+    start = [trained().bos, *ids] if text.data["saw"].packing == "framed" else ids
+    for sample in generate(text, Request(key, prompt=prompt, count=4)):
+        assert sample.tokens[: len(start)] == start
+        assert sample.given == list(range(len(start)))
+        assert len(sample.tokens) == TEXT_TOKENS
+        assert sample.text.startswith(prompt)
+
+
+def test_text_between_gaps_is_kept(text):
+    framed = text.data["saw"].packing == "framed"
+    before, after = (trained().encode([part])[0].tolist() for part in ("the", " fox"))
+    for sample in generate(text, Request("di-joint", template="the{4} fox", count=4, exact=True)):
+        body = sample.tokens[1:] if framed else sample.tokens
+        assert (body[: len(before)], body[len(before) + 4 :]) == (before, after)
+        assert len(sample.given) == framed + len(before) + len(after)
+        assert sample.text.startswith("the")
+        assert sample.text.endswith(" fox")
+
+
+def test_text_longer_than_the_model_is_an_error(text):
+    bos = text.data["saw"].packing == "framed"
+    count = len(trained().encode(["fox " * 20])[0]) + bos
+    with pytest.raises(ConfigError, match=f"{count} tokens{', BOS among them' * bos}, .* N = {TEXT_TOKENS}"):
+        generate(text, Request("mdlm", prompt="fox " * 20))
+
+
+# Weights
+
+
+@pytest.mark.parametrize(("name", "stage"), [("untrained", "baseline@untrained"), ("only-joint", "stage2@only-joint")])
+def test_untrained_model_is_an_error_that_names_its_stage(suite, name, stage):
+    with pytest.raises(ArtifactError, match=f"'{name}' is not trained.*`dvc repro -s {stage}`"):
+        generate(suite, Request(name))
+
+
+def test_weights_of_another_network_are_an_error(suite):
+    mdlm = suite.baselines["mdlm"]
+    wider = mdlm.model_copy(update={"network": mdlm.network.model_copy(update={"width": 16})})
+    changed = suite.model_copy(update={"baselines": suite.baselines | {"mdlm": wider}})
+    with pytest.raises(ArtifactError, match=r"weights\.safetensors does not fit 'mdlm'.*`dvc repro baseline@mdlm`"):
+        generate(changed, Request("baselines.mdlm"))
+
+
+def test_sample_says_what_it_takes_to_draw_it_again(suite):
+    sample = generate(suite, Request("co-joint", count=3, seed=4))[2]
+    assert json.loads(json.dumps(sample.settings)) == {
+        "schedule": "joint",
+        "token_steps": 8,
+        "latent_steps": 0,
+        "token_lag": 2.0,
+        "latent_lead": 3.0,
+        "eta": 0.7,
+        "temperature": 0.6,
+        "precision": "float32",
+        "seed": 4,
+    }
+    path = Path("artifacts/models/co/weights.safetensors")
+    assert (sample.suite, sample.model, sample.family, sample.sample) == ("tiny", "co", "co-ladd", 2)
+    assert (sample.weights, sample.weights_sha256) == (path.as_posix(), file_hash(path))
+
+
+# Tracked checkpoints
+
+
+@pytest.fixture
+def logged(suite):
+    """URIs of the run of baseline@mdlm and of its checkpoints, by step."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{Path('../../.mlflow/mlflow.db').resolve()}")
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    models = client.search_logged_models([experiment])
+    uris = {int(model.tags["step"]): f"models:/{model.model_id}" for model in models}
+    (run,) = {model.source_run_id for model in models}
+    return {"run": f"runs:/{run}", **uris}
+
+
+def step_of(step: int) -> Path:
+    return next(path for path in Path("artifacts/models/mdlm/checkpoints").iterdir() if int(path.stem[5:]) == step)
+
+
+def drawn_by_hand(suite: Suite, weights: Path, count: int) -> torch.Tensor:
+    """Samples of MDLM in eight steps, straight from the sampler."""
+    config = suite.baselines["mdlm"]
+    model = build_baseline(2, config).eval()
+    model.load_state_dict(load_file(weights))
+    noise = SampleNoise(derive(suite.seed, "sample", 3), torch.arange(count))
+    start = torch.full((count, 8), 2)
+    schedule = MASKED_SCHEDULES[config.token_channel.schedule]
+    return sample_masked(model, start, noise, schedule, SamplingOptions(token_steps=8), mask_id=2).tokens
+
+
+@pytest.mark.parametrize(("name", "step"), [(3, 3), (6, 6), ("run", 6)])
+def test_checkpoints_are_found_by_uri(suite, logged, name, step):
+    samples = generate(suite, Request(logged[name], count=200, seed=3))
+    assert samples[0].weights == step_of(step).as_posix()
+    assert samples[0].weights_sha256 == file_hash(step_of(step))
+    assert [sample.tokens for sample in samples] == drawn_by_hand(suite, step_of(step), 200).tolist()
+
+
+def test_checkpoints_differ(suite, logged):
+    assert (tokens_of(suite, logged[3], count=200) != tokens_of(suite, logged[6], count=200)).any()
+
+
+@pytest.fixture
+def moved():
+    """Moves a file aside until the end of the test."""
+    places = []
+
+    def move(path: Path) -> None:
+        places.append((path.resolve(), path.resolve().with_suffix(".aside")))
+        shutil.move(*places[-1])
+
+    yield move
+    for path, aside in places:
+        shutil.move(aside, path)
+
+
+def test_checkpoint_that_is_not_on_disk_is_an_error(suite, logged, moved):
+    moved(step_of(3))
+    with pytest.raises(ArtifactError, match=r"not on disk.*`dvc pull artifacts/models/mdlm` or `dvc repro baseline@"):
+        generate(suite, Request(logged[3]))
+
+
+def test_checkpoint_of_other_bytes_is_an_error(suite, logged, moved):
+    path = step_of(3)
+    moved(path)
+    shutil.copy(step_of(6), path)
+    with pytest.raises(ArtifactError, match=f"has sha256 {file_hash(path)}, but {logged[3]} was logged with"):
+        generate(suite, Request(logged[3]))
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("runs:/0123", "runs:/0123 is not in sqlite:"),
+        ("models:/m-0123", "models:/m-0123 is not in sqlite:"),
+        ("models:/name/1", "write runs:/RUN_ID"),
+        ("runs:/0123/path", "write runs:/RUN_ID"),
+    ],
+)
+def test_unknown_uris_are_errors(suite, uri, message):
+    with pytest.raises((ArtifactError, ConfigError), match=message):
+        generate(suite, Request(uri))
+
+
+def test_run_of_another_suite_is_an_error(suite, logged):
+    other = suite.model_copy(update={"suite": "other"})
+    with pytest.raises(ConfigError, match=r"is of suite 'tiny', and this is 'other'.*--suite"):
+        generate(other, Request(logged["run"]))
+
+
+def test_model_that_is_no_longer_in_the_suite_is_an_error(suite, logged):
+    fewer = {key: baseline for key, baseline in suite.baselines.items() if key != "mdlm"}
+    with pytest.raises(ConfigError, match=r"baseline@mdlm, but this suite has only \['ar', 'untrained'\]"):
+        generate(suite.model_copy(update={"baselines": fewer}), Request(logged["run"]))
+
+
+@pytest.mark.parametrize(("stage", "checkpoints"), [("stage1@discrete", 1), ("evaluate@mdlm", 0)])
+def test_runs_that_give_no_text_are_errors(suite, stage, checkpoints):
+    tags = {"suite": "tiny", "dvc.stage": stage}
+    described = {"name": "c", "path": "a/b/c", "sha256": "0", "step": 1, "metrics": {}}
+    root = Path(suite.root)
+    with TrackedRun(root, experiment="elsewhere", name=stage, fingerprint=stage, parameters={}, tags=tags) as run:
+        run.log_checkpoints([described] * checkpoints)
+    message = f"is of {stage}, which gives no text" if checkpoints else "has no checkpoint"
+    with pytest.raises((ArtifactError, ConfigError), match=message):
+        generate(suite, Request(f"runs:/{run.run_id}"))
+
+
+def test_missing_database_is_an_error_and_is_not_made(suite, tmp_path):
+    with pytest.raises(ArtifactError, match="MLFLOW_TRACKING_URI"):
+        generate(suite.model_copy(update={"root": str(tmp_path)}), Request("runs:/0123"))
+    assert list(tmp_path.iterdir()) == []
