@@ -81,6 +81,7 @@ def _model(family: str) -> dict:
         "network": network(),
         "token_weight": 1.0,
         "latent_weight": 1.0,
+        "latent_noise": [0.0, 1.0],
         "latents_first": 0.0,
         "token_channel": _channel(),
         "latent_channel": {

@@ -41,6 +41,8 @@ KEPT = {
     "token_weight",
     "latent_weight",
     "latents_first",
+    "token_noise",
+    "latent_noise",
     "learning_rate",
     "weight_decay",
     "decay",

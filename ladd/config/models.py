@@ -14,6 +14,7 @@ from ladd.config.blocks import (
     LatentsName,
     NetworkConfig,
     NonNegative,
+    Range,
     Rate,
     TokenChannelConfig,
     TrainingConfig,
@@ -52,6 +53,7 @@ class ModelConfig(Block):
     network: NetworkConfig  # of the denoiser; that of Stage 1 where the latents are learned
     token_weight: NonNegative  # lambda_x
     latent_weight: NonNegative  # lambda_z
+    latent_noise: Range  # of t_z in training; a model for the sequential schedule alone needs no noisy latents
     latents_first: Rate  # share of sequences trained at t_x = 1, where the sequential schedule draws its latents
     token_channel: TokenChannelConfig
     latent_channel: LatentChannelConfig
@@ -62,4 +64,7 @@ class ModelConfig(Block):
     def _check(self) -> ModelConfig:
         if self.family == "di-ladd" and self.latent_denoiser is not None:
             raise ValueError("latent_denoiser must be null: Di-LADD draws its codes with the denoiser itself")
+        low, high = self.latent_noise
+        if low > high:
+            raise ValueError(f"latent_noise {self.latent_noise} must be [low, high] with low <= high")
         return self

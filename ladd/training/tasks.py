@@ -200,6 +200,7 @@ class LaddTask(_TokenTask[Ladd]):
                 config.latent_channel.times,
                 warp=config.token_channel.warp,
                 latents_first=config.latents_first,
+                latent_range=config.latent_noise,
             ),
             noise,
             step,
