@@ -67,4 +67,6 @@ class ModelConfig(Block):
         low, high = self.latent_noise
         if low > high:
             raise ValueError(f"latent_noise {self.latent_noise} must be [low, high] with low <= high")
+        if self.latent_channel.times == "shared" and self.latent_noise != [0.0, 1.0]:
+            raise ValueError(f"latent_noise {self.latent_noise} must be [0.0, 1.0] with shared times: t_z is t_x")
         return self

@@ -75,6 +75,8 @@ def _describe(error: ValidationError, path: Path) -> str:
         elif item["type"] == "union_tag_invalid":
             key = f"{key}.kind"
             message = f"{item['input']['kind']!r} is not one of {item['ctx']['expected_tags']}"
+        elif item["type"] == "union_tag_not_found":
+            key, message = f"{key}.kind", "Field required"
         elif item["type"] != "value_error" and item["type"] != "missing":
             message = f"{item['input']!r}: {message}"
         lines.append(f"  {key}: {message}" if key else f"  {message}")

@@ -47,7 +47,7 @@ def draw_channel_times(
         latents_first: share of sequences at t_x = 1, where the sequential schedule draws its latents. Independent times
             come near this edge and never reach it, and the latents' marginal law is learned there alone.
         latent_lead: of shared times, at least 1; the weight of t_z carries dt_z / dt_x.
-        token_range, latent_range: [low, high], which the times are squeezed into (Stage 1).
+        token_range, latent_range: [low, high], which the times are squeezed into.
     """
     token = low_discrepancy_times(noise.uniform("t_x", step, 1)[:, 0], warp)
     if kind == "shared":

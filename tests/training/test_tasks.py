@@ -174,6 +174,19 @@ def test_stage_2_uses_the_stored_latents_of_its_rows(key):
         assert not torch.equal(seen[1][1], z)
 
 
+@pytest.mark.parametrize("key", ["di", "co"])
+def test_stage_2_latent_times_fill_their_range_and_token_times_all_of_it(key):
+    task, seen = ladd_task(key, latent_noise=[0.1, 0.3]), []
+    task.model.denoiser.register_forward_hook(lambda _, given, __: seen.append(given))
+    for step in range(8):
+        task.losses(INDICES, noise(), step)
+    t_x, t_z = (torch.cat([given[place] for given in seen]) for place in (2, 3))
+    assert 0.1 < t_z.min() < 0.13
+    assert 0.27 < t_z.max() < 0.3
+    assert t_x.min() < 0.1
+    assert t_x.max() > 0.9
+
+
 def test_validation_uses_the_validation_latents():
     task, seen = ladd_task("di"), []
     average = perturb(untrained(blocks(), "di")).eval()
