@@ -46,6 +46,7 @@ def test_command_exists(command):
         "ladd generate mdlm --nothing",
         "ladd generate nothing",
         "make nothing",
+        "make dry-run SUITE=nothing",
         "dvc nothing",
         "dvc repro --nothing",
         "dvc repro -s stage2@nothing",
@@ -59,7 +60,10 @@ def test_wrong_command_would_be_found(command):
 
 def check_make(arguments: list[str]) -> None:
     targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    assert set(arguments) <= set(targets)
+    assert {name for name in arguments if "=" not in name} <= set(targets)
+    for name in arguments:
+        variable, _, value = name.partition("=")
+        assert not value or (variable == "SUITE" and (REPOSITORY / "suites" / value).is_dir())
 
 
 def check_ladd(arguments: list[str]) -> None:
