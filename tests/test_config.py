@@ -107,7 +107,7 @@ BAD = [
     ("latents.discrete.token_noise", [0.0, 1.2], ["latents.discrete.token_noise.1: 1.2", "less than or equal to 1"]),
     ("latents.discrete.latent_noise", [0.5], ["latents.discrete.latent_noise: [0.5]", "at least 2"]),
     ("models.co.latent_noise", [0.5, 0.2], ["models.co", "latent_noise [0.5, 0.2]", "low <= high"]),
-    ("models.di.latent_noise", [0.0, 0.2], ["sweeps.di-joint.schedule: 'joint'", "latent_noise is [0.0, 0.2]"]),
+    ("models.di.latent_noise", [0.0, 0.2], ["models.di", "latent_noise [0.0, 0.2]", "codes start masked"]),
     ("models.co.latent_noise", [0.0, 0.2], ["models.co", "latent_noise [0.0, 0.2]", "shared times"]),
     ("data.saw.kind", ..., ["data.saw.kind: Field required"]),
     ("evaluation.kind", ..., ["evaluation.kind: Field required"]),

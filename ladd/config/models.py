@@ -67,6 +67,8 @@ class ModelConfig(Block):
         low, high = self.latent_noise
         if low > high:
             raise ValueError(f"latent_noise {self.latent_noise} must be [low, high] with low <= high")
+        if self.family == "di-ladd" and self.latent_noise != [0.0, 1.0]:
+            raise ValueError(f"latent_noise {self.latent_noise} must be [0.0, 1.0] for di-ladd: codes start masked")
         if self.latent_channel.times == "shared" and self.latent_noise != [0.0, 1.0]:
             raise ValueError(f"latent_noise {self.latent_noise} must be [0.0, 1.0] with shared times: t_z is t_x")
         return self

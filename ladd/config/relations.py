@@ -137,12 +137,11 @@ class Relations:
             )
         if sweep.eta and (model.family != "co-ladd"):
             raise ValueError(f"{key}.eta: {sweep.eta}; only co-ladd takes DDIM steps, others need 0")
-        if isinstance(model, ModelConfig) and model.latent_noise != [0.0, 1.0]:
-            if sweep.schedule == "joint" or model.family == "di-ladd":
-                raise ValueError(
-                    f"{key}.schedule: {sweep.schedule!r} of {model.family} starts from pure noise, but "
-                    f"models.{sweep.model}.latent_noise is {model.latent_noise}; train it on [0.0, 1.0]"
-                )
+        if isinstance(model, ModelConfig) and model.latent_noise != [0.0, 1.0] and sweep.schedule == "joint":
+            raise ValueError(
+                f"{key}.schedule: the joint schedule starts from pure noise, but models.{sweep.model}.latent_noise is "
+                f"{model.latent_noise}; train it on [0.0, 1.0]"
+            )
         self._check_given(key, sweep, model)
         reference = suite.evaluation.reference
         for name in ("samples", "seeds"):

@@ -7,7 +7,7 @@ import shutil
 from ladd.stages.artifacts import REDUCTION, load_tokens, use_device
 from ladd.stages.encoders import load_encoder
 from ladd.stages.runtime import Stage, run_stage
-from ladd.text.encoder import encode_blocks, fit_reductions
+from ladd.text.precompute import encode_blocks, fit_reductions
 
 
 def main(stage: Stage) -> None:

@@ -11,7 +11,8 @@ from ladd.config import ViewConfig
 from ladd.data.shards import Rows
 from ladd.errors import ArtifactError, ConfigError
 from ladd.latents.reduction import fit_pca, truncate
-from ladd.text.encoder import FrozenTextEncoder, LatentEncoder, encode_blocks, fit_reductions
+from ladd.text.encoder import FrozenTextEncoder, LatentEncoder
+from ladd.text.precompute import encode_blocks, fit_reductions
 from ladd.text.tokenizer import Tokenizer
 
 HIDDEN, POSITIONS = 16, 24
