@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 from ladd.stages.artifacts import REDUCTION, load_tokens, use_device
@@ -21,7 +22,8 @@ def main(stage: Stage) -> None:
     with stage.output(f"artifacts/latents/{stage.key}") as folder:
         for name in config.views:
             for split in splits:
-                shutil.copytree(stage.work / split / name, folder / name / split)
+                # Links: at full size the latents are hundreds of gigabytes, and a kill here must not lose them.
+                shutil.copytree(stage.work / split / name, folder / name / split, copy_function=os.link)
             reductions[name].save(folder / name / REDUCTION)
 
 
