@@ -55,7 +55,8 @@ def plot_frontier(compare: pl.DataFrame, path: Path) -> None:
 
 def _note(rows: pl.DataFrame) -> str:
     temperatures = ", ".join(f"{temperature:g}" for temperature in sorted(set(rows["temperature"])))
-    return f"{sampling_note(rows)}; along a curve temperature {temperatures}, dark edge: 1"
+    # Two lines: one would run into the legend beside a single panel.
+    return f"{sampling_note(rows)}\nalong a curve temperature {temperatures}; dark edge: 1"
 
 
 def _panel(axes: Axes, rows: pl.DataFrame, styles: dict[tuple, Look]) -> None:

@@ -71,7 +71,7 @@ def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame, results: Path)
     groups = []
     for point in json.loads((results / "samples" / f"{key}.json").read_text()):
         steps, temperature = point["token_steps"], point["temperature"]
-        subtitle = "" if steps is None else f"{steps} token steps, temperature {temperature:g}"
+        subtitle = "" if steps is None else f"{steps} token step{'s' * (steps > 1)}, temperature {temperature:g}"
         groups.append(
             SampleGroup(
                 title=title,
