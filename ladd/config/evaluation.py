@@ -23,6 +23,11 @@ class GivenConfig(Block):
     kind: Literal["prefix", "random"]  # the first positions, or a random set of them on every row
     share: Annotated[float, Field(gt=0, lt=1)]  # of the N positions
 
+    @property
+    def name(self) -> str:
+        """As result rows have it, such as prefix-0.25."""
+        return f"{self.kind}-{self.share:g}"
+
 
 class SweepPoint(Block):
     """One setting of the sampler within a sweep."""

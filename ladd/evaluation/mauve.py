@@ -32,12 +32,6 @@ def mauve(a: Tensor, b: Tensor, *, seed: int, clusters: int | None = None, scali
     return divergence_area(*(smoothed(counts) for counts in cluster_counts(a, b, clusters, seed)), scaling=scaling)
 
 
-def mean_features(states: Tensor, mask: Tensor) -> Tensor:
-    """Mean of an encoder's states (n, T, h) over the positions where mask (n, T) is set -> (n, h)."""
-    weights = mask.to(states.dtype)[..., None]
-    return (states * weights).sum(dim=1) / weights.sum(dim=1)
-
-
 def cluster_counts(a: Tensor, b: Tensor, clusters: int, seed: int) -> tuple[Tensor, Tensor]:
     """Texts of each set in each cluster of both together: unit vectors, principal components, then k-means.
 

@@ -67,7 +67,7 @@ def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame, results: Path)
     if sweep is not None:
         family = family_name(suite.model(sweep.model).family, key)
         title, model = f"{family} {schedule_name(sweep.schedule, sweep.latent_steps)} ({key})".replace("  ", " "), key
-        given = "" if sweep.given is None else f"{sweep.given.kind}-{sweep.given.share:g}"
+        given = "" if sweep.given is None else sweep.given.name
     groups = []
     for point in json.loads((results / "samples" / f"{key}.json").read_text()):
         steps, temperature = point["token_steps"], point["temperature"]

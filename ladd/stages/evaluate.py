@@ -89,7 +89,7 @@ def budget_row(
         token_steps=point.token_steps,
         latent_steps=sweep.latent_steps,
         temperature=point.temperature,
-        given="" if sweep.given is None else f"{sweep.given.kind}-{sweep.given.share:g}",
+        given="" if sweep.given is None else sweep.given.name,
         nfe=round(cost.nfe, 4),
         gmacs_per_sample=cost.gmacs,
         gflops_per_sample=cost.gflops,

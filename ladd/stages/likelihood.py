@@ -35,7 +35,7 @@ def likelihood_rows(suite: Suite, key: str, row: Row, device: torch.device) -> l
     bounds = bounds_of(suite, sweep, model, validation, settings)
     if not isinstance(evaluation, TextEvaluationConfig):
         return [measured(row, metric, estimate(values)) for metric, values in bounds.items()]
-    row = replace(row, tokenizer=load_tokenizer(sweep.data).file_hash[:32])
+    row = replace(row, tokenizer=load_tokenizer(sweep.data).name)
     rows = [measured(row, "val_ppl", perplexity(bounds["token_elbo"]))]
     if "full_bound" in bounds:
         rows.append(measured(row, "full_bound", estimate(bounds["full_bound"])))

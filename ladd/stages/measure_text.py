@@ -57,11 +57,6 @@ class TextMeasures:
             f"{asset.name} {asset.revision} {self.config.teacher.file} window {self.config.teacher.window} rule {rule}"
         )
 
-    @property
-    def tokenizer_name(self) -> str:
-        """Tokenizer of the data: the first half of its file's SHA-256."""
-        return self.tokenizer.file_hash[:32]
-
     def texts(self, x: Tensor) -> list[str]:
         """Text of token blocks (n, N), special tokens left out."""
         return [self.tokenizer.decode(row) for row in x.tolist()]
@@ -85,7 +80,7 @@ class TextMeasures:
 
     def diversity_rows(self, row: Row, x: Tensor) -> list[Row]:
         """Entropies and distinct n-grams of the data's tokens, BOS and EOS left out."""
-        row = replace(row, tokenizer=self.tokenizer_name)
+        row = replace(row, tokenizer=self.tokenizer.name)
         omit = (self.tokenizer.bos, self.tokenizer.eos)
         content = content_tokens(x, omit)
         return [

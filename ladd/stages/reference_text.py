@@ -29,7 +29,7 @@ HELD_OUT = 0.05  # share of the training blocks, the last ones, that the bigram'
 def text_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tuple[list[Row], list[dict[str, Any]]]:
     """All rows of a data set, and the first real texts."""
     measures = TextMeasures(suite, key, device)
-    rows = ngram_rows(suite, key, replace(row, tokenizer=measures.tokenizer_name), device)
+    rows = ngram_rows(suite, key, replace(row, tokenizer=measures.tokenizer.name), device)
     config, shown = suite.evaluation.reference, []
     for index, seed in enumerate(config.seeds):
         # Another set than the one that samples of this seed are compared with.

@@ -138,6 +138,11 @@ class Tokenizer:
         """SHA-256 of the file that `save` writes."""
         return hashlib.sha256(self.json.encode()).hexdigest()
 
+    @property
+    def name(self) -> str:
+        """As result rows have it: the first half of the file's SHA-256."""
+        return self.file_hash[:32]
+
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Ids of each text, int32 (n,), without special tokens."""
         encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from ladd.evaluation.mauve import cluster_counts, divergence_area, mauve, mean_features, smoothed
+from ladd.evaluation.mauve import cluster_counts, divergence_area, mauve, smoothed
 
 
 def law(*shares: float) -> torch.Tensor:
@@ -133,9 +133,3 @@ def test_vectors_that_all_agree_are_refused():
 def test_widths_that_differ_are_refused():
     with pytest.raises(ValueError, match="not 3 and 2"):
         mauve(torch.ones(4, 3), torch.ones(4, 2), seed=0)
-
-
-def test_mean_features_leave_out_padding():
-    states = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [100.0, 100.0]], [[5.0, 5.0], [9.0, 9.0], [9.0, 9.0]]])
-    mask = torch.tensor([[1, 1, 0], [1, 0, 0]])
-    assert mean_features(states, mask).tolist() == [[2.0, 4.0], [5.0, 5.0]]
