@@ -10,7 +10,7 @@ import pytest
 import yaml
 from dvc.cli import DvcParserError, parse_args
 
-from ladd.cli import _parser
+from ladd.cli import make_parser
 from ladd.config import load_suite
 from ladd.evaluation.rows import COLUMNS
 from ladd.stages.declaration import read_declaration
@@ -68,7 +68,7 @@ def check_make(arguments: list[str]) -> None:
 
 def check_ladd(arguments: list[str]) -> None:
     try:
-        parsed = _parser().parse_args(arguments)
+        parsed = make_parser().parse_args(arguments)
     except SystemExit:
         raise AssertionError(f"ladd {' '.join(arguments)}") from None
     if "/" not in parsed.name:

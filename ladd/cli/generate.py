@@ -1,7 +1,4 @@
-"""The command line: `ladd generate` prints text from a trained model.
-
-What takes time to import is imported when a command runs, so that help and usage errors come at once.
-"""
+"""`ladd generate`: text from a trained model."""
 
 from __future__ import annotations
 
@@ -9,12 +6,10 @@ import argparse
 import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
-from ladd.errors import ConfigError, LaddError
+from ladd.cli.numbers import number, whole
+from ladd.errors import ConfigError
 
 DESCRIPTION = """\
 Print samples of a trained model of a suite, drawn as the stage `sample` draws them: with the settings of a sweep
@@ -42,17 +37,6 @@ prompts and templates:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code is 0, 1 for an error of ours (its message goes to stderr), or 2 for wrong usage."""
-    parsed = _parser().parse_args(arguments)
-    try:
-        parsed.run(parsed)
-    except LaddError as error:
-        print(f"ladd: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 def run_generate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     """Generate in the folder of the suite and print."""
     if parsed.exact and parsed.template is None:
@@ -75,9 +59,8 @@ def run_generate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) ->
         print("\n---\n".join(sample.text for sample in samples))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ladd", description="Latent-augmented discrete diffusion.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def add_generate(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser of `ladd`."""
     generate = commands.add_parser(
         "generate",
         help="print text from a trained model",
@@ -96,14 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_output(generate)
     _add_given(generate)
     _add_settings(generate)
-    return parser
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("samples")
-    group.add_argument("-n", "--count", type=_whole(1), default=1, help="samples (default: 1)")
+    group.add_argument("-n", "--count", type=whole(1), default=1, help="samples (default: 1)")
     group.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
-    group.add_argument("--batch", type=_whole(1), help="samples at a time; does not change them")
+    group.add_argument("--batch", type=whole(1), help="samples at a time; does not change them")
     group.add_argument("--device", choices=["cpu", "cuda"], help="default: compute.device of params.yaml")
     group.add_argument(
         "--json",
@@ -123,41 +105,12 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampler (default: see below)")
     group.add_argument("--schedule", choices=["joint", "sequential", "none"], help="inference schedule")
-    group.add_argument("--steps", dest="token_steps", type=_whole(1), metavar="K", help="token steps, at most N")
-    group.add_argument("--latent-steps", type=_whole(1), metavar="T", help="latent steps before the tokens")
-    group.add_argument("--temperature", type=_number(above=0), help="of tokens and codes, above 0")
-    group.add_argument("--eta", type=_number(0, 1), help="stochasticity of the DDIM steps, 0 to 1")
-    group.add_argument("--token-lag", type=_number(1), help="token grid t_x = u^(1/lag), at least 1")
+    group.add_argument("--steps", dest="token_steps", type=whole(1), metavar="K", help="token steps, at most N")
+    group.add_argument("--latent-steps", type=whole(1), metavar="T", help="latent steps before the tokens")
+    group.add_argument("--temperature", type=number(above=0), help="of tokens and codes, above 0")
+    group.add_argument("--eta", type=number(0, 1), help="stochasticity of the DDIM steps, 0 to 1")
+    group.add_argument("--token-lag", type=number(1), help="token grid t_x = u^(1/lag), at least 1")
     group.add_argument(
-        "--latent-lead", type=_number(1), help="the latents' clock runs ahead, t_z = t_x^lead, at least 1"
+        "--latent-lead", type=number(1), help="the latents' clock runs ahead, t_z = t_x^lead, at least 1"
     )
     group.add_argument("--precision", choices=["float64", "float32"], help="of the draws")
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if (value := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"{value} must be at least {least}")
-        return value
-
-    read.__name__ = "whole number"  # in the message for what is no number
-    return read
-
-
-def _number(least: float | None = None, most: float | None = None, *, above: float | None = None) -> Any:
-    def read(text: str) -> float:
-        value = float(text)
-        if least is not None and not value >= least:
-            raise argparse.ArgumentTypeError(f"{text} must be at least {least:g}")
-        if most is not None and not value <= most:
-            raise argparse.ArgumentTypeError(f"{text} must be at most {most:g}")
-        if above is not None and not value > above:
-            raise argparse.ArgumentTypeError(f"{text} must be above {above:g}")
-        return value
-
-    read.__name__ = "number"
-    return read
-
-
-if __name__ == "__main__":
-    sys.exit(main())
