@@ -40,12 +40,3 @@ def gen_ppl(scores: TeacherScores) -> Estimate:
     variance = (nll - ratio * tokens).square().sum() * n / (n - 1) if n > 1 else math.nan
     value = math.exp(float(ratio))
     return Estimate(value, value * float(variance) ** 0.5 / float(tokens.sum()), n)
-
-
-def throughput_per_gen_ppl(seconds_per_sequence: float, teacher_perplexity: Estimate) -> Estimate:
-    """Sequences per second per point of generative perplexity: higher is better text for the time (Appendix E.2).
-
-    Report the entropy beside it: low-entropy text has a low perplexity. The error is that of the perplexity alone.
-    """
-    value = 1 / (seconds_per_sequence * teacher_perplexity.value)
-    return Estimate(value, value * teacher_perplexity.stderr / teacher_perplexity.value, teacher_perplexity.n)

@@ -21,6 +21,7 @@ from ladd.report.labels import (
 )
 from ladd.report.matched import matched
 from ladd.report.select import sampled
+from ladd.report.throughput import throughput
 
 VAL_PPL, BOUND_PPL, BOUND = "data Val PPL", "full bound, PPL", "full bound, nats per token"
 
@@ -43,7 +44,8 @@ def blocks(summary: pl.DataFrame) -> list[Block]:
     for name in SAMPLING:
         candidates.append(_by_steps(summary, name, given=""))
         if name == "gen_ppl":
-            candidates += [*(matched(summary, x) for x in COSTS), few_step_half(summary), *frontier_blocks(summary)]
+            candidates += [*(matched(summary, x) for x in COSTS), few_step_half(summary), throughput(summary)]
+            candidates += frontier_blocks(summary)
     for given in sorted(set(summary["given"]) - {""}):
         candidates += [_by_steps(summary, name, given) for name in SAMPLING]
     candidates.append(_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept)))

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from ladd.evaluation.estimate import Estimate
-from ladd.evaluation.generation import gen_ppl, perplexity, throughput_per_gen_ppl
+from ladd.evaluation.generation import gen_ppl, perplexity
 from ladd.text.teacher import TeacherScores
 
 
@@ -75,8 +74,3 @@ def test_error_of_a_ratio_covers_its_truth():
     distances = torch.tensor([(value - truth) / stderr for value, stderr, _ in estimates])
     assert float(distances.std()) == pytest.approx(1.0, abs=0.12)
     assert abs(float(distances.mean())) < 0.2
-
-
-def test_throughput_per_point_by_hand():
-    value, stderr, n = throughput_per_gen_ppl(0.5, Estimate(40.0, 4.0, 100))
-    assert (value, stderr, n) == (pytest.approx(0.05), pytest.approx(0.005), 100)
