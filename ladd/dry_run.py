@@ -241,7 +241,7 @@ def describe(substitutions: list[Substitution]) -> str:
 def _own_tracking(folder: Path) -> Iterator[None]:
     """Tracked runs go to a database in the folder, never to the user's."""
     before = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/.mlflow/mlflow.db"
     try:
         yield
     finally:

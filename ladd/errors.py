@@ -1,5 +1,7 @@
 """Errors that a user can act on: each message names the key or file, the value and the remedy."""
 
+from collections.abc import Sequence
+
 
 class LaddError(Exception):
     """Base of all errors raised on purpose; the command line prints them without a traceback."""
@@ -27,3 +29,18 @@ class SamplingError(LaddError):
 
 class TrainingError(LaddError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class LaunchError(LaddError):
+    """A launch cannot be made ready: the code is not committed, or git or DVC refuse."""
+
+
+class StageError(LaddError):
+    """A stage of the pipeline failed in a process of its own; its last lines of output say why."""
+
+    def __init__(self, stage: str, lines: Sequence[str]):
+        super().__init__(stage, lines)
+        self.stage, self.lines = stage, list(lines)
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.stage} failed; its last lines of output:", *(f"  {line}" for line in self.lines)])

@@ -7,10 +7,10 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import save_file
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def file_hash(path: Path) -> str:
@@ -40,4 +40,6 @@ def write_json(path: Path, content: Any) -> None:
 
 def save_tensors(path: Path, state: dict[str, Tensor]) -> None:
     """Write a state dict as safetensors, which wants contiguous tensors that share no memory."""
+    from safetensors.torch import save_file  # it imports torch, which takes seconds
+
     save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}, path)

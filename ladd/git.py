@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
+
+CODE = ("ladd", ":(glob)**/dvc.yaml")  # what decides what a stage computes, besides its parameters and inputs
 
 
 def git_tags(root: Path) -> dict[str, str]:
-    """Commit, and whether the tree differs from it; empty outside a git repository."""
+    """Commit, whether the tree differs from it, and in which files of the code; hardly anything outside a repository.
+
+    Results are in git too and change while a pipeline runs, so a tree that differs may have run the committed code.
+    """
     try:
+        changed = _git(root, "status", "--porcelain", "--", *CODE).splitlines()
         return {
             "git.commit": _git(root, "rev-parse", "HEAD"),
             "git.dirty": str(bool(_git(root, "status", "--porcelain"))).lower(),
+            "git.changed": " ".join(line.split()[-1] for line in changed)[:1000] or "none",
         }
     except (FileNotFoundError, subprocess.CalledProcessError):
         return {"git.commit": "none"}
@@ -27,6 +35,42 @@ def code_version(root: Path) -> str:
         return _git(root, "rev-parse", "HEAD")[:12] + ("+" if changed else "")
     except (FileNotFoundError, subprocess.CalledProcessError):
         return "none"
+
+
+class Distance(NamedTuple):
+    """How the code here is apart from that of a commit."""
+
+    behind: int  # commits to the code that it has and HEAD has not
+    ahead: int  # commits to the code that HEAD has and it has not
+    files: list[str]  # of the code that differ from it now
+
+
+def code_distance(root: Path, commit: str) -> Distance | None:
+    """From a commit to the working tree; None where the repository does not have the commit."""
+    try:
+        counts = _git(root, "rev-list", "--left-right", "--count", f"{commit}...HEAD", "--", *CODE)
+        files = _git(root, "diff", "--name-only", "--relative", commit, "--", *CODE).splitlines()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    behind, ahead = map(int, counts.split())
+    return Distance(behind, ahead, files)
+
+
+def main_checkout(root: Path) -> Path:
+    """The same folder in the main working tree of the repository, which all its work trees share.
+
+    Outside a repository, and in one without a main working tree, it is the folder itself.
+
+    Args:
+        root: in any working tree.
+    """
+    root = root.resolve()
+    try:
+        common = Path(_git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+        top = Path(_git(root, "rev-parse", "--show-toplevel"))
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return root
+    return common.resolve().parent / root.relative_to(top.resolve()) if common.name == ".git" else root
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -11,8 +11,10 @@ import yaml
 from dvc.cli import DvcParserError, parse_args
 
 from ladd.cli import make_parser
+from ladd.cli.ablate import grid_of
 from ladd.config import load_suite
 from ladd.evaluation.rows import COLUMNS
+from ladd.launch.ablation import preview
 from ladd.stages.declaration import read_declaration
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -71,7 +73,10 @@ def check_ladd(arguments: list[str]) -> None:
         parsed = make_parser().parse_args(arguments)
     except SystemExit:
         raise AssertionError(f"ladd {' '.join(arguments)}") from None
-    if "/" not in parsed.name:
+    command = arguments[0]
+    if command == "ablate":
+        assert preview(REPOSITORY, grid_of(parsed)).cells
+    if command == "generate" and "/" not in parsed.name:
         suite = load_suite(REPOSITORY / parsed.suite / "params.yaml")
         assert parsed.name in {*suite.sweeps, *suite.baselines, *suite.models}
 

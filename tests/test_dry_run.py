@@ -196,7 +196,7 @@ def test_rehearsal_runs_every_stage_in_a_folder_with_a_database_of_its_own(repos
     pipeline = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
     assert stages.seen == list(stages_in_order(values_of(REPOSITORY), pipeline))
     assert stages.folders == {folder}
-    assert stages.databases == {f"sqlite:///{folder}/mlflow.db"}
+    assert stages.databases == {f"sqlite:///{folder}/.mlflow/mlflow.db"}
     assert (Path.cwd(), os.environ["MLFLOW_TRACKING_URI"]) == (before, "sqlite:///users.db")
     assert f"{len(stages.seen)}/{len(stages.seen)} compare" in printed
     assert "the table" in printed

@@ -461,7 +461,7 @@ def test_runs_that_give_no_text_are_errors(suite, stage, checkpoints):
     tags = {"suite": "tiny", "dvc.stage": stage}
     described = {"name": "c", "path": "a/b/c", "sha256": "0", "step": 1, "metrics": {}}
     root = Path(suite.root)
-    with TrackedRun(root, experiment="elsewhere", name=stage, fingerprint=stage, parameters={}, tags=tags) as run:
+    with TrackedRun(root, suite="elsewhere", name=stage, fingerprint=stage, parameters={}, tags=tags) as run:
         run.log_checkpoints([described] * checkpoints)
     message = f"is of {stage}, which gives no text" if checkpoints else "has no checkpoint"
     with pytest.raises((ArtifactError, ConfigError), match=message):

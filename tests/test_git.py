@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ladd.git import code_version, git_tags
+from ladd.git import Distance, code_distance, code_version, git_tags, main_checkout
 from tests.stages.tiny import commit, git
 
 
@@ -38,20 +38,74 @@ def test_machine_without_git_says_so(repository, monkeypatch):
 
 def test_clean_tree_is_named_by_its_commit(repository):
     head = git(repository, "rev-parse", "HEAD")
-    assert git_tags(repository) == {"git.commit": head, "git.dirty": "false"}
+    assert git_tags(repository) == {"git.commit": head, "git.dirty": "false", "git.changed": "none"}
     assert code_version(repository) == head[:12]
 
 
 @pytest.mark.parametrize(
-    ("file", "mark"), [("ladd/models.py", "+"), ("ladd/new.py", "+"), ("README.md", ""), ("results.csv", "")]
+    ("file", "mark", "changed"),
+    [
+        ("ladd/models.py", "+", "ladd/models.py"),
+        ("ladd/new.py", "+", "ladd/new.py"),
+        ("dvc.yaml", "", "dvc.yaml"),
+        ("README.md", "", "none"),
+        ("results.csv", "", "none"),
+    ],
 )
-def test_only_the_package_marks_the_version_but_any_change_the_tree(repository, file, mark):
+def test_only_the_package_marks_the_version_but_any_change_the_tree(repository, file, mark, changed):
     (repository / file).write_text("two")
     head = git(repository, "rev-parse", "HEAD")
-    assert git_tags(repository) == {"git.commit": head, "git.dirty": "true"}
+    assert git_tags(repository) == {"git.commit": head, "git.dirty": "true", "git.changed": changed}
     assert code_version(repository) == head[:12] + mark
 
 
 def test_version_is_that_of_the_repository_it_is_asked_of(repository, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert code_version(repository) == git(repository, "rev-parse", "HEAD")[:12]
+
+
+def test_all_changed_files_of_the_code_are_named(repository):
+    (repository / "suites/tiny").mkdir(parents=True)
+    for file in ("ladd/models.py", "ladd/new.py", "suites/tiny/dvc.yaml", "suites/tiny/params.yaml"):
+        (repository / file).write_text("two")
+    git(repository, "add", "suites")
+    assert git_tags(repository)["git.changed"].split() == ["ladd/models.py", "suites/tiny/dvc.yaml", "ladd/new.py"]
+
+
+def test_distance_counts_commits_to_the_code_and_files_that_differ_now(repository):
+    first = git(repository, "rev-parse", "HEAD")
+    assert code_distance(repository, first) == Distance(0, 0, [])
+    (repository / "ladd/models.py").write_text("two")
+    commit(repository)
+    (repository / "README.md").write_text("two")
+    commit(repository)
+    second = git(repository, "rev-parse", "HEAD")
+    assert code_distance(repository, first) == Distance(0, 1, ["ladd/models.py"])
+    git(repository, "checkout", "--quiet", first)
+    assert code_distance(repository, second) == Distance(1, 0, ["ladd/models.py"])
+    (repository / "ladd/models.py").write_text("two")
+    assert code_distance(repository, second) == Distance(1, 0, [])
+
+
+def test_distance_to_a_commit_that_is_not_there_is_not_known(repository, tmp_path_factory):
+    assert code_distance(repository, "0" * 40) is None
+    assert code_distance(tmp_path_factory.mktemp("elsewhere"), "0" * 40) is None
+
+
+def test_work_trees_share_the_main_checkout_place_by_place(repository):
+    (repository / "part").mkdir()
+    (repository / "part/file").write_text("one")
+    commit(repository)
+    git(repository, "worktree", "add", "--quiet", "--detach", ".work/tree")
+    assert main_checkout(repository / ".work/tree") == main_checkout(repository) == repository
+    assert main_checkout(repository / ".work/tree/part") == repository / "part"
+
+
+def test_folder_that_has_no_main_checkout_is_its_own(repository, tmp_path_factory, monkeypatch):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert main_checkout(elsewhere) == elsewhere
+    git(elsewhere, "clone", "--quiet", "--bare", str(repository), "bare")
+    git(elsewhere / "bare", "worktree", "add", "--quiet", "--detach", str(elsewhere / "tree"))
+    assert main_checkout(elsewhere / "tree") == elsewhere / "tree"
+    monkeypatch.setenv("PATH", "")
+    assert main_checkout(repository) == repository

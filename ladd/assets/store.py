@@ -11,16 +11,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ladd.git import main_checkout
+
 log = logging.getLogger(__name__)
 
 
 def store_folder(root: Path) -> Path:
-    """$LADD_ASSETS, which several checkouts can share, or ``.assets`` in the repository.
+    """$LADD_ASSETS, which several checkouts can share, or ``.assets`` in the main checkout of the repository.
 
     Args:
         root: of the repository; a relative $LADD_ASSETS starts there.
     """
-    return root / Path(os.environ.get("LADD_ASSETS") or ".assets").expanduser()
+    named = os.environ.get("LADD_ASSETS")
+    return root / Path(named).expanduser() if named else main_checkout(root) / ".assets"
 
 
 def make_once(target: Path, make: Callable[[Path], Path]) -> Path:

@@ -9,18 +9,31 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ladd.cli.ablate import add_ablate
+from ladd.cli.compare import add_compare
 from ladd.cli.generate import add_generate
+from ladd.cli.launch import add_launch
+from ladd.cli.replay import add_replay
+from ladd.cli.track import add_track
 from ladd.errors import LaddError
+
+INTERRUPTED = 130  # as shells have it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code is 0, 1 for an error of ours (its message goes to stderr), or 2 for wrong usage."""
+    """Run a command and return the exit code.
+
+    It is 0, 1 for an error of ours (its message goes to stderr), 2 for wrong usage, or 130 after Ctrl-C.
+    """
     parsed = make_parser().parse_args(arguments)
     try:
         parsed.run(parsed)
     except LaddError as error:
-        print(f"ladd: {error}", file=sys.stderr)
+        print("\n".join([f"ladd: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 1
+    except KeyboardInterrupt as error:
+        print("\n".join(["ladd: interrupted", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
@@ -28,6 +41,6 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of `ladd` with all its commands; a parsed command has its function in ``run``."""
     parser = argparse.ArgumentParser(prog="ladd", description="Latent-augmented discrete diffusion.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_generate,):
+    for add in (add_ablate, add_compare, add_generate, add_launch, add_replay, add_track):
         add(commands)
     return parser

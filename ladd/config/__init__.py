@@ -22,7 +22,7 @@ from ladd.config.evaluation import (
 )
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, ViewConfig
 from ladd.config.models import BaselineConfig, LatentDenoiserConfig, ModelConfig
-from ladd.config.suite import Suite, load_suite
+from ladd.config.suite import Suite, check_suite, load_suite
 
 __all__ = [
     "AssetConfig",
@@ -55,5 +55,6 @@ __all__ = [
     "TokenizerConfig",
     "TrainingConfig",
     "ViewConfig",
+    "check_suite",
     "load_suite",
 ]

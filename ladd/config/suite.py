@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError, model_validator
@@ -62,7 +63,7 @@ class Suite(Block):
         return shape._replace(codebook=self.codebooks[latents].codebook) if latents in self.codebooks else shape
 
 
-def _describe(error: ValidationError, path: Path) -> str:
+def _describe(error: ValidationError, name: object) -> str:
     lines = []
     for item in error.errors():
         place = list(item["loc"])
@@ -80,7 +81,7 @@ def _describe(error: ValidationError, path: Path) -> str:
         elif item["type"] != "value_error" and item["type"] != "missing":
             message = f"{item['input']!r}: {message}"
         lines.append(f"  {key}: {message}" if key else f"  {message}")
-    return f"{path} is not valid:\n" + "\n".join(lines)
+    return f"{name} is not valid:\n" + "\n".join(lines)
 
 
 def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
@@ -96,7 +97,19 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
         raise ConfigError(f"{path.absolute()} does not exist; run from the folder of a suite") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
+    return check_suite(values, path)
+
+
+def check_suite(values: Any, name: object) -> Suite:
+    """Check the values of a params.yaml, whether or not they are in a file yet.
+
+    Args:
+        values: as YAML gives them.
+        name: of the file or whatever else holds them, for the message.
+    Raises:
+        ConfigError: naming the key, the value and what is allowed, in the lines after the first.
+    """
     try:
         return Suite.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_describe(error, path)) from None
+        raise ConfigError(_describe(error, name)) from None

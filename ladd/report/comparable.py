@@ -6,11 +6,8 @@ import polars as pl
 
 from ladd.errors import ArtifactError
 from ladd.report.labels import REFERENCES
+from ladd.report.rules import ALIKE
 
-# Rows of one metric that differ in one of these are not comparable: the evaluator computed something else, perplexity
-# per token counts other tokens, another arithmetic sampled, or the bias of a metric in n (MAUVE, SWD, positional
-# entropy, distinct-n) is another.
-ALIKE = ("evaluator_version", "tokenizer", "precision", "n")
 # Known answers, from quadrature instead of a network: as many draws as the quadrature needs, at its own precision.
 KNOWN_ANSWERS = ("oracle", "exact")
 

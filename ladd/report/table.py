@@ -10,8 +10,9 @@ import polars as pl
 from ladd.errors import ArtifactError
 from ladd.report.blocks import blocks
 from ladd.report.cells import Block
-from ladd.report.comparable import ALIKE, check_comparable
+from ladd.report.comparable import check_comparable
 from ladd.report.labels import COSTS, FAMILIES
+from ladd.report.rules import ALIKE, over_seeds
 
 SWEPT = ("token_steps", "latent_steps", "temperature", "given")
 KEYS = ("suite", "model", "family", "schedule", "L", "K", "w", *SWEPT, "metric")
@@ -42,11 +43,9 @@ def summarise(compare: pl.DataFrame) -> pl.DataFrame:
     groups = compare.group_by(KEYS, maintain_order=True)
     _check_groups(groups.agg(*(pl.col(name).unique() for name in ALIKE), pl.col("seed").sort(), rows=pl.len()))
     check_comparable(compare)
-    spread = pl.col("value").std(ddof=1) / pl.len().sqrt()
     averages = groups.agg(
         *(pl.col(name).mean() for name in PRICES),
-        pl.col("value").mean(),
-        pl.when(pl.len() > 1).then(spread).otherwise(pl.col("stderr").first()).alias("stderr"),
+        *over_seeds(),
         *(pl.col(name).first() for name in MEASURED[2:]),
         pl.col("seed").count().alias("seeds"),
     )
@@ -85,7 +84,12 @@ def _name(row: dict[str, object]) -> str:
 def render(compare: pl.DataFrame) -> str:
     """Text of the summary, at most WIDTH columns wide: bounds first, then SWD or Gen PPL; "-" is not measured."""
     shown = [block for block in blocks(summarise(compare)) if block.essential]
-    return "\n\n".join(_text(part) for block in shown for part in _fold(block)) + "\n"
+    return "\n\n".join(map(block_text, shown)) + "\n"
+
+
+def block_text(block: Block) -> str:
+    """Text of a block, in as many parts as WIDTH wants."""
+    return "\n\n".join(map(_text, _fold(block)))
 
 
 def _fold(block: Block) -> list[Block]:

@@ -6,7 +6,6 @@ from ladd.config import BaselineConfig
 from ladd.models import build_baseline
 from ladd.networks import CausalTransformer, DiT
 from ladd.stages.artifacts import load_tokens, save_weights, use_device
-from ladd.stages.chain import describe_chain, describe_model
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import seed_weights, train_stage
 from ladd.training.batches import RowSource
@@ -24,9 +23,7 @@ def main(stage: Stage) -> None:
         task_of(config, model, train, validation, vocabulary),
         config.training,
         f"artifacts/models/{stage.key}",
-        chain=describe_chain(suite, model=stage.key),
-        tags={"role": "model", **describe_model(suite, stage.key)},
-        finish=save_weights,
+        save_weights,
     )
 
 

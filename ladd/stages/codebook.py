@@ -14,7 +14,7 @@ from ladd.latents.codebook import Codebook
 from ladd.latents.quantise import codebook_report, fit_codebook
 from ladd.randomness import derive
 from ladd.stages.artifacts import REDUCTION, load_latents, save_latents, save_weights, use_device
-from ladd.stages.chain import describe_chain
+from ladd.stages.recorded import record_codebook
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.tracked import stage_run, tag_outputs
 
@@ -33,17 +33,15 @@ def main(stage: Stage) -> None:
         scale=shape.scale,
         device=device,
     ).to(device)
-    tags = {"role": "latents", "kind": "discrete", "L": shape.length, "K": shape.codebook, "w": shape.width}
-    with stage_run(stage, chain=describe_chain(suite, latents=stage.key), tags=tags) as run:
+    with stage_run(stage) as run:
         with stage.output(f"artifacts/latents/{stage.key}") as folder:
             save_weights(codebook, folder)
             shutil.copy(source / REDUCTION, folder / REDUCTION)
             for split, latents in splits.items():
                 save_latents(folder / split, codes_of(codebook, latents), (shape.length,), "int32")
-        report = codebook_report(codebook, splits["train"])
-        write_json(Path(f"results/stage1/{stage.key}.json"), report)
-        run.log({name: value for name, value in report.items() if name != "probabilities"}, config.steps)
-        tag_outputs(stage, run)
+        write_json(Path(f"results/stage1/{stage.key}.json"), codebook_report(codebook, splits["train"]))
+        record_codebook(stage.key, config.steps, run)
+        tag_outputs(stage.declaration, run)
 
 
 def codes_of(codebook: Codebook, latents: Rows, batch: int = 4096) -> Iterator[Tensor]:

@@ -16,6 +16,7 @@ from ladd.report.page import write_page
 from ladd.report.plots import plot_codebook, plot_curves
 from ladd.report.samples import SampleGroup, sample_metrics, write_samples_page
 from ladd.report.table import render, summarise
+from ladd.stages.comparison import publish_comparison
 from ladd.stages.results import nested_means, read_results
 from ladd.stages.runtime import Stage, run_stage
 
@@ -39,6 +40,7 @@ def main(stage: Stage) -> None:
     )
     groups = [group for key in keys for group in _sample_groups(suite, key, summary, results)]
     write_samples_page(results / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
+    publish_comparison(suite)
 
 
 def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Path]:

@@ -15,12 +15,12 @@ from ladd.evaluation.cost import sample_cost
 from ladd.evaluation.rows import Row
 from ladd.files import write_json
 from ladd.stages.artifacts import load_array, use_device
-from ladd.stages.chain import describe_chain, describe_model
+from ladd.stages.chain import describe_model
 from ladd.stages.likelihood import likelihood_rows
 from ladd.stages.measure import SampleMeasures, SawtoothMeasures, base_row
 from ladd.stages.measure_text import TextMeasures
 from ladd.stages.real import given_positions
-from ladd.stages.results import summary_points, write_results
+from ladd.stages.results import log_results, write_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.samples import shown_samples
 from ladd.stages.tracked import stage_run, tag_outputs
@@ -35,13 +35,11 @@ def main(stage: Stage) -> None:
     measures = (SawtoothMeasures if suite.evaluation.kind == "sawtooth" else TextMeasures)(suite, sweep.data, device)
     sampled, shown = sampled_rows(suite, stage.key, row, measures, device)
     rows += sampled
-    write_results(stage.key, rows)
+    table = write_results(stage.key, rows)
     write_json(Path(f"results/samples/{stage.key}.json"), shown)
-    tags = {"role": "evaluation", "schedule": sweep.schedule, "model": sweep.model, **described}
-    with stage_run(stage, chain=describe_chain(suite, sweep=stage.key), tags=tags) as run:
-        for step, values in summary_points(rows):
-            run.log(values, step)
-        tag_outputs(stage, run)
+    with stage_run(stage) as run:
+        log_results(table, run)
+        tag_outputs(stage.declaration, run)
 
 
 def sampled_rows(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from ladd.errors import ArtifactError
 from ladd.evaluation.rows import COLUMNS, Row
 from ladd.files import write_atomically, write_json
+from ladd.report.rules import ALIKE, over_seeds
+
+if TYPE_CHECKING:
+    from ladd.tracking import TrackedRun
 
 TEXT_COLUMNS = (
     *("suite", "model", "family", "schedule", "given", "metric", "precision"),
@@ -21,12 +27,16 @@ SCHEMA = {
 } | dict.fromkeys(TEXT_COLUMNS, pl.String)
 
 
-def write_results(key: str, rows: list[Row]) -> None:
-    """Write ``results/evaluate/KEY.csv``, and KEY.json with the means over seeds."""
+MEASURED = "measured."  # tags of a run, one per metric: JSON of what must be alike among rows that are compared
+
+
+def write_results(key: str, rows: list[Row]) -> pl.DataFrame:
+    """Write ``results/evaluate/KEY.csv``, and KEY.json with the means over seeds; returns the table."""
     table = pl.DataFrame([vars(row) for row in rows], schema=SCHEMA)
     folder = Path("results/evaluate")
     write_atomically(folder / f"{key}.csv", table.write_csv().encode())
     write_json(folder / f"{key}.json", nested_means(table))
+    return table
 
 
 def read_results(path: Path) -> pl.DataFrame:
@@ -56,17 +66,49 @@ def nested_means(table: pl.DataFrame) -> dict[str, dict]:
     return nested
 
 
-def summary_points(rows: list[Row]) -> list[tuple[int, dict[str, float]]]:
-    """Means over seeds as points of curves against the step budget; what does not depend on it is at step 0."""
+def log_results(table: pl.DataFrame, run: TrackedRun) -> None:
+    """File the results of a sweep under its run: points of curves, and how each metric was measured."""
+    for step, values in summary_points(table):
+        run.log(values, step)
+    alike = table.group_by("metric", maintain_order=True).agg(pl.col(name).first() for name in ALIKE)
+    run.tag({MEASURED + row.pop("metric"): json.dumps(row) for row in alike.iter_rows(named=True)})
+
+
+def summary_points(table: pl.DataFrame) -> list[tuple[int, dict[str, float]]]:
+    """Means over seeds and their standard errors as points of curves against the step budget.
+
+    What does not depend on the budget is at step 0. The curve of the standard errors of METRIC is METRIC/stderr; at
+    another temperature than 1 both names end in /temperature_T.
+    """
     points: dict[int, dict[str, float]] = {}
-    for row in _means(pl.DataFrame([vars(row) for row in rows], schema=SCHEMA)):
-        points.setdefault(row["token_steps"] or 0, {})[row["metric"] + _heat(row, "/temperature_")] = row["value"]
+    for row in _means(table):
+        values = points.setdefault(row["token_steps"] or 0, {})
+        values[row["metric"] + _heat(row, "/temperature_")] = row["value"]
+        if row["stderr"] is not None:
+            values[row["metric"] + _STDERR + _heat(row, "/temperature_")] = row["stderr"]
     return sorted(points.items())
+
+
+_STDERR = "/stderr"
+
+
+class Curve(NamedTuple):
+    """What the name of a curve of `summary_points` says."""
+
+    metric: str
+    temperature: float
+    is_stderr: bool
+
+
+def read_curve(name: str) -> Curve:
+    """The parts of the name of a curve."""
+    stem, _, temperature = name.partition("/temperature_")
+    return Curve(stem.removesuffix(_STDERR), float(temperature or 1), stem.endswith(_STDERR))
 
 
 def _means(table: pl.DataFrame, *keys: str) -> Iterator[dict]:
     groups = table.group_by(*keys, "metric", "token_steps", "temperature", maintain_order=True)
-    return groups.agg(pl.col("value").mean()).iter_rows(named=True)
+    return groups.agg(over_seeds()).iter_rows(named=True)
 
 
 def _heat(row: dict, prefix: str) -> str:

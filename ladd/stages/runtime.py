@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from ladd.config import Suite, load_suite
 from ladd.errors import BusyError, LaddError
+from ladd.lock import exclusive
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
 
@@ -62,18 +62,7 @@ def stage_lock(name: str) -> Iterator[None]:
     Raises:
         BusyError: another process has the lock.
     """
-    WORK.mkdir(exist_ok=True)
-    with (WORK / f"{name}.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise BusyError(
-                f"{name} is already running (process {file.read().strip()}); wait for it or end it, then try again"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    with exclusive(WORK / f"{name}.lock", name):
         yield
 
 

@@ -14,7 +14,6 @@ from ladd.latents.model import LatentModel
 from ladd.latents.statistics import latent_statistics
 from ladd.models import build_latent_model
 from ladd.stages.artifacts import load_latents, load_tokens, save_latents, save_weights, use_device
-from ladd.stages.chain import describe_chain
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import seed_weights, train_stage
 from ladd.training.tasks import LatentTask
@@ -40,9 +39,7 @@ def main(stage: Stage) -> None:
         LatentTask(model, splits["train"], splits["validation"], vocabulary, config),
         config.training,
         f"artifacts/latents/{stage.key}",
-        chain=describe_chain(suite, latents=stage.key),
-        tags={"role": "latents", "kind": config.kind, "L": config.length, "K": config.codebook, "w": config.width},
-        finish=finish,
+        finish,
     )
 
 

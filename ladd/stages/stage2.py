@@ -16,7 +16,6 @@ from ladd.stages.artifacts import (
     save_weights,
     use_device,
 )
-from ladd.stages.chain import describe_chain, describe_model
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import seed_weights, train_stage
 from ladd.stages.trained import build_stage2
@@ -50,9 +49,7 @@ def main(stage: Stage) -> None:
         ),
         config.training,
         f"artifacts/models/{stage.key}",
-        chain=describe_chain(suite, model=stage.key),
-        tags={"role": "model", **describe_model(suite, stage.key)},
-        finish=finish,
+        finish,
     )
 
 

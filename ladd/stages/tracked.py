@@ -1,29 +1,121 @@
-"""The tracked run of a stage."""
+"""The tracked runs of stages: which stages have one, what it is called, and what is filed under it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ladd.config import Suite
+from ladd.stages.chain import describe_chain, describe_model
+from ladd.stages.declaration import Declaration
 from ladd.stages.manifest import dvc_hash
 from ladd.stages.runtime import Stage
 from ladd.tracking import TrackedRun, flatten
 
+# Stages that have a run, and their block.
+TRACKED = {
+    "stage1": "latents",
+    "codebook": "codebooks",
+    "baseline": "baselines",
+    "stage2": "models",
+    "evaluate": "sweeps",
+}
+LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "vector-quantize-pytorch")
 
-def stage_run(stage: Stage, *, chain: dict[str, Any], tags: dict[str, Any]) -> TrackedRun:
-    """The tracked run of a stage, with the DVC hashes of its inputs."""
-    suite, declaration = stage.suite, stage.declaration
+
+@dataclass(frozen=True)
+class RunDescription:
+    """What is filed under the run of a stage.
+
+    Attributes:
+        role: latents, model or evaluation.
+        chain: all settings behind it (see `describe_chain`).
+        tags: that runs are filtered by, the role included; None where there is no such thing.
+        name: for people.
+    """
+
+    role: str
+    chain: dict[str, Any]
+    tags: dict[str, Any]
+    name: str
+
+
+def describe_run(suite: Suite, stage_name: str, key: str) -> RunDescription | None:
+    """Role, settings, tags and name of the run of a stage; None for a stage without one.
+
+    Args:
+        suite: settings.
+        stage_name: for example "stage2".
+        key: of its block.
+    """
+    if stage_name in ("stage1", "codebook"):
+        shape = suite.latent_shape(key)
+        kind = "discrete" if shape.codebook else "continuous"
+        tags = {"kind": kind, "L": shape.length, "K": shape.codebook, "w": shape.width}
+        return _description("latents", describe_chain(suite, latents=key), tags, key)
+    if stage_name in ("baseline", "stage2"):
+        return _description("model", describe_chain(suite, model=key), describe_model(suite, key), key)
+    if stage_name == "evaluate":
+        sweep = suite.sweeps[key]
+        tags = {"schedule": sweep.schedule, "model": sweep.model, **describe_model(suite, sweep.model)}
+        return _description("evaluation", describe_chain(suite, sweep=key), tags, key)
+    return None
+
+
+def _description(role: str, chain: dict[str, Any], tags: dict[str, Any], key: str) -> RunDescription:
+    """The name is such as "di-ladd L1 K16 w8 sequential · di-seq"."""
+    sizes = [f"{letter}{tags[letter]}" for letter in "LKw" if tags[letter]]
+    schedule = [tags["schedule"]] if tags.get("schedule", "none") != "none" else []
+    title = " ".join([tags["kind"] if role == "latents" else tags["family"], *sizes, *schedule])
+    return RunDescription(role, chain, {"role": role, **tags}, f"{title} · {key}")
+
+
+def stage_run(stage: Stage) -> TrackedRun:
+    """The tracked run of a stage."""
+    return open_run(stage.suite, stage.declaration, stage.fingerprint)
+
+
+def open_run(
+    suite: Suite, declaration: Declaration, fingerprint: str, tags: dict[str, str] | None = None
+) -> TrackedRun:
+    """The tracked run of a stage, with its settings, params.yaml and the DVC hashes of its inputs.
+
+    Args:
+        suite: settings; its folder is the working directory.
+        declaration: of a stage that has a run.
+        fingerprint: of the stage.
+        tags: more of them, for a run that is not there yet.
+    """
+    stage_name, _, key = declaration.name.partition("@")
+    described = describe_run(suite, stage_name, key)
+    assert described is not None, f"{declaration.name} has no run"
     hashes = {f"dvc.in.{path}": dvc_hash(path) for path in declaration.inputs}
-    return TrackedRun(
+    named = {"suite": suite.suite, "experiment": key, "dvc.stage": declaration.name, "ladd.versions": versions()}
+    run = TrackedRun(
         Path(suite.root),
-        experiment=suite.suite,
-        name=declaration.name,
-        fingerprint=stage.fingerprint,
-        parameters=flatten(chain) | {key: value for key, value in tags.items() if value is not None},
-        tags={"suite": suite.suite, "experiment": stage.key, "dvc.stage": declaration.name, **tags, **hashes},
+        suite=suite.suite,
+        name=described.name,
+        fingerprint=fingerprint,
+        parameters=flatten(described.chain) | {k: v for k, v in described.tags.items() if v is not None},
+        tags={**named, **described.tags, **hashes, **(tags or {})},
     )
+    run.attach(Path("params.yaml"))
+    return run
 
 
-def tag_outputs(stage: Stage, run: TrackedRun) -> None:
+def tag_outputs(declaration: Declaration, run: TrackedRun) -> None:
     """Tag the run with the DVC hashes of the outputs; called when they are written."""
-    run.tag({f"dvc.out.{path}": dvc_hash(path) for path in stage.declaration.outputs})
+    run.tag({f"dvc.out.{path}": dvc_hash(path) for path in declaration.outputs})
+
+
+def versions() -> str:
+    """Installed libraries that numbers come from, as NAME=VERSION with spaces between."""
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name}={version(name)}")
+        except PackageNotFoundError:  # a stage that needs it says so
+            continue
+    return " ".join(found)

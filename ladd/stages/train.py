@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import torch
 
 from ladd.config import TrainingConfig
-from ladd.files import file_hash, write_atomically
+from ladd.files import write_atomically
 from ladd.randomness import derive
+from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.training.checkpoint import AVERAGE
@@ -31,9 +31,6 @@ def train_stage(
     task: Task,
     config: TrainingConfig,
     folder: str,
-    *,
-    chain: dict[str, Any],
-    tags: dict[str, Any],
     finish: Callable[[Any, Path], None],
 ) -> None:
     """Train, or go on training, and write the outputs.
@@ -43,42 +40,25 @@ def train_stage(
         task: model, data and loss.
         config: of the loop.
         folder: output folder.
-        chain: all settings behind the run (see `describe_chain`).
-        tags: of the tracked run.
         finish: writes the final weights, and what else there is, given the averaged model and the folder.
     """
     name = stage.declaration.name
-    with stage_run(stage, chain=chain, tags=tags) as run:
+    with stage_run(stage) as run:
         trainer = Trainer(task, config, InlineContext(stage.work, run.log_row), seed=derive(stage.suite.seed, name))
         model = trainer.train()
         with stage.output(folder) as partial:
             finish(model, partial)
-            checkpoints = _keep_checkpoints(stage.work, partial / "checkpoints", name)
-        _write_history(Path(f"results/history/{name.replace('@', '-')}.csv"), trainer.history)
-        for checkpoint in checkpoints:
-            checkpoint["path"] = f"{folder}/checkpoints/{checkpoint['path']}"
-        run.log_checkpoints(checkpoints)
-        tag_outputs(stage, run)
+            _keep_checkpoints(stage.work, partial / "checkpoints")
+        _write_history(history_path(name), trainer.history)
+        record_training(stage.declaration, run)
+        tag_outputs(stage.declaration, run)
 
 
-def _keep_checkpoints(work: Path, folder: Path, name: str) -> list[dict[str, Any]]:
-    """Copy the averaged weights of every checkpoint into the output and describe them."""
+def _keep_checkpoints(work: Path, folder: Path) -> None:
+    """Copy the averaged weights of every checkpoint into the output."""
     folder.mkdir()
-    described = []
     for source in sorted(work.glob("step-*")):
-        target = folder / f"{source.name}.safetensors"
-        target.write_bytes((source / AVERAGE).read_bytes())
-        last = json.loads((source / "checkpoint.json").read_text())["history"][-1]
-        described.append(
-            {
-                "name": f"{name}-{source.name}".replace("@", "-"),
-                "path": target.name,
-                "sha256": file_hash(target),
-                "step": int(last["step"]),
-                "metrics": {key: value for key, value in last.items() if key.startswith("validation/")},
-            }
-        )
-    return described
+        (folder / f"{source.name}.safetensors").write_bytes((source / AVERAGE).read_bytes())
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -13,11 +13,13 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from ladd.evaluation import EVALUATOR_VERSION
 from ladd.evaluation.rows import Row
 from ladd.files import file_hash
+from ladd.report.table import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.manifest import dvc_hash
-from tests.stages.tiny import TRAINING, git, make_suite, run_here, stages_in_order
+from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_here, stages_in_order, write_params
 
 TRAINED = ("stage1", "baseline", "stage2")
 
@@ -37,10 +39,22 @@ class Finished:
         return pl.read_csv(self.folder / "results/compare.csv", infer_schema_length=None)
 
     def runs(self) -> dict[str, Run]:
-        found = self.client.search_runs([self.experiment.experiment_id])
-        runs = {run.info.run_name: run for run in found}
+        """The runs of stages, by NAME@KEY."""
+        found = [run for run in self.all_runs() if "ladd.parent" not in run.data.tags]
+        runs = {run.data.tags["dvc.stage"]: run for run in found}
         assert len(runs) == len(found)
         return runs
+
+    def parent(self) -> Run:
+        """The run of the suite."""
+        [run] = [run for run in self.all_runs() if "ladd.parent" in run.data.tags]
+        return run
+
+    def all_runs(self) -> list[Run]:
+        return self.client.search_runs([self.experiment.experiment_id])
+
+    def files(self, run: Run, folder: str | None = None) -> set[str]:
+        return {file.path for file in self.client.list_artifacts(run.info.run_id, folder)}
 
     def points(self, run: Run) -> dict[str, list[int]]:
         """Steps of every curve of the stage's own, in the order they were logged."""
@@ -100,11 +114,57 @@ def test_every_training_and_evaluation_has_one_finished_run(finished):
 
 
 @pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("stage1@di", "discrete L1 K16 w8 · di"),
+        ("stage1@co", "continuous L1 w8 · co"),
+        ("baseline@mdlm", "mdlm · mdlm"),
+        ("stage2@di-ladd", "di-ladd L1 K16 w8 · di-ladd"),
+        ("evaluate@ar", "ar · ar"),
+        ("evaluate@di-seq", "di-ladd L1 K16 w8 sequential · di-seq"),
+    ],
+)
+def test_names_of_runs_say_what_they_are(finished, name, title):
+    assert finished.runs()[name].info.run_name == title
+
+
+def test_every_run_is_below_that_of_the_suite_and_current(finished):
+    parent = finished.parent()
+    assert (parent.info.run_name, parent.info.status) == ("tiny", "FINISHED")
+    assert (parent.data.tags["ladd.parent"], parent.data.tags["suite"]) == ("tiny", "tiny")
+    for run in finished.runs().values():
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["ladd.state"] == "current"
+        assert finished.files(run) == {"params.yaml"}
+
+
+def test_run_of_the_suite_shows_the_comparison(finished):
+    parent = finished.parent()
+    assert finished.files(parent) == {"compare.json", "compare.txt", "params.yaml", "plots", "report.html"}
+    assert finished.files(parent, "plots") == {
+        f"plots/{path.name}" for path in (finished.folder / "results/plots").iterdir()
+    }
+    table = json.loads(Path(finished.client.download_artifacts(parent.info.run_id, "compare.json")).read_text())
+    assert table["columns"] == finished.compare.columns
+    assert len(table["data"]) == finished.compare.height
+    assert json.loads(parent.data.tags["mlflow.loggedArtifacts"]) == [{"path": "compare.json", "type": "table"}]
+
+
+def test_run_of_the_suite_has_the_means_of_the_table(finished):
+    nested = json.loads((finished.folder / "results/compare.json").read_text())
+    metrics = finished.parent().data.metrics
+    assert metrics["swd/di-seq/steps_2"] == pytest.approx(nested["di-seq"]["sequential"]["swd"]["steps_2"])
+    assert metrics["full_bound/di-seq"] == pytest.approx(nested["di-seq"]["sequential"]["full_bound"])
+    assert metrics["swd/real-sawtooth"] == pytest.approx(nested["real-sawtooth"]["none"]["swd"])
+    assert {name.split("/")[1] for name in metrics} == set(finished.compare["model"])
+
+
+@pytest.mark.parametrize(
     ("name", "tags"),
     [
-        ("stage1@di", {"role": "latents", "L": "1", "K": "CODES"}),
-        ("stage1@co", {"role": "latents", "L": "1", "K": None}),
-        ("baseline@mdlm", {"role": "model", "family": "mdlm", "L": None, "K": None}),
+        ("stage1@di", {"role": "latents", "kind": "discrete", "L": "1", "K": "CODES", "w": "8"}),
+        ("stage1@co", {"role": "latents", "kind": "continuous", "L": "1", "K": None, "w": "8"}),
+        ("baseline@mdlm", {"role": "model", "family": "mdlm", "L": None, "K": None, "schedule": None}),
         ("stage2@di-ladd", {"role": "model", "family": "di-ladd", "L": "1", "K": "CODES"}),
         ("evaluate@ar", {"role": "evaluation", "family": "ar", "schedule": "none", "K": None}),
         ("evaluate@di-joint", {"role": "evaluation", "family": "di-ladd", "schedule": "joint", "K": "CODES"}),
@@ -156,7 +216,7 @@ def test_runs_name_the_dvc_hashes_of_inputs_and_outputs(finished):
 def test_runs_name_the_commit(finished):
     for run in finished.runs().values():
         assert run.data.tags["git.commit"] == git(finished.repository, "rev-parse", "HEAD")
-        assert run.data.tags["git.dirty"] == "false"
+        assert (run.data.tags["git.dirty"], run.data.tags["git.changed"]) == ("false", "none")
 
 
 def test_run_and_manifest_have_the_same_fingerprint(finished):
@@ -180,11 +240,24 @@ def test_curves_have_the_points_of_the_history(finished):
             assert finished.points(run) == expected
 
 
+def test_evaluations_have_the_means_and_standard_errors_of_the_report(finished):
+    summary = summarise(finished.compare).filter(pl.col("model") == "di-seq")
+    run = finished.runs()["evaluate@di-seq"]
+    assert summary.height > 10
+    for row in summary.iter_rows(named=True):
+        for name, column in ((row["metric"], "value"), (f"{row['metric']}/stderr", "stderr")):
+            history = finished.client.get_metric_history(run.info.run_id, name) if row[column] is not None else []
+            at = {point.step: point.value for point in history}
+            assert at.get(row["token_steps"] or 0) == (row[column] and pytest.approx(row[column])), name
+    alike = json.loads(run.data.tags["measured.swd"])
+    assert alike == {"n": SAMPLES, "precision": "float64", "evaluator_version": EVALUATOR_VERSION, "tokenizer": ""}
+
+
 def test_evaluation_curves_run_over_the_step_budgets(finished):
     runs = finished.runs()
     for key, sweep in finished.values["sweeps"].items():
         points = finished.points(runs[f"evaluate@{key}"])
-        assert points["swd"] == sweep["token_steps"]
+        assert points["swd"] == points["swd/stderr"] == sweep["token_steps"]
         assert "token_elbo" in points
 
 
@@ -231,6 +304,38 @@ def test_repeated_evaluation_adds_no_run_and_no_point(finished):
     after = finished.runs()
     assert {name: run.info.run_id for name, run in after.items()} == {n: run.info.run_id for n, run in before.items()}
     assert {name: finished.points(run) for name, run in after.items()} == points
+
+
+def test_repeated_comparison_changes_nothing_on_the_run_of_the_suite(finished):
+    def shown() -> dict:
+        run = finished.parent()
+        tags = {key: value for key, value in run.data.tags.items() if key != "git.dirty"}
+        return {"tags": tags, "points": finished.points(run), "files": finished.files(run), "id": run.info.run_id}
+
+    before = shown()
+    run_here("compare", None)
+    assert shown() == before
+    assert {tuple(steps) for steps in before["points"].values()} == {(0,)}
+
+
+def test_runs_that_the_suite_no_longer_has_are_superseded(finished):
+    other = finished.values["sweeps"]["di-seq"] | {"token_lag": 2.0}
+    write_params(finished.folder, finished.values | {"sweeps": finished.values["sweeps"] | {"di-seq": other}})
+    run_here("compare", None)
+    states = {name: run.data.tags["ladd.state"] for name, run in finished.runs().items()}
+    assert [name for name, state in states.items() if state != "current"] == ["evaluate@di-seq"]
+    assert states["evaluate@di-seq"] == "superseded"
+    write_params(finished.folder, finished.values)
+    run_here("compare", None)
+    assert {run.data.tags["ladd.state"] for run in finished.runs().values()} == {"current"}
+
+
+def test_state_is_left_alone_where_an_input_is_missing(finished):
+    model = finished.folder / "artifacts/models/di-ladd"
+    hidden = model.rename(model.with_name("hidden"))
+    run_here("compare", None)
+    hidden.rename(model)
+    assert {run.data.tags["ladd.state"] for run in finished.runs().values()} == {"current"}
 
 
 def test_repeated_training_gives_equal_bytes_and_no_new_point(finished):

@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from ladd.files import file_hash
+from ladd.stages.manifest import is_timed
 from tests.stages.tiny import REPOSITORY, commit, environment, git, make_suite, tiny_values, write_params
 
 pytestmark = pytest.mark.slow
@@ -190,15 +191,6 @@ def test_other_step_budgets_train_nothing(copied):
     assert sorted(Repro(copied).finish().stages) == ["compare", "evaluate@di-seq", "sample@di-seq"]
 
 
-# Files that hold how long sampling took: of the rest, every byte is a function of the suite.
-TIMED = ("results/sample/", "results/evaluate/", "results/compare.", "results/report.html")
-
-
-def is_timed(path: str) -> bool:
-    """Whether a file holds seconds. Those of the references do not: nothing is sampled from a model there."""
-    return path.startswith(TIMED) and "/reference-" not in path
-
-
 def untimed_rows(path: Path) -> pl.DataFrame:
     """Result rows without what depends on the clock."""
     rows = pl.read_csv(path, infer_schema_length=None)
@@ -211,6 +203,52 @@ def untimed_lock(path: Path) -> list[tuple[str, str]]:
     files = [(name, file) for name, stage in stages for side in ("deps", "outs") for file in stage[side]]
     hashes = [(f"{name} {file['path']}", file["md5"]) for name, file in files if not is_timed(f"{file['path']}")]
     return [(name, digest) for name, digest in hashes if not name.endswith("results/evaluate")]
+
+
+def test_new_store_gets_the_runs_that_the_stages_made(copied):
+    made = described_runs(copied)
+    shutil.rmtree(copied / ".mlflow")
+    command = [sys.executable, "-m", "ladd.cli", "track", "sync"]
+    process = subprocess.run(command, cwd=copied, env=dvc_environment(copied), capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert [line.split()[1] for line in process.stdout.splitlines()] == [*(len(made) - 1) * ["made"], "shown"]
+    assert described_runs(copied) == made
+
+
+def test_replay_without_a_cache_computes_the_same_bytes(copied):
+    run = runs_of(copied, STAGE2)[1][0].info.run_id
+    shutil.rmtree(copied / ".dvc" / "cache")
+    command = [sys.executable, "-m", "ladd.cli", "replay", run, "--go"]
+    process = subprocess.run(command, cwd=copied, env=dvc_environment(copied), capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert f"Running stage '{STAGE2}'" in process.stdout
+    assert process.stdout.splitlines()[-2:] == [
+        "artifacts/models/di-ladd: equal",
+        "results/history/stage2-di-ladd.csv: equal",
+    ]
+    client, runs = runs_of(copied, STAGE2)
+    assert [found.info.run_id for found in runs] == [run]  # the replay's own are in another experiment
+    assert client.get_experiment_by_name(f"tiny@replay-{run[:8]}") is not None
+
+
+def described_runs(folder: Path) -> dict[str, dict]:
+    """What runs say, by stage, without what every store and moment gives anew; "" is the run of the suite."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/.mlflow/mlflow.db")
+    [experiment] = [found for found in client.search_experiments() if found.name == "tiny"]
+    described = {}
+    for run in client.search_runs([experiment.experiment_id]):
+        own = ("mlflow.parentRunId", "mlflow.modelVersions", "git.dirty", "ladd.restored")
+        models = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{run.info.run_id}'")
+        curves = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
+        described[run.data.tags.get("dvc.stage", "")] = {
+            "name": run.info.run_name,
+            "tags": {key: value for key, value in run.data.tags.items() if key not in own},
+            "parameters": run.data.params,
+            "curves": {key: [(point.step, point.value) for point in curve] for key, curve in curves.items()},
+            "checkpoints": sorted((model.name, model.tags["path"], model.tags["sha256"]) for model in models),
+            "files": sorted(file.path for file in client.list_artifacts(run.info.run_id)),
+        }
+    return described
 
 
 def test_two_runs_from_scratch_give_equal_bytes_but_for_the_clock(finished, tmp_path):

@@ -12,15 +12,7 @@ from mlflow import MlflowClient
 
 from ladd.tracking import TrackedRun, flatten, tracking_uri
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Root of a repository without git; its database is made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield tmp_path_factory.mktemp("root")
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -28,10 +20,10 @@ def start(root, request):
     """Opens the run of a fingerprint in the test's own experiment."""
 
     def open_run(fingerprint: str = "a", parameters: dict | None = None, tags: dict | None = None) -> TrackedRun:
-        experiment = request.node.name
+        suite = request.node.name
         return TrackedRun(
             root,
-            experiment=experiment,
+            suite=suite,
             name="stage2@di",
             fingerprint=fingerprint,
             parameters=parameters or {},
@@ -52,12 +44,12 @@ def stored(run: TrackedRun):
 def test_run_is_found_by_its_fingerprint(start):
     first, again, other = start("a"), start("a"), start("b")
     assert first.run_id == again.run_id != other.run_id
-    assert len(first.client.search_runs([first.experiment_id])) == 2
+    assert len(first.client.search_runs([first.experiment_id], "tags.`ladd.fingerprint` != ''")) == 2
 
 
 def test_run_is_not_shared_between_experiments(start, root):
     own = start("a")
-    other = TrackedRun(root, experiment="elsewhere", name="n", fingerprint="a", parameters={}, tags={})
+    other = TrackedRun(root, suite="elsewhere", name="n", fingerprint="a", parameters={}, tags={})
     assert own.run_id != other.run_id
 
 
@@ -141,7 +133,7 @@ def test_tags_can_be_added_later(start):
 def test_artifacts_and_database_have_absolute_places(start, root, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
     assert tracking_uri(Path()) == f"sqlite:///{root}/.mlflow/mlflow.db"
-    run = TrackedRun(Path(), experiment="relative", name="n", fingerprint="a", parameters={}, tags={})
+    run = TrackedRun(Path(), suite="relative", name="n", fingerprint="a", parameters={}, tags={})
     monkeypatch.chdir(tmp_path)
     (tmp_path / "note.txt").write_text("kept")
     run.client.log_artifact(run.run_id, str(tmp_path / "note.txt"), "notes")
@@ -203,7 +195,7 @@ socket.socket.connect = refuse
 
 from ladd.tracking import TrackedRun
 
-with TrackedRun(Path(sys.argv[1]), experiment="e", name="n", fingerprint="f", parameters={}, tags={}) as run:
+with TrackedRun(Path(sys.argv[1]), suite="e", name="n", fingerprint="f", parameters={}, tags={}) as run:
     run.log({"loss": 1.0}, 0)
     run.log_checkpoints([{"name": "s", "path": "a", "sha256": "f", "step": 1, "metrics": {}}])
 import os, mlflow.telemetry.client as telemetry
@@ -227,7 +219,7 @@ from ladd.tracking import TrackedRun
 root, name = Path(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
-with TrackedRun(root, experiment="e", name=name, fingerprint=name, parameters={}, tags={}) as run:
+with TrackedRun(root, suite="e", name=name, fingerprint=name, parameters={}, tags={}) as run:
     run.log({"loss": 1.0}, 0)
 """
 
@@ -256,4 +248,5 @@ def test_processes_that_open_a_new_database_at_once_all_succeed(tmp_path):
     assert [starter.returncode for starter in starters] == [0, 0, 0], errors
     client = MlflowClient(tracking_uri=tracking_uri(tmp_path))
     experiment = client.get_experiment_by_name("e")
-    assert {run.info.run_name for run in client.search_runs([experiment.experiment_id])} == {"run-0", "run-1", "run-2"}
+    names = sorted(run.info.run_name for run in client.search_runs([experiment.experiment_id]))
+    assert names == ["e", "run-0", "run-1", "run-2"]

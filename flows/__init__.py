@@ -1,0 +1,8 @@
+"""Prefect flows: they put the stages of DVC's graph in order and show them, and compute nothing.
+
+Importing the package sets what Prefect, MLflow and DVC read from the environment when they are imported.
+"""
+
+from flows import environment
+
+environment.apply()

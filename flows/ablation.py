@@ -1,0 +1,62 @@
+"""Flow: an ablation, from its form to a suite ready to commit."""
+
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from flows.alive import alive
+from flows.artifacts import show_results, show_table
+from flows.environment import ROOT
+from flows.suite import TASK_RUNNER, Jobs, Launch, failure
+from ladd.errors import LaddError
+from ladd.launch.ablation import AblationResult, preview, run_ablation
+from ladd.launch.expand import Expansion
+from ladd.launch.grid import Grid
+
+
+def run_name() -> str:
+    """Name of a flow run: that of its suite."""
+    grid: Any = flow_run.parameters["grid"]
+    return grid["name"] if isinstance(grid, dict) else grid.name
+
+
+@flow(
+    name="ablation",
+    flow_run_name=run_name,
+    task_runner=TASK_RUNNER,
+    persist_result=False,
+)
+def ablation(grid: Grid, jobs: Jobs = 2) -> State:
+    """Train and measure every combination, and leave suites/NAME ready to commit.
+
+    Args:
+        grid: Lists of values; every combination of them that makes sense becomes a model and a sweep.
+        jobs: Stages that run at the same time.
+    """
+    with alive(str(flow_run.id)):
+        try:
+            result = _run(grid, Launch(jobs=jobs))
+        except LaddError as error:
+            return failure(error)
+        show_results(grid.name, result.suite_folder / "results")
+        return Completed(message=f"{len(result.expansion.cells)} cells; suites/{grid.name} is ready to commit")
+
+
+def _run(grid: Grid, launch: Launch) -> AblationResult:
+    expansion = preview(ROOT, grid)
+    _show_cells(grid.name, expansion)
+    return run_ablation(ROOT, grid, launch)
+
+
+def _show_cells(name: str, expansion: Expansion) -> None:
+    """Log and show what is going to run, and what is not and why."""
+    kept = [{"cell": cell.name, "": "runs"} for cell in expansion.cells]
+    rejected = [{"cell": each.cell.name, "": f"rejected: {each.reason}"} for each in expansion.rejected]
+    show_table(f"{name}-cells", f"{name}: cells", [*kept, *rejected])
+    log = get_run_logger()
+    log.info(f"{name}: {len(kept)} cells, {expansion.trainings} trainings, {len(rejected)} rejected")
+    for note in (*(f"{row['cell']} {row['']}" for row in rejected), *expansion.notes):
+        log.info(note)

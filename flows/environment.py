@@ -1,0 +1,80 @@
+"""Environment of flows, servers and stages. Prefect, MLflow and DVC read theirs on import, so this comes first."""
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = Path(os.environ.get("PREFECT_HOME") or ROOT / ".prefect")  # database, logs and locks of this checkout
+FLOW_RUN = "LADD_FLOW_RUN_ID"  # a stage tags its tracked run with it
+
+SETTINGS = {
+    "PREFECT_HOME": str(HOME),
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is too little for a busy machine
+    # Nothing calls home.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "DO_NOT_TRACK": "true",
+}
+
+
+def apply(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Set what is not set; a flow reports to the server of `make ui` where that runs."""
+    for name, value in SETTINGS.items():
+        environment.setdefault(name, value)
+    if "PREFECT_API_URL" not in environment and (addresses := running_servers()) is not None:
+        environment["PREFECT_API_URL"] = f"{addresses['prefect']}/api"
+
+
+def stage_environment(flow_run_id: str) -> dict[str, str]:
+    """For `dvc repro` and the stages it starts: this interpreter, the code of this checkout, lines as they come."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", FLOW_RUN: flow_run_id}
+
+
+@contextmanager
+def serving() -> Iterator[Path | None]:
+    """Hold the lock of `make ui`.
+
+    Yields:
+        The file for the addresses of its servers, or None where another process holds the lock.
+    """
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / "ui.lock").open("a") as lock:
+        if not any(_try_lock(lock.fileno(), fcntl.LOCK_EX, wait) for wait in (0.2, 0.5, 0)):
+            yield None
+            return
+        file = HOME / "ui.json"
+        file.unlink(missing_ok=True)  # of one that was killed
+        try:
+            yield file
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def running_servers() -> dict[str, str] | None:
+    """Addresses of the servers of `make ui`, by name; None where it does not run or is not up yet."""
+    try:
+        with (HOME / "ui.lock").open() as lock:
+            if _try_lock(lock.fileno(), fcntl.LOCK_SH, 0):
+                return None
+        return json.loads((HOME / "ui.json").read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _try_lock(file: int, kind: int, wait: float) -> bool:
+    """Take a lock, or sleep: somebody may be looking whether it is held."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(wait)
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""Flow: one suite, one task per stage of DVC's graph. `python -m flows.pipeline --help` says how to run it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from flows.alive import alive
+from flows.artifacts import show_results, show_text
+from flows.environment import ROOT
+from flows.suite import TASK_RUNNER, Jobs, Launch, failure
+from ladd.cli.launch import assignment
+from ladd.cli.numbers import whole
+from ladd.config import load_suite
+from ladd.errors import ConfigError, LaddError
+from ladd.launch.overrides import launch_overrides, plan_overrides
+
+
+def run_name() -> str:
+    """Name of a flow run: its suite."""
+    suite = str(flow_run.parameters["suite"])
+    return "default suite" if suite == "." else suite.removeprefix("suites/")
+
+
+@flow(
+    name="pipeline",
+    flow_run_name=run_name,
+    task_runner=TASK_RUNNER,
+    persist_result=False,
+)
+def pipeline(
+    suite: str = ".",
+    only: list[str] = [],  # noqa: B006 (Prefect copies defaults, and the form shows them)
+    downstream: bool = True,
+    force: bool = False,
+    overrides: dict[str, Any] = {},  # noqa: B006
+    jobs: Jobs = 2,
+) -> State:
+    """Bring a suite up to date: every stage that is not, and nothing else.
+
+    Args:
+        suite: Folder of the suite, from the root of the repository: "." is the default suite, others are in suites/.
+        only: Run these alone: stages ("stage2"), keys of params.yaml ("di-ladd"), or both ("stage2@di-ladd"). Empty
+            for the whole suite.
+        downstream: With "only": also run what depends on them.
+        force: Run them although they are up to date. With "only", what depends on them still runs only if their
+            outputs come out different.
+        overrides: Other values for parameters, by dotted name, such as {"models.di-ladd.latent_weight": 2.0}. The
+            launch then runs in a work tree of its own and leaves params.yaml and results as they are.
+        jobs: Stages that run at the same time.
+    """
+    with alive(str(flow_run.id)):
+        launch = Launch(tuple(only), downstream, force, jobs)
+        try:
+            experiment, results = _run(suite, overrides, launch)
+        except LaddError as error:
+            return failure(error)
+        if downstream or not only:  # `compare` was among the stages, so its results are of this suite as it is
+            show_results(experiment, results)
+        return Completed(message=f"{experiment} is up to date")
+
+
+def _run(suite: str, overrides: dict[str, Any], launch: Launch) -> tuple[str, Path]:
+    """Run a suite; its experiment in MLflow and its results."""
+    folder = suite_folder(suite)
+    name = load_suite(folder / "params.yaml").suite
+    if not overrides:
+        launch(folder, {})
+        return name, folder / "results"
+    plan = plan_overrides(ROOT, Path(suite), overrides)
+    get_run_logger().info("\n".join([f"{plan.name}: {suite} with", *plan.difference]))
+    show_text(f"{plan.name}-difference", f"{plan.name}: difference from {suite}", "\n".join(plan.difference))
+    result = launch_overrides(ROOT, Path(suite), overrides, launch)
+    return f"{name}@{result.name}", result.folder / "results"
+
+
+def suite_folder(suite: str) -> Path:
+    """Folder of a suite by its name from the root of the repository.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    folder = ROOT / suite
+    if not (folder / "params.yaml").is_file():
+        found = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("suites/*/params.yaml"))
+        raise ConfigError(f"suite: {suite!r} is no folder with a params.yaml; there are {', '.join(['.', *found])}")
+    return folder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the flow from the command line; the exit code is 1 when a stage failed."""
+    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Bring a suite up to date.")
+    parser.add_argument("--suite", default=".", help="folder of the suite, from the root (default: .)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="stages, keys, or both as NAME@KEY")
+    parser.add_argument("--no-downstream", action="store_true", help="not what depends on them")
+    parser.add_argument("--force", action="store_true", help="run them although they are up to date")
+    parser.add_argument("--set", nargs="+", default=[], type=assignment, metavar="KEY=VALUE", help="other values")
+    parser.add_argument("--jobs", type=whole(1), default=2, help="stages at the same time (default: 2)")
+    parsed = parser.parse_args(arguments)
+    state = pipeline(
+        suite=parsed.suite,
+        only=parsed.only,
+        downstream=not parsed.no_downstream,
+        force=parsed.force,
+        overrides=dict(parsed.set),
+        jobs=parsed.jobs,
+        return_state=True,
+    )
+    print(state.message)
+    return 0 if state.is_completed() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""One stage: `dvc repro -s STAGE` in a process of its own, what came of it, and what is tried again."""
+
+import enum
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.processes import Processes
+from ladd.errors import BusyError, StageError
+from ladd.launch.run import TAIL
+
+Log = Callable[[str], object]
+
+PATIENCE = 600.0  # seconds that a stage waits for other processes
+PAUSES = (2.0, 4.0, 8.0, 15.0)  # seconds between tries; the last one repeats
+_DRAIN = 2.0  # seconds for the last lines after the end of dvc
+
+UNCHANGED = re.compile(r"^Stage '.*' didn't change, skipping$")
+RESTORED = re.compile(r"^Stage '.*' is cached - skipping run, checking out outputs$")
+# DVC's lock of the repository, its claims on paths, and the lock of the stage itself (exit code 75).
+BUSY = re.compile(r"Unable to acquire lock\.|' is busy, it is being blocked by:|, exited with 75$")
+ADVICE = re.compile(
+    r"^(To track the changes with git|To enable auto staging|Use `dvc push`|\s+(git add|dvc config) )|^$"
+)
+HOLDER = re.compile(r"^\s*\(PID \d+\): .*$|^.* is already running \(process \d+\).*$")
+
+
+class Outcome(enum.StrEnum):
+    """What a stage came to; the name of its state in Prefect."""
+
+    UNCHANGED = "Unchanged"
+    RUN_CACHE = "RunCache"
+    COMPLETED = "Completed"
+
+
+MEANING = {
+    Outcome.UNCHANGED: "up to date: nothing ran",
+    Outcome.RUN_CACHE: "restored from DVC's cache of earlier runs: the command did not run",
+    Outcome.COMPLETED: "the command ran",
+}
+
+
+def classify(stage: str, code: int, lines: Sequence[str]) -> Outcome:
+    """What `dvc repro -s` did, from its exit code and output: it exits with 255 for every kind of failure.
+
+    Raises:
+        BusyError: another process holds a lock; a later try may succeed.
+        StageError: anything else, with the last lines.
+    """
+    if code == 0:
+        if any(RESTORED.match(line) for line in lines):
+            return Outcome.RUN_CACHE
+        return Outcome.UNCHANGED if any(UNCHANGED.match(line) for line in lines) else Outcome.COMPLETED
+    if any(BUSY.search(line) for line in lines):
+        holders = [line.strip() for line in lines if HOLDER.match(line)]
+        raise BusyError("; ".join(holders) or "another dvc process has the lock of the repository")
+    why = [f"dvc was ended by signal {-code}, and its stage with it; the next launch goes on"] if code < 0 else []
+    raise StageError(stage, [*lines[-TAIL:], *why])
+
+
+@dataclass(frozen=True)
+class StageRunner:
+    """Runs stages of one suite.
+
+    Attributes:
+        folder: of the suite.
+        environment: of the processes.
+        processes: where they are known, to be ended with the flow.
+        slots: how many stages run at once.
+        patience: seconds to wait for other processes.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    processes: Processes
+    slots: threading.Semaphore
+    patience: float = PATIENCE
+
+    def run(self, stage: str, *, force: bool, log: Log) -> Outcome:
+        """Run a stage, and wait for others that have its files in use: only that is tried again.
+
+        Raises:
+            BusyError: they still are when patience ends.
+            StageError: the stage failed.
+            EndedError: the flow is being ended.
+        """
+        start, tries = time.monotonic(), 0
+        while True:
+            try:
+                with self.slots:
+                    return self._try(stage, force=force, log=log)
+            except BusyError as error:
+                waited = time.monotonic() - start
+                if waited >= self.patience:
+                    raise BusyError(
+                        f"{stage} waited {waited / 60:.0f} minutes for another process, which is still there: {error}; "
+                        "wait for it or end it, then launch again"
+                    ) from None
+                log(f"{stage} waits for another process ({waited:.0f} s of {self.patience:.0f} s): {error}")
+            self.processes.ended.wait(PAUSES[min(tries, len(PAUSES) - 1)])
+            tries += 1
+
+    def _try(self, stage: str, *, force: bool, log: Log) -> Outcome:
+        command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]
+        lines: list[str] = []
+        process = self.processes.start(command, self.folder, self.environment)
+
+        def read() -> None:
+            assert process.stdout is not None
+            with process.stdout as output:
+                for line in map(str.rstrip, output):
+                    if not ADVICE.match(line):
+                        lines.append(line)
+                        log(line)
+
+        # A thread, because a stage whose dvc was killed keeps the pipe open.
+        reader = threading.Thread(target=read, name=f"output of {stage}", daemon=True)
+        reader.start()
+        try:
+            code = process.wait()
+            reader.join(_DRAIN)
+        finally:
+            self.processes.finish(process)
+            reader.join(_DRAIN)
+        self.processes.check()
+        return classify(stage, code, lines)

@@ -1,0 +1,151 @@
+"""A suite as Prefect tasks: one per stage, in the order of DVC's graph."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from pydantic import Field
+
+from flows.environment import stage_environment
+from flows.graph import read_graph, select
+from flows.processes import EndedError, Processes, heed_interrupts
+from flows.stage import MEANING, Log, Outcome, StageRunner
+from ladd.errors import BusyError, LaddError, StageError
+
+Jobs = Annotated[int, Field(ge=1, le=64)]
+# A task holds a thread while it waits for its upstreams; `jobs` limits the work.
+TASK_RUNNER: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What of a suite to run, and how.
+
+    Attributes:
+        only: stages, keys, or both as NAME@KEY; empty for all.
+        downstream: run what is behind them too.
+        force: run them although they are up to date.
+        jobs: stages at once.
+    """
+
+    only: tuple[str, ...] = ()
+    downstream: bool = True
+    force: bool = False
+    jobs: int = 2
+
+    def __call__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        """Run the suite in ``folder``, in the running flow.
+
+        Raises:
+            ConfigError: a name in ``only`` fits no stage.
+            StageError: stages failed; the message names them.
+        """
+        log = get_run_logger().info
+        graph = read_graph(folder)
+        part, named = select(graph, self.only, downstream=self.downstream)
+        forced = named if self.force else set()
+        log(describe(part, graph.unchanged - forced, self.jobs))
+        heed_interrupts()
+        processes = Processes()
+        runner = StageRunner(
+            folder,
+            {**stage_environment(str(flow_run.id)), **environment},
+            processes,
+            threading.BoundedSemaphore(self.jobs),
+        )
+        report(_submit(Pass(part, graph.unchanged, forced, runner)), log)
+
+
+class Pass:
+    """One pass over a part of a graph.
+
+    Args:
+        part: stage -> upstreams.
+        unchanged: stages that were up to date at the start.
+        forced: stages that run in any case.
+        runner: of the stages that need a process.
+    """
+
+    def __init__(
+        self, part: Mapping[str, tuple[str, ...]], unchanged: frozenset[str], forced: set[str], runner: StageRunner
+    ):
+        self.part, self.unchanged, self.forced, self.runner = part, unchanged, forced, runner
+        self.ran: set[str] = set()
+
+    def run(self, stage: str, log: Log) -> Outcome:
+        """Run a stage, unless it was up to date and nothing before it ran since."""
+        force = stage in self.forced
+        if stage in self.unchanged and not force and not self.ran.intersection(self.part[stage]):
+            return Outcome.UNCHANGED
+        outcome = self.runner.run(stage, force=force, log=log)
+        if outcome is not Outcome.UNCHANGED:
+            self.ran.add(stage)
+        return outcome
+
+
+# DVC owns caching and the stages own resuming: Prefect does neither.
+@task(task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
+def dvc_stage(stage: str, run: Pass) -> State:
+    """A stage of dvc.yaml."""
+    try:
+        outcome = run.run(stage, get_run_logger().info)
+    except (BusyError, StageError) as error:
+        return Failed(message=str(error))
+    except EndedError as error:
+        return Cancelled(message=str(error))
+    return Completed(name=outcome.value, message=MEANING[outcome])
+
+
+def _submit(run: Pass) -> dict[str, State]:
+    """Run all tasks; whatever interrupts the wait ends their processes."""
+    futures: dict[str, PrefectFuture[State]] = {}
+    try:
+        for stage, upstream in run.part.items():
+            before = [futures[name] for name in upstream]
+            futures[stage] = dvc_stage.submit(stage, run, wait_for=before, return_state=False)
+        for future in futures.values():
+            future.wait()
+    except BaseException:
+        run.runner.processes.end_all()
+        raise
+    return {stage: future.state for stage, future in futures.items()}
+
+
+def describe(part: Mapping[str, tuple[str, ...]], unchanged: frozenset[str], jobs: int) -> str:
+    """What is going to run, in a line."""
+    changed = [stage for stage in part if stage not in unchanged]
+    if not changed:
+        return f"{len(part)} stages, all up to date"
+    return f"{len(part)} stages, {len(part) - len(changed)} up to date, {jobs} at a time; to run: {', '.join(changed)}"
+
+
+def report(states: Mapping[str, State], log: Log) -> None:
+    """Log what the stages came to.
+
+    Raises:
+        StageError: some did not end well.
+    """
+    failed = [stage for stage, state in states.items() if state.is_final() and not state.is_completed()]
+    behind = [stage for stage, state in states.items() if not state.is_final()]
+    names = [str(state.name) for state in states.values() if state.is_completed()]
+    counts = ", ".join(f"{names.count(outcome)} {outcome}" for outcome in Outcome if outcome in names)
+    log(f"{len(states)} stages: {counts or 'none ended well'}" + (f", {len(failed)} failed" if failed else ""))
+    if failed:
+        lines = [line for stage in failed for line in str(states[stage].message).splitlines()]
+        raise StageError(
+            ", ".join(failed), [*lines, *([f"behind them, not run: {', '.join(behind)}"] if behind else [])]
+        )
+
+
+def failure(error: LaddError) -> State:
+    """The state of a flow that an error ended; its message says all that is known."""
+    return Failed(message="\n".join([str(error), *getattr(error, "__notes__", [])]))

@@ -1,0 +1,120 @@
+"""Prefect, MLflow and the served flows on this machine: `make ui`. Ctrl-C stops them all."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.environment import HOME, ROOT, running_servers, serving
+from flows.servers import HOST, Server, ServerError, answers, free_port
+from ladd.tracking import tracking_uri
+from ladd.tracking.store import create_store, store_folder
+
+PORTS = {"prefect": 4200, "mlflow": 5000}
+LOGS = HOME / "logs"
+MLFLOW_SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # with it the start takes three times as long
+_POLL = 0.5
+
+
+class Stopped(BaseException):
+    """A signal asks this process to end."""
+
+
+def main() -> int:
+    """Start the servers, say where they are, and wait."""
+    with serving() as file:
+        if file is None:
+            print(f"make ui runs already in this checkout: {running_servers() or 'it is starting'}", file=sys.stderr)
+            return 1
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _stop)
+        servers: list[Server] = []
+        try:
+            _start(servers, file)
+            while True:
+                for server in servers:
+                    server.check()
+                time.sleep(_POLL)
+        except ServerError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except Stopped:
+            return 0
+        finally:
+            file.unlink(missing_ok=True)
+            _end(servers)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped
+
+
+def _start(servers: list[Server], file: Path) -> None:
+    """Start the servers, each as soon as it can be, and print where they are."""
+    started = time.monotonic()
+    addresses = {name: f"http://{HOST}:{_port(name)}" for name in PORTS}
+    remote = tracking_uri(ROOT).startswith("http")
+    if remote:
+        addresses["mlflow"] = tracking_uri(ROOT)
+    prefect = _add(servers, "Prefect", ["prefect", "server", "start", *_place(addresses["prefect"])])
+    if not remote:
+        create_store(ROOT)  # while Prefect starts
+        mlflow = _add(servers, "MLflow", ["mlflow", "server", *_store(), *_place(addresses["mlflow"])], MLFLOW_SETTINGS)
+    prefect.wait(lambda: answers(f"{addresses['prefect']}/api/health"))
+    ready = HOME / "served.json"
+    ready.unlink(missing_ok=True)
+    api = {"PREFECT_API_URL": f"{addresses['prefect']}/api"}
+    flows = _add(servers, "flows", ["flows.serve", "--ready", str(ready)], api)
+    if not remote:
+        mlflow.wait(lambda: answers(f"{addresses['mlflow']}/health"))
+    flows.wait(ready.is_file)
+    file.write_text(json.dumps(addresses))
+    print(
+        _addresses(addresses, json.loads(ready.read_text())), f"(up in {time.monotonic() - started:.1f} s)", flush=True
+    )
+
+
+def _place(address: str) -> list[str]:
+    return ["--host", HOST, "--port", address.rpartition(":")[2]]
+
+
+def _store() -> list[str]:
+    files = store_folder(ROOT) / "artifacts"
+    return ["--backend-store-uri", tracking_uri(ROOT), "--artifacts-destination", str(files), "--workers", "1"]
+
+
+def _add(servers: list[Server], name: str, module: Sequence[str], settings: dict[str, str] | None = None) -> Server:
+    environment = os.environ | (settings or {})
+    command = [sys.executable, "-m", *module]
+    servers.append(Server(name, command, environment, ROOT, LOGS / f"{name.lower()}.log"))
+    return servers[-1]
+
+
+def _port(name: str) -> int:
+    port = free_port(PORTS[name])
+    if port != PORTS[name]:
+        print(f"port {PORTS[name]} is taken: {name} gets {port}")
+    return port
+
+
+def _addresses(addresses: dict[str, str], deployments: dict[str, str]) -> str:
+    launch = f"{addresses['prefect']}/deployments/deployment"
+    lines = [f"Prefect     {addresses['prefect']}"]
+    lines += [f"  {name:<9} {launch}/{identifier}/run" for name, identifier in deployments.items()]
+    lines += [f"MLflow      {addresses['mlflow']}", f"logs        {LOGS}", "Ctrl-C stops them all"]
+    return "\n".join(lines)
+
+
+def _end(servers: list[Server]) -> None:
+    """The flows first: they tell Prefect and MLflow how they ended. A second signal does not leave any behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    for server in reversed(servers):
+        server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

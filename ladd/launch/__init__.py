@@ -1,0 +1,1 @@
+"""Launches: what runs in a worktree of its own, so that the working tree stays as it is."""

@@ -1,0 +1,74 @@
+"""An ablation from grid to results: expanded, run in a worktree, and put into suites/NAME, ready to commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ladd.errors import ConfigError
+from ladd.launch.document import document
+from ladd.launch.expand import Expansion, expand
+from ladd.launch.grid import Grid
+from ladd.launch.run import Runner
+from ladd.launch.suite_folder import hand_over, prepare
+from ladd.launch.values import difference, read_values
+from ladd.launch.worktree import worktree
+
+SUITES = Path("suites")
+FILES = ("params.yaml", "dvc.yaml", "results", "dvc.lock")
+
+
+@dataclass(frozen=True)
+class AblationResult:
+    """An ablation that has run.
+
+    Attributes:
+        suite_folder: suites/NAME of the checkout, with params.yaml, dvc.yaml, dvc.lock and results/.
+        expansion: its cells.
+    """
+
+    suite_folder: Path
+    expansion: Expansion
+
+
+def preview(root: Path, grid: Grid) -> Expansion:
+    """What a grid comes to, checked as before a run and not run.
+
+    Raises:
+        ConfigError: the grid does not fit its base suite, no cell is left, or the name is taken.
+    """
+    expansion = expand(read_values(root / grid.suite / "params.yaml"), grid)
+    _check_name(root / SUITES / grid.name, expansion)
+    return expansion
+
+
+def run_ablation(root: Path, grid: Grid, run: Runner) -> AblationResult:
+    """Run a grid; what has run already, even elsewhere, is taken from DVC's cache.
+
+    Args:
+        root: of the checkout.
+        run: the pipeline of a folder.
+    Raises:
+        ConfigError, LaunchError, BusyError: before anything runs.
+        StageError: a stage failed; the worktree stays, and the same launch goes on.
+    """
+    expansion = preview(root, grid)
+    target = root / SUITES / grid.name
+    with worktree(root, grid.name) as tree:
+        folder = tree.path / SUITES / grid.name
+        prepare(target, folder, document(grid, expansion), tree)
+        run(folder, tree.environment)
+        hand_over(folder, target, FILES)
+    return AblationResult(target, expansion)
+
+
+def _check_name(folder: Path, expansion: Expansion) -> None:
+    """A suite of that name must be this one."""
+    path = folder / "params.yaml"
+    if not path.is_file():
+        return
+    if lines := difference(yaml.safe_load(path.read_text()), expansion.values):
+        shown = "\n".join(f"  {line}" for line in lines)
+        raise ConfigError(f"{path} is another suite already; choose another name or remove it. It differs in:\n{shown}")

@@ -1,0 +1,173 @@
+"""From a grid to a suite: an ordinary params.yaml with the latents, models and sweeps of every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ladd.config import Suite, check_suite
+from ladd.errors import ConfigError
+from ladd.launch.cells import Cell, cells_of
+from ladd.launch.grid import Grid
+from ladd.launch.overrides import apply_overrides
+from ladd.launch.shorten import shorten
+from ladd.launch.sweeps import Sampling, baseline_sweep, cell_sweep
+from ladd.launch.values import Values, difference, unshared
+
+BLOCKS = ("encoders", "latents", "codebooks", "models", "sweeps")  # that cells add to
+TRAINED = ("latents", "codebooks", "baselines", "models")
+
+
+class Rejected(NamedTuple):
+    """A cell that the suite's own checks refuse."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """What a grid comes to.
+
+    Attributes:
+        values: of params.yaml.
+        cells: that it has.
+        rejected: those that it has not.
+        notes: what was changed in the base suite to make room, such as warm-ups of shorter trainings.
+    """
+
+    values: Values
+    cells: list[Cell]
+    rejected: list[Rejected]
+    notes: list[str]
+
+    @property
+    def trainings(self) -> int:
+        """How many latents, codebooks, baselines and models are trained."""
+        return sum(len(self.values[block]) for block in TRAINED)
+
+
+def expand(values: Values, grid: Grid) -> Expansion:
+    """Build the suite of a grid.
+
+    Args:
+        values: of the base suite.
+    Raises:
+        ConfigError: the base suite, an override or a setting of the whole grid is wrong, or no cell is left.
+    """
+    return _Expander(values, grid).expand()
+
+
+class _Expander:
+    def __init__(self, values: Values, grid: Grid):
+        self.grid = grid
+        self.base = apply_overrides(values, grid.overrides, grid.suite)
+        self.suite: Suite = check_suite(self.base, grid.suite)
+        self.sampling = Sampling.of(self.base, grid)
+
+    def expand(self) -> Expansion:
+        cells = list(cells_of(self.grid, self.suite))
+        frame = self._frame({self.suite.models[cell.base].data for cell in cells})
+        check_suite(frame, f"the suite of {self.grid.name} without its cells")
+        kept, rejected = [], []
+        for cell in cells:
+            if reason := self._fault(frame, cell):
+                rejected.append(Rejected(cell, reason))
+            else:
+                kept.append(cell)
+        if not kept:
+            reasons = dict.fromkeys(each.reason for each in rejected)
+            raise ConfigError("\n  ".join([f"{self.grid.name} has no cell that makes sense:", *reasons]))
+        whole = unshared(self._with_cells(frame, kept))
+        check_suite(whole, f"the suite of {self.grid.name}")
+        return Expansion(whole, kept, rejected, self._notes(whole, kept))
+
+    def _fault(self, frame: Values, cell: Cell) -> str:
+        """What the checks of a suite say of a cell; empty where they say nothing."""
+        try:
+            check_suite(self._with_cells(frame, [cell]), cell.name)
+        except ConfigError as error:
+            return "; ".join(line.strip() for line in str(error).splitlines()[1:])
+        return ""
+
+    def _frame(self, used: set[str]) -> Values:
+        """The suite without its cells: data, baselines and evaluation, at the sizes that the grid asks for."""
+        base, grid = self.base, self.grid
+        baselines = {
+            key: shorten(baseline, grid.stage2_steps)
+            for key, baseline in base["baselines"].items()
+            if grid.baselines and baseline["data"] in used
+        }
+        sweeps = {
+            key: baseline_sweep(sweep, baselines[sweep["model"]]["family"], self.sampling)
+            for key, sweep in base["sweeps"].items()
+            if sweep["model"] in baselines and sweep["given"] is None
+        }
+        reference = base["evaluation"]["reference"] | self.sampling.sizes
+        changed = {
+            "root": "../..",
+            "suite": grid.name,
+            "data": {key: self._data(data) for key, data in base["data"].items() if key in used},
+            **{block: {} for block in BLOCKS},
+            "baselines": baselines,
+            "sweeps": sweeps,
+            "evaluation": base["evaluation"] | {"reference": reference},
+        }
+        return base | changed
+
+    def _data(self, data: Values) -> Values:
+        """Enough real sequences to compare samples with, and as many again for the floor of the distances."""
+        if data["kind"] != "sawtooth":
+            return data
+        return data | {"reference": max(data["reference"], 2 * self.sampling.samples * len(self.sampling.seeds))}
+
+    def _with_cells(self, frame: Values, cells: Iterable[Cell]) -> Values:
+        values = frame | {block: dict(frame[block]) for block in BLOCKS}
+        for cell in cells:
+            latents = self._add_latents(values, cell)
+            model = self.base["models"][cell.base] | {"latents": latents}
+            values["models"][cell.model] = shorten(model, self.grid.stage2_steps)
+            values["sweeps"][cell.name] = cell_sweep(self.base, cell, self.sampling)
+        return values
+
+    def _add_latents(self, values: Values, cell: Cell) -> str:
+        """Add what makes the latents of a cell; returns their name."""
+        base, name = self.base, self.base["models"][cell.base]["latents"]
+        if (found := self.suite.view_of(name)) is None:
+            latents = base["latents"][name] | {"length": cell.length, "codebook": cell.codebook}
+            values["latents"][f"{name}-{cell.shape}"] = shorten(latents, self.grid.stage1_steps)
+            return f"{name}-{cell.shape}"
+        encoder, view = found
+        key = f"{view}-L{cell.length}"
+        views = values["encoders"].get(encoder, {"views": {}})["views"]
+        views = views | {key: base["encoders"][encoder]["views"][view] | {"length": cell.length}}
+        values["encoders"][encoder] = base["encoders"][encoder] | {"views": views}
+        if cell.codebook is None:
+            return f"{encoder}/{key}"
+        # Codes of a model that wants none are for the checks to refuse, whatever the training.
+        codebook = base["codebooks"].get(name, {"steps": 1, "batch": 1})
+        codebook = codebook | {"latents": f"{encoder}/{key}", "codebook": cell.codebook}
+        codes = f"{name if name in base['codebooks'] else view}-{cell.shape}"
+        values["codebooks"][codes] = shorten(codebook, self.grid.stage1_steps)
+        return codes
+
+    def _notes(self, whole: Values, cells: list[Cell]) -> list[str]:
+        """A line for every block of the base suite that was shortened or made larger."""
+        names = {cell.base: cell for cell in reversed(cells)}
+        pairs = {f"baselines.{key}": (self.base["baselines"][key], block) for key, block in whole["baselines"].items()}
+        for base, cell in names.items():
+            pairs[f"models.{base}"] = (self.base["models"][base], whole["models"][cell.model])
+            for block in ("latents", "codebooks"):
+                if (name := self.base["models"][base]["latents"]) in self.base[block]:
+                    pairs[f"{block}.{name}"] = (self.base[block][name], whole[block][f"{name}-{cell.shape}"])
+        pairs |= {f"data.{key}": (self.base["data"][key], data) for key, data in whole["data"].items()}
+        changes = {key: difference(_sizes(old), _sizes(new)) for key, (old, new) in pairs.items()}
+        return [f"{key}: {', '.join(lines)}" for key, lines in changes.items() if lines]
+
+
+def _sizes(block: Values) -> Values:
+    """What shortening changes, and the number of real sequences."""
+    return block.get("training", {}) | {
+        key: block[key] for key in ("steps", "quantise_after", "reference") if key in block
+    }

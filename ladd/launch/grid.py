@@ -1,0 +1,95 @@
+"""An ablation as asked for: the same fields are the arguments of `ladd ablate` and the form in the browser."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from ladd.config import Block
+
+Kind = Literal["discrete", "continuous"]
+Schedule = Literal["joint", "sequential"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$", max_length=60)]
+Length = Annotated[int, Field(ge=1, le=4096)]
+Codes = Annotated[int, Field(ge=2, le=1_048_576)]
+Steps = Annotated[int, Field(ge=1, le=4096)]
+Trained = Annotated[int, Field(ge=1)]
+
+
+class Grid(Block):
+    """Every combination of kind of latents, L, K and schedule, built on the models of a suite."""
+
+    name: Name = Field(
+        title="Name",
+        description="Of the new suite, suites/NAME: letters, digits and hyphens.",
+        examples=["sawtooth-lk"],
+    )
+    suite: str = Field(
+        default=".",
+        title="Base suite",
+        description="Folder of the suite that gives all other settings, from the root of the repository; . is the "
+        "default suite.",
+    )
+    kinds: list[Kind] = Field(
+        default=["discrete"],
+        min_length=1,
+        title="Kinds of latents",
+        description="discrete is Di-LADD, continuous is Co-LADD.",
+    )
+    lengths: list[Length] = Field(
+        default=[1, 2], min_length=1, title="L", description="Latent lengths, each at most N."
+    )
+    codebooks: list[Codes] = Field(
+        default=[16, 64], title="K", description="Codebook sizes of discrete latents; continuous ones have none."
+    )
+    schedules: list[Schedule] = Field(
+        default=["joint", "sequential"], min_length=1, title="Inference schedules", description="One sweep each."
+    )
+    token_steps: list[Steps] = Field(
+        default=[1, 2, 4, 8],
+        min_length=1,
+        title="Step budgets",
+        description="Token steps to sample with, each at most N.",
+    )
+    seeds: list[int] = Field(
+        default=[0, 1, 2], min_length=1, title="Seeds", description="Of sampling; every budget is sampled at each."
+    )
+    samples: Annotated[int, Field(ge=2)] | None = Field(
+        default=None, title="Samples per seed", description="Empty: as in the base suite."
+    )
+    latent_steps: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        default=None,
+        title="Latent steps",
+        description="Before the tokens, in the sequential schedule. Empty: as in the base suite.",
+    )
+    stage1_steps: Trained | None = Field(
+        default=None, title="Stage 1 steps", description="Training of the latents. Empty: as in the base suite."
+    )
+    stage2_steps: Trained | None = Field(
+        default=None, title="Stage 2 steps", description="Training of the models. Empty: as in the base suite."
+    )
+    discrete_model: str | None = Field(
+        default=None, title="Discrete base", description="Di-LADD model of the base suite. Empty: its first."
+    )
+    continuous_model: str | None = Field(
+        default=None, title="Continuous base", description="Co-LADD model of the base suite. Empty: its first."
+    )
+    baselines: bool = Field(
+        default=True, title="Baselines", description="Keep the models without latents of the base suite, to compare."
+    )
+    overrides: dict[str, Any] = Field(
+        default={},
+        title="Overrides",
+        description='Other settings of the base suite, by dotted key: {"models.di-ladd.latent_weight": 2.0}.',
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Grid:
+        for name in ("kinds", "lengths", "codebooks", "schedules", "token_steps", "seeds"):
+            values = getattr(self, name)
+            if twice := sorted({value for value in values if values.count(value) > 1}):
+                raise ValueError(f"{name} {values} has {twice[0]!r} twice; remove one")
+        if "discrete" in self.kinds and not self.codebooks:
+            raise ValueError("codebooks []: discrete latents need at least one K")
+        return self

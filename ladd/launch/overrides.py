@@ -1,0 +1,136 @@
+"""A launch of a suite with some of its settings changed, in a worktree of its own."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ladd.config import check_suite
+from ladd.errors import ConfigError
+from ladd.git import main_checkout
+from ladd.launch.run import Runner
+from ladd.launch.suite_folder import hand_over, prepare
+from ladd.launch.values import Values, difference, read_values, unshared, write_values
+from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
+
+LAUNCHES = Path(".work/launches")  # below the main checkout: results for reading
+FIXED = ("root", "suite")  # where a suite is and what it is called
+NEAREST = 3  # names that are offered instead of an unknown one
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A launch that is checked and has not run.
+
+    Attributes:
+        name: of the launch, its worktree and its results.
+        values: the whole params.yaml that will run.
+        difference: from the suite's own, as lines `key: old -> new`.
+    """
+
+    name: str
+    values: Values
+    difference: list[str]
+
+
+@dataclass(frozen=True)
+class LaunchResult:
+    """A launch that has run.
+
+    Attributes:
+        name: of the launch.
+        folder: with copies of params.yaml, dvc.lock and results/.
+        difference: from the suite's own settings, as lines `key: old -> new`.
+    """
+
+    name: str
+    folder: Path
+    difference: list[str]
+
+
+def apply_overrides(values: Values, overrides: Mapping[str, Any], name: str) -> Values:
+    """Values with others at dotted keys; the whole is checked, the arguments stay as they are.
+
+    Args:
+        values: of a valid params.yaml.
+        overrides: such as {"sweeps.di-seq.temperature": 0.9}.
+        name: of the suite, for messages.
+    Raises:
+        ConfigError: there is no such key, or the result is not a valid suite.
+    """
+    known = check_suite(values, name).model_dump()  # has the keys that a suite may leave out
+    changed = unshared(values)
+    for key, value in overrides.items():
+        _check_key(key, known)
+        *path, last = key.split(".")
+        block = changed
+        for part in path:
+            block = block[part]
+        block[last] = value
+    check_suite(changed, f"{name} with {', '.join(overrides)}" if overrides else name)
+    return unshared(changed)
+
+
+def _check_key(key: str, known: Any) -> None:
+    if key in FIXED:
+        raise ConfigError(f"{key}: it says where the suite is or what it is called, a launch cannot change it")
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        place = ".".join(parts[:depth]) or "params.yaml"
+        if not isinstance(known, dict):
+            raise ConfigError(f"{key}: {place} is {known!r} and has no keys; give {place} a whole value")
+        if part not in known:
+            nearest = difflib.get_close_matches(part, known, NEAREST, cutoff=0.5) or sorted(known)
+            raise ConfigError(f"{key}: {place} has no {part!r}; the nearest are {nearest}")
+        known = known[part]
+
+
+def plan_overrides(root: Path, suite_folder: Path, overrides: Mapping[str, Any], *, name: str | None = None) -> Plan:
+    """Check a launch without running it.
+
+    Args:
+        root: of the checkout.
+        suite_folder: of params.yaml, from ``root``.
+        overrides: dotted keys of params.yaml with their new values.
+        name: of the launch; otherwise that of the suite and a hash of the overrides.
+    Raises:
+        ConfigError: an unknown key, a wrong value, or nothing changes.
+    """
+    path = root / suite_folder / "params.yaml"
+    old = read_values(path)
+    new = apply_overrides(old, overrides, str(path))
+    lines = difference(old, new)
+    if not lines:
+        raise ConfigError(f"{path} has these values already; `dvc repro` runs it")
+    digest = hashlib.sha256(json.dumps(dict(overrides), sort_keys=True).encode()).hexdigest()
+    return Plan(name or f"{old['suite']}-{digest[:8]}", new, lines)
+
+
+def launch_overrides(
+    root: Path, suite_folder: Path, overrides: Mapping[str, Any], run: Runner, *, name: str | None = None
+) -> LaunchResult:
+    """Run a suite with other settings; the working tree and the suite's own MLflow experiment stay as they are.
+
+    What it computes stays in DVC's cache: with the same values in params.yaml, `dvc repro` restores it.
+
+    Args:
+        root, suite_folder, overrides, name: as in `plan_overrides`.
+        run: the pipeline of a folder.
+    Raises:
+        ConfigError, LaunchError, BusyError: before anything runs.
+        StageError: a stage failed; the worktree stays, and the same launch goes on.
+    """
+    plan = plan_overrides(root, suite_folder, overrides, name=name)
+    source = (root / suite_folder).resolve()
+    with worktree(root, plan.name) as tree:
+        folder = tree.path / source.relative_to(root.resolve())
+        prepare(source, folder, write_values(plan.values), tree)
+        run(folder, {**tree.environment, LAUNCH_VARIABLE: plan.name})
+        kept = main_checkout(root) / LAUNCHES / plan.name
+        hand_over(folder, kept, ("params.yaml", "dvc.lock", "results"))
+    return LaunchResult(plan.name, kept, plan.difference)

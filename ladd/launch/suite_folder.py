@@ -1,0 +1,75 @@
+"""The folder of a suite: made ready in a worktree, and handed over from there when all has run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from ladd.files import write_atomically
+from ladd.launch.worktree import Worktree
+
+STATE = ("dvc.lock", "results")  # what DVC finds unchanged, and so does not run again
+PARTIAL, REPLACED = Path(".work/incoming"), Path(".work/replaced")  # git and DVC ignore .work
+
+
+def prepare(source: Path, folder: Path, params: str, tree: Worktree) -> None:
+    """Write a suite into a worktree, with what is known of its state.
+
+    That is what an earlier try of the same parameters left there, or else what the suite's own folder holds.
+
+    Args:
+        source: folder of the suite in the checkout; it need not be there.
+        folder: of the suite in the worktree.
+        params: content of params.yaml.
+    """
+    path = folder / "params.yaml"
+    if tree.fresh or not path.is_file() or yaml.safe_load(path.read_text()) != yaml.safe_load(params):
+        for name in STATE:
+            _remove(folder / name)
+            if (source / name).exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                _copy(source / name, folder / name)
+    if not os.path.lexists(folder / "dvc.yaml"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dvc.yaml").symlink_to(os.path.relpath(tree.path / "dvc.yaml", folder))
+    write_atomically(path, params.encode())  # last: until it is there, the state is not taken for that of these
+
+
+def hand_over(source: Path, target: Path, names: Sequence[str]) -> None:
+    """Put files and folders of a suite in the place of those in ``target``; what else is there stays.
+
+    Each is copied beside its place and renamed, so that a kill loses neither the old nor the new.
+    """
+    incoming, replaced = target / PARTIAL, target / REPLACED
+    for name in names:
+        if (replaced / name).exists() and not (target / name).exists():  # killed between two renames
+            os.replace(replaced / name, target / name)
+    for folder in (incoming, replaced):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    for name in names:
+        _copy(source / name, incoming / name)
+    for name in names:
+        if (target / name).is_dir():
+            os.replace(target / name, replaced / name)  # a folder takes no other's place
+        os.replace(incoming / name, target / name)
+    for folder in (incoming, replaced):
+        shutil.rmtree(folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)  # dvc.yaml stays a link
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

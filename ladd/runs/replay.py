@@ -1,0 +1,130 @@
+"""A tracked run again: what it takes, and doing it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+
+from ladd.errors import ArtifactError, ConfigError
+from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
+from ladd.runs.today import INPUT, OUTPUT, differences, hashes
+from ladd.stages.manifest import dvc_hash, is_timed
+from ladd.tracking import LoggedRun
+
+Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite, environment, stage
+PIPELINE = Path("dvc.yaml")
+
+
+def suite_folder(run: LoggedRun) -> Path:
+    """The folder of the run's suite, from the root of the repository: the root itself, or suites/NAME.
+
+    Raises:
+        ConfigError: its params.yaml names another root.
+    """
+    root = "." if run.settings is None else yaml.safe_load(run.settings)["root"]
+    for folder in (Path("."), Path("suites") / run.tags["suite"]):
+        if os.path.normpath(folder / root) == ".":
+            return folder
+    raise ConfigError(f"run {run.id}: root is {root!r} in its params.yaml; a suite is in suites/NAME or in the root")
+
+
+def described(root: Path, run: LoggedRun) -> str:
+    """What the run was and what it takes to get it again, then what differs today."""
+    tags, place, stage = run.tags, suite_folder(run), run.tags["dvc.stage"]
+    name, _, key = stage.partition("@")
+    lines = [
+        f"run      {run.id} ({run.name})",
+        f"stage    {stage} of suite {tags['suite']}, folder {place}",
+        f"commit   {tags['git.commit']}, {_cleanness(run)}",
+        f"command  python -m ladd.stages.{name} {key}",
+        *(f"input    {path} {digest}" for path, digest in hashes(run, INPUT).items()),
+        *(f"output   {path} {digest}" for path, digest in hashes(run, OUTPUT).items()),
+        f"library  {tags.get('ladd.versions', 'not known')}",
+        "",
+        "to get it again: `ladd replay --go` with this id, which does in a work tree of its own",
+        f"  git checkout {tags['git.commit']}; params.yaml of the run in {place}; dvc repro {stage}",
+        "",
+    ]
+    changed = differences(root, root / place, run)
+    lines += ["what differs today:", *(f"  {line}" for line in changed)] if changed else ["nothing differs today"]
+    return "\n".join([*lines, "", *_settings(root / place, run)])
+
+
+def _cleanness(run: LoggedRun) -> str:
+    changed = changed_files(run)
+    return f"but these differed from it: {changed}" if changed else "the code as committed"
+
+
+def changed_files(run: LoggedRun) -> str:
+    """Files of the code that differed from the commit, with spaces between; "" for none."""
+    if run.tags["git.commit"] == "none":
+        return "everything (it did not run in a git repository)"
+    if (changed := run.tags.get("git.changed")) is not None:
+        return "" if changed == "none" else changed
+    return "files that it does not name" if run.tags.get("git.dirty") == "true" else ""
+
+
+def _settings(folder: Path, run: LoggedRun) -> list[str]:
+    if run.settings is None:
+        return ["params.yaml: the run kept none"]
+    now = folder / "params.yaml"
+    if now.is_file() and now.read_text() == run.settings:
+        return [f"params.yaml: that of {now} today"]
+    return ["params.yaml of the run:", *(f"  {line}" for line in run.settings.splitlines())]
+
+
+def replay(root: Path, run: LoggedRun, pipeline: Pipeline, *, allow_dirty: bool = False) -> None:
+    """Run the stage again at its commit with its parameters, and compare what it wrote; a line per output.
+
+    It runs in a work tree of its own with DVC's cache, so what the cache has is not computed again. Its own tracked
+    runs go to an experiment of their own.
+
+    Args:
+        root: of the repository.
+        run: with its params.yaml.
+        pipeline: makes a stage and what it needs.
+        allow_dirty: replay the commit though the code of the run differed from it.
+    Raises:
+        ConfigError: the code of the run differed from its commit.
+        ArtifactError: the run kept no params.yaml, or an output is another one. Then the work tree is kept.
+        LaunchError: git or DVC refuse, for example because the commit is not there.
+    """
+    if (changed := changed_files(run)) and not allow_dirty:
+        raise ConfigError(
+            f"run {run.id}: its code was not that of commit {run.tags['git.commit']}, these differed: {changed}; what "
+            "they were is not known, so the commit may give other bytes. --dirty replays the commit all the same"
+        )
+    if run.settings is None:
+        raise ArtifactError(f"run {run.id} kept no params.yaml; replay a run that did")
+    name, stage = f"replay-{run.id[:8]}", run.tags["dvc.stage"]
+    with worktree(root, name, commit=run.tags["git.commit"]) as tree:
+        folder = tree.path / suite_folder(run)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "params.yaml").write_text(run.settings)
+        if not (folder / PIPELINE).exists():  # a suite that was never committed
+            (folder / PIPELINE).symlink_to(os.path.relpath(tree.path / PIPELINE, folder))
+        pipeline(folder, {**tree.environment, LAUNCH_VARIABLE: name}, stage)
+        _check_outputs(folder, run)
+
+
+def _check_outputs(folder: Path, run: LoggedRun) -> None:
+    expected = hashes(run, OUTPUT)
+    if not expected:
+        raise ArtifactError(f"run {run.id} has no {OUTPUT}* tag: it did not end well, so there is nothing to compare")
+    wrong = []
+    for name, digest in expected.items():
+        actual = dvc_hash(folder / name) if (folder / name).exists() else "missing"
+        timed = is_timed(name)
+        print(f"{name}: {_verdict(equal=actual == digest, timed=timed)}", flush=True)
+        wrong += [f"{name} ({digest} then, {actual} now)"] if actual != digest and not timed else []
+    if wrong:
+        raise ArtifactError(f"run {run.id} gave other bytes: {', '.join(wrong)}")
+
+
+def _verdict(*, equal: bool, timed: bool) -> str:
+    if equal:
+        return "equal"
+    return "different, as it holds seconds of the clock" if timed else "different"

@@ -1,0 +1,125 @@
+"""One table that answers one question: a metric of all sweeps, by what they differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from ladd.errors import ConfigError
+from ladd.report.cells import Block, flagged
+from ladd.report.comparable import check_comparable
+from ladd.report.headline import SAMPLE_METRICS
+from ladd.report.labels import FAMILIES, SAMPLING, ZERO_SHOT, ZERO_SHOT_NOTE, uncertain
+from ladd.report.select import at_base_temperature
+from ladd.report.table import block_text
+from ladd.runs.rows import TRAINED
+
+# What rows can be grouped by, and its column.
+KEYS = {"suite": "suite", "sweep": "model", "model": TRAINED} | {
+    name: name for name in ("family", "schedule", "L", "K", "w", "token_steps", "latent_steps", "temperature", "given")
+}
+# What tells sweeps of one group apart; the first that does is added to the names of rows.
+TELLING = (
+    *(("suite",), ("given",), ("temperature",), ("model",), ("sweep",)),
+    *(("suite", "model"), ("suite", "sweep"), ("sweep", "temperature"), ("suite", "sweep", "temperature")),
+)
+
+
+def comparison(rows: pl.DataFrame, by: Sequence[str], metrics: Sequence[str] = (), steps: Sequence[int] = ()) -> str:
+    """Text of the table.
+
+    Args:
+        rows: what `sweep_rows` returns.
+        by: keys of KEYS that name a row. Where a group holds several sweeps, what tells them apart is added.
+        metrics: to show; none given shows the one that samples are judged by.
+        steps: token steps to show; none given shows all.
+    Raises:
+        ConfigError: a key, a metric or a step is not there; the message lists those that are.
+        ArtifactError: the rows were not measured alike.
+    """
+    by, metrics = _known("--by", by, KEYS), _metrics(rows, metrics)
+    rows = rows.filter(pl.col("metric").is_in(metrics))
+    rows = rows if "temperature" in by else at_base_temperature(rows)
+    if steps:
+        _known("--steps", steps, sorted(rows["token_steps"].drop_nulls().unique()))
+        rows = rows.filter(pl.col("token_steps").is_in(list(steps)) | pl.col("token_steps").is_null())
+    check_comparable(rows)
+    return block_text(_block(rows, _telling(rows, by), metrics)) + "\n"
+
+
+def _known(option: str, wanted: Sequence[Any], known: Any) -> list[Any]:
+    if not wanted:
+        raise ConfigError(f"{option} names nothing; it takes some of {list(known)}")
+    if unknown := [name for name in wanted if name not in known]:
+        raise ConfigError(f"{option} {unknown[0]}: there is no such one; there are {list(known)}")
+    return list(dict.fromkeys(wanted))
+
+
+def _metrics(rows: pl.DataFrame, wanted: Sequence[str]) -> list[str]:
+    known = sorted(rows["metric"].unique())
+    return _known("--metric", wanted or [name for name in SAMPLE_METRICS if name in known] or known[:1], known)
+
+
+def _telling(rows: pl.DataFrame, by: Sequence[str]) -> list[str]:
+    """The keys, and what else it takes for no group to hold several sweeps."""
+    ways = (list(dict.fromkeys([*by, *more])) for more in ((), *TELLING))
+    return next(names for names in ways if _tells(rows, names))
+
+
+def _tells(rows: pl.DataFrame, names: Sequence[str]) -> bool:
+    sweeps = pl.struct("suite", "model").n_unique()
+    temperatures = pl.col("temperature").drop_nulls().n_unique()  # a bound has none
+    counts = rows.group_by([KEYS[name] for name in names]).agg(pl.max_horizontal(sweeps, temperatures).alias("count"))
+    return (counts["count"] <= 1).all()
+
+
+def _block(rows: pl.DataFrame, names: Sequence[str], metrics: Sequence[str]) -> Block:
+    cells: dict[tuple, dict[tuple, str]] = {}
+    for row in rows.iter_rows(named=True):
+        group = tuple(row[KEYS[name]] for name in names)
+        steps = None if "token_steps" in names else row["token_steps"]
+        cells.setdefault(group, {})[metrics.index(row["metric"]), steps or 0] = _cell(row)
+    columns = sorted({column for filled in cells.values() for column in filled})
+    groups = sorted(cells, key=lambda group: list(map(_rank, names, group)))
+    body = tuple((*map(_word, group), *(cells[group].get(column, "-") for column in columns)) for group in groups)
+    notes = ["; ".join(f"{name}: {_title(name)}" for name in metrics)] if len(metrics) > 1 else []
+    notes += [ZERO_SHOT_NOTE] if any(cell.startswith("(") for row in body for cell in row) else []
+    return Block(
+        title=f"{_title(metrics[0]) if len(metrics) == 1 else ', '.join(metrics)} (value ± standard error)",
+        note="; ".join(notes),
+        columns=(*names, *(_label(metrics, *column) for column in columns)),
+        references=(),
+        rows=body,
+        names=len(names),
+    )
+
+
+def _label(metrics: Sequence[str], metric: int, steps: int) -> str:
+    """Of a column: the token steps, or the metric, or both where there are several of both."""
+    if len(metrics) == 1:
+        return f"{steps} step{'s' * (steps > 1)}" if steps else "value"
+    return f"{metrics[metric]}@{steps}" if steps else metrics[metric]
+
+
+def _title(metric: str) -> str:
+    return SAMPLING[metric].title if metric in SAMPLING else metric
+
+
+def _cell(row: dict[str, Any]) -> str:
+    if (shown := SAMPLING.get(row["metric"])) is None:
+        return flagged(2 if row["metric"] == "val_ppl" or row["metric"].startswith(ZERO_SHOT) else 4)(row)
+    stderr = None if row["stderr"] is None else row["stderr"] * shown.factor
+    return uncertain(row["value"] * shown.factor, stderr, shown.digits)
+
+
+def _word(value: Any) -> str:
+    return "-" if value in (None, "", "none") else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _rank(key: str, value: Any) -> tuple:
+    """For sorting: what has no value comes first, families are in the order of the report."""
+    if value is None:
+        return (0,)
+    return (1, list(FAMILIES).index(value) if key == "family" else value)

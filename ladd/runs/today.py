@@ -1,0 +1,103 @@
+"""What is different today from what a run had."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ladd.errors import ConfigError
+from ladd.git import code_distance
+from ladd.stages.declaration import read_declaration
+from ladd.stages.tracked import versions
+from ladd.tracking import LoggedRun
+
+INPUT, OUTPUT = "dvc.in.", "dvc.out."
+
+
+def hashes(run: LoggedRun, prefix: str) -> dict[str, str]:
+    """DVC hashes of inputs or outputs, by path from the folder of the suite."""
+    return {tag.removeprefix(prefix): value for tag, value in sorted(run.tags.items()) if tag.startswith(prefix)}
+
+
+def differences(root: Path, folder: Path, run: LoggedRun) -> list[str]:
+    """A line for everything that a run of the same stage would find different now; none if nothing.
+
+    Args:
+        root: of the repository.
+        folder: of the suite.
+        run: with or without its params.yaml.
+    """
+    return [*_code(root, run), *_parameters(folder, run), *_inputs(folder, run), *_libraries(run)]
+
+
+def _code(root: Path, run: LoggedRun) -> list[str]:
+    commit = run.tags["git.commit"]
+    distance = code_distance(root, commit)
+    if distance is None:
+        return [f"code: commit {commit} is not in this repository; fetch the branch that has it"]
+    lines = []
+    for count, how in ((distance.ahead, "since"), (distance.behind, "of it that HEAD has not")):
+        lines += [f"code: {count} commit{'s' * (count > 1)} to ladd/ or dvc.yaml {how}"] if count else []
+    if distance.files:
+        shown = ", ".join(distance.files[:5]) + (", ..." if len(distance.files) > 5 else "")
+        lines.append(f"code: {len(distance.files)} file{'s' * (len(distance.files) > 1)} differ from it: {shown}")
+    return lines
+
+
+def _parameters(folder: Path, run: LoggedRun) -> list[str]:
+    if run.settings is None:
+        return ["parameters: the run kept no params.yaml, so they cannot be compared"]
+    try:
+        now = stage_parameters(folder, (folder / "params.yaml").read_text(), run)
+    except (ConfigError, FileNotFoundError) as error:
+        return [f"parameters: {folder} has no {run.tags['dvc.stage']} today ({error})"]
+    then = stage_parameters(folder, run.settings, run)
+    return [line for key, value in then.items() for line in _changed(key, value, now.get(key))]
+
+
+def stage_parameters(folder: Path, settings: str, run: LoggedRun) -> dict[str, Any]:
+    """What the stage of a run reads of a params.yaml, by dotted key, as dvc.yaml declares it today.
+
+    Raises:
+        ConfigError: that params.yaml, or today's dvc.yaml, does not have the stage.
+        FileNotFoundError: the folder has no dvc.yaml.
+    """
+    name, _, key = run.tags["dvc.stage"].partition("@")
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copy(folder / "dvc.yaml", scratch)
+        (Path(scratch) / "params.yaml").write_text(settings)
+        return read_declaration(name, key, Path(scratch)).parameters
+
+
+def _changed(key: str, then: Any, now: Any) -> list[str]:
+    """Down to the values that differ."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        return [line for name in {**then, **now} for line in _changed(f"{key}.{name}", then.get(name), now.get(name))]
+    return [] if then == now else [f"parameter {key}: {then!r} then, {now!r} now"]
+
+
+def _inputs(folder: Path, run: LoggedRun) -> list[str]:
+    path = folder / "dvc.lock"
+    stages = yaml.safe_load(path.read_text())["stages"] if path.is_file() else {}
+    entries = stages.get(run.tags["dvc.stage"], {}).get("deps", [])
+    now = {entry["path"]: entry["md5"] for entry in entries}
+    return [
+        f"input {name}: {digest} then, {now.get(name, 'not in dvc.lock')} now"
+        for name, digest in hashes(run, INPUT).items()
+        if now.get(name) != digest
+    ]
+
+
+def _libraries(run: LoggedRun) -> list[str]:
+    then, now = (
+        dict(word.split("=") for word in text.split()) for text in (run.tags.get("ladd.versions", ""), versions())
+    )
+    return [
+        f"library {name}: {version} then, {now.get(name, 'not installed')} now"
+        for name, version in then.items()
+        if now.get(name) != version
+    ]

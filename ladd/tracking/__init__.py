@@ -1,0 +1,37 @@
+"""MLflow: one run per trained model and one per evaluation, below one run of the suite. Nothing else imports mlflow.
+
+A run is found by the fingerprint of its stage, so a resumed or repeated stage goes on in the run that it has, and
+no metric point is logged twice. Everything is absolute: workers and work trees have other working directories.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+# A tracking client that calls home would be the first surprise of a user; mlflow reads these on import.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+logging.getLogger("alembic").setLevel(logging.WARNING)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+
+from ladd.tracking.checkpoints import LoggedCheckpoint, find_checkpoint  # noqa: E402
+from ladd.tracking.experiment import Experiment  # noqa: E402
+from ladd.tracking.logged import Evaluation, LoggedRun, current_evaluations, find_run  # noqa: E402
+from ladd.tracking.run import TrackedRun, flatten, flow_tags  # noqa: E402
+from ladd.tracking.store import experiment_name, tracking_uri  # noqa: E402
+
+__all__ = [
+    "Evaluation",
+    "Experiment",
+    "LoggedCheckpoint",
+    "LoggedRun",
+    "TrackedRun",
+    "current_evaluations",
+    "experiment_name",
+    "find_checkpoint",
+    "find_run",
+    "flatten",
+    "flow_tags",
+    "tracking_uri",
+]

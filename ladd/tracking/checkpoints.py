@@ -1,0 +1,109 @@
+"""Checkpoints in MLflow: models of the run that trained them, by reference."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, Metric
+from mlflow.exceptions import MlflowException
+
+from ladd.errors import ArtifactError, ConfigError
+from ladd.tracking.store import existing_store, milliseconds, tracking_uri
+
+
+class LoggedCheckpoint(NamedTuple):
+    """A checkpoint as `register_checkpoints` described it."""
+
+    suite: str
+    stage: str  # NAME@KEY
+    commit: str  # of the code that trained it
+    path: str  # from the folder of the suite
+    sha256: str
+    step: int
+
+
+def register_checkpoints(
+    client: MlflowClient, experiment_id: str, run_id: str, checkpoints: Iterable[Mapping[str, Any]]
+) -> None:
+    """Register the checkpoints that the run does not have yet.
+
+    Args:
+        client: of the store.
+        experiment_id: of the run.
+        run_id: of the training.
+        checkpoints: each with "name", "path", "sha256", "step" and "metrics".
+    """
+    names = {model.name for model in _models(client, experiment_id, run_id)}
+    for checkpoint in checkpoints:
+        if checkpoint["name"] in names:
+            continue
+        tags = {key: str(checkpoint[key]) for key in ("path", "sha256", "step")}
+        with _global_uri(client.tracking_uri):
+            model = mlflow.create_external_model(
+                name=checkpoint["name"], source_run_id=run_id, tags=tags, experiment_id=experiment_id
+            )
+        metrics = [
+            Metric(f"checkpoint/{key}", value, milliseconds(), checkpoint["step"], model_id=model.model_id)
+            for key, value in checkpoint["metrics"].items()
+        ]
+        client.log_batch(run_id, metrics=metrics)
+
+
+@contextlib.contextmanager
+def _global_uri(uri: str) -> Iterator[None]:
+    """Set MLflow's global URI, which it writes into the environment, and take it out of there again."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
+def find_checkpoint(root: Path, uri: str) -> LoggedCheckpoint:
+    """A checkpoint by its own URI, "models:/m-ID", or the last one of a run, "runs:/RUN_ID".
+
+    Args:
+        root: of the repository.
+        uri: what to find.
+    Raises:
+        ConfigError: it is no such URI.
+        ArtifactError: there is no tracking database, it does not know the URI, or ladd did not log that model.
+    """
+    scheme, _, name = uri.partition(":/")
+    if "/" in name or not (scheme == "runs" or (scheme == "models" and name.startswith("m-"))):
+        raise ConfigError(f"{uri} names no checkpoint; write runs:/RUN_ID (its last one) or models:/m-ID")
+    client = existing_store(root, uri)
+    try:
+        model = _last_checkpoint(client, name) if scheme == "runs" else client.get_logged_model(name)
+        run = client.get_run(model.source_run_id) if model is not None and model.source_run_id else None
+    except MlflowException as error:
+        raise ArtifactError(f"{uri} is not in {tracking_uri(root)}: {error.message}") from error
+    if model is None or run is None or not {"path", "sha256", "step"} <= model.tags.keys():
+        raise ArtifactError(f"{uri} has no checkpoint that a training of ladd logged; give the URI of a training")
+    tags = run.data.tags
+    return LoggedCheckpoint(
+        tags["suite"],
+        tags["dvc.stage"],
+        tags["git.commit"],
+        model.tags["path"],
+        model.tags["sha256"],
+        int(model.tags["step"]),
+    )
+
+
+def _last_checkpoint(client: MlflowClient, run_id: str) -> LoggedModel | None:
+    models = _models(client, client.get_run(run_id).info.experiment_id, run_id)
+    return max((model for model in models if "step" in model.tags), key=lambda m: int(m.tags["step"]), default=None)
+
+
+def _models(client: MlflowClient, experiment_id: str, run_id: str) -> list[LoggedModel]:
+    return client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'", max_results=1000)

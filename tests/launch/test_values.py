@@ -1,0 +1,34 @@
+"""Plain values: read, written, and compared."""
+
+from __future__ import annotations
+
+import yaml
+
+from ladd.launch.values import difference, read_values, write_values
+from tests.stages.tiny import REPOSITORY
+
+
+def test_values_of_an_anchor_are_no_longer_one():
+    values = read_values(REPOSITORY / "params.yaml")
+    values["models"]["di-ladd"]["training"]["steps"] = 1
+    assert values["models"]["co-ladd"]["training"]["steps"] > 1
+    assert "&" not in write_values(values)
+    assert yaml.safe_load(write_values(values)) == values
+
+
+def test_anchors_are_not_written_for_shared_values():
+    shared = {"a": [1, 2]}
+    assert write_values({"x": shared, "y": shared}) == "x:\n  a: [1, 2]\ny:\n  a: [1, 2]\n"
+
+
+def test_difference_has_a_line_for_every_value_that_differs():
+    old = {"a": {"b": 1, "c": [1, 2], "gone": "x"}, "same": {"d": None}, "whole": None}
+    new = {"a": {"b": 1.5, "c": [1], "new": True}, "same": {"d": None}, "whole": {"e": "é"}}
+    assert difference(old, new) == [
+        "a.b: 1 -> 1.5",
+        "a.c: [1, 2] -> [1]",
+        'a.gone: "x" -> (not there)',
+        "a.new: (not there) -> true",
+        'whole: null -> {"e": "é"}',
+    ]
+    assert difference(old, old) == []

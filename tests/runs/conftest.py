@@ -1,0 +1,54 @@
+"""A suite with made-up results, in a repository that git and DVC know."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ladd.tracking.store import create_store
+from tests.runs.fake import fake_results, write_suite
+from tests.stages.tiny import REPOSITORY, commit, environment, git
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Iterator[Path]:
+    """The root of the repository; all its stages are up to date, and the tracking store is empty."""
+    root = tmp_path_factory.mktemp("finished") / "repository"
+    shutil.copytree(REPOSITORY / "ladd", root / "ladd", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    (root / ".gitignore").write_text("__pycache__/\n.work/\n.mlflow/\nartifacts/\nresults/\n")
+    (root / ".dvc").mkdir()
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, root / name)
+    folder = root / "suites" / "tiny"
+    write_suite(folder)
+    git(root, "init", "--quiet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        fake_results()
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        create_store(root)
+    dvc(folder, "commit", "--force", "--quiet", "dvc.yaml")
+    commit(root)
+    return root
+
+
+@pytest.fixture
+def suite(finished, tmp_path, monkeypatch) -> Path:
+    """Folder of a copy of the suite, to change; also the working directory."""
+    root = shutil.copytree(finished, tmp_path / "repository", symlinks=True)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(root / "suites" / "tiny")
+    return root / "suites" / "tiny"
+
+
+def dvc(folder: Path, *arguments: str) -> None:
+    values = environment() | {"PYTHONPATH": ""}
+    process = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=values, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr

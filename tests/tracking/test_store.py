@@ -1,0 +1,85 @@
+"""One store for a repository and all its work trees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from ladd.assets import store_folder
+from ladd.errors import ArtifactError
+from ladd.tracking import TrackedRun, current_evaluations, experiment_name, find_run, tracking_uri
+from tests.stages.tiny import commit, git
+
+
+@pytest.fixture
+def trees(tmp_path, monkeypatch) -> tuple[Path, Path]:
+    """Main checkout and a work tree of it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("LADD_ASSETS", raising=False)
+    main = tmp_path / "main"
+    main.mkdir()
+    (main / ".gitignore").write_text(".work/\n.mlflow/\n")
+    git(main, "init", "--quiet")
+    commit(main)
+    git(main, "worktree", "add", "--quiet", "--detach", ".work/trees/other")
+    return main, main / ".work/trees/other"
+
+
+def test_work_tree_shares_tracking_store_and_assets(trees):
+    main, other = trees
+    assert tracking_uri(other) == tracking_uri(main) == f"sqlite:///{main}/.mlflow/mlflow.db"
+    assert store_folder(other) == store_folder(main) == main / ".assets"
+
+
+def test_run_of_a_work_tree_is_that_of_the_main_checkout(trees):
+    runs = [TrackedRun(tree, suite="s", name="n", fingerprint="a", parameters={"p": 1}, tags={}) for tree in trees]
+    assert runs[0].run_id == runs[1].run_id
+    experiment = runs[1].client.get_experiment(runs[1].experiment_id)
+    assert experiment.artifact_location == (trees[0] / ".mlflow/artifacts/s").as_uri()
+    assert not (trees[1] / ".mlflow").exists()
+
+
+def test_store_in_a_file_elsewhere_keeps_its_files_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere/runs.db")
+    run = TrackedRun(tmp_path / "root", suite="s", name="n", fingerprint="a", parameters={}, tags={})
+    (tmp_path / "note.txt").write_text("first")
+    run.attach(tmp_path / "note.txt")
+    (tmp_path / "note.txt").write_text("second")
+    run.attach(tmp_path / "note.txt")
+    kept = list((tmp_path / "elsewhere/artifacts/s").rglob("note.txt"))
+    assert [path.read_text() for path in kept] == ["first"]
+    assert not (tmp_path / "root").exists()
+
+
+def test_experiment_is_named_after_the_launch(monkeypatch):
+    monkeypatch.delenv("LADD_LAUNCH", raising=False)
+    assert experiment_name("s") == "s"
+    monkeypatch.setenv("LADD_LAUNCH", "l")
+    assert experiment_name("s") == "s@l"
+
+
+def test_reading_creates_nothing(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for read in (find_run, current_evaluations):
+        with pytest.raises(ArtifactError, match="set MLFLOW_TRACKING_URI"):
+            read(tmp_path, "0123")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_suite_without_a_current_evaluation_says_what_to_do(root):
+    TrackedRun(root, suite="s", name="n", fingerprint="a", parameters={}, tags={"role": "evaluation"})
+    with pytest.raises(ArtifactError, match="`dvc repro` or `ladd track sync`"):
+        current_evaluations(root, "s")
+
+
+def test_point_that_was_replaced_is_read_with_its_last_value(root):
+    tags = {"role": "evaluation", "ladd.state": "current", "dvc.stage": "evaluate@s"}
+    run = TrackedRun(root, suite="twice", name="n", fingerprint="a", parameters={"p": 1}, tags=tags)
+    client = MlflowClient(tracking_uri=tracking_uri(root))
+    for timestamp, value in ((2, 0.25), (1, 0.75)):
+        client.log_metric(run.run_id, "swd", value, timestamp=timestamp, step=4)
+    [found] = current_evaluations(root, "twice")
+    assert found.points == {"swd": {4: 0.25}}
+    assert (found.parameters, found.tags["dvc.stage"]) == ({"p": "1"}, "evaluate@s")
