@@ -95,14 +95,7 @@ def suite_folder(suite: str) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the flow from the command line; the exit code is 1 when a stage failed."""
-    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Bring a suite up to date.")
-    parser.add_argument("--suite", default=".", help="folder of the suite, from the root (default: .)")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="stages, keys, or both as NAME@KEY")
-    parser.add_argument("--no-downstream", action="store_true", help="not what depends on them")
-    parser.add_argument("--force", action="store_true", help="run them although they are up to date")
-    parser.add_argument("--set", nargs="+", default=[], type=assignment, metavar="KEY=VALUE", help="other values")
-    parser.add_argument("--jobs", type=whole(1), default=2, help="stages at the same time (default: 2)")
-    parsed = parser.parse_args(arguments)
+    parsed = make_parser().parse_args(arguments)
     state = pipeline(
         suite=parsed.suite,
         only=parsed.only,
@@ -114,6 +107,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     print(state.message)
     return 0 if state.is_completed() else 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Arguments of the command line: those of the flow."""
+    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Bring a suite up to date.")
+    parser.add_argument("--suite", default=".", help="folder of the suite, from the root (default: .)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="stages, keys, or both as NAME@KEY")
+    parser.add_argument("--no-downstream", action="store_true", help="not what depends on them")
+    parser.add_argument("--force", action="store_true", help="run them although they are up to date")
+    parser.add_argument("--set", nargs="+", default=[], type=assignment, metavar="KEY=VALUE", help="other values")
+    parser.add_argument("--jobs", type=whole(1), default=2, help="stages at the same time (default: 2)")
+    return parser
 
 
 if __name__ == "__main__":

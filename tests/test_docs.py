@@ -10,6 +10,7 @@ import pytest
 import yaml
 from dvc.cli import DvcParserError, parse_args
 
+from flows.pipeline import make_parser as make_flow_parser
 from ladd.cli import make_parser
 from ladd.cli.ablate import grid_of
 from ladd.config import load_suite
@@ -38,7 +39,7 @@ def test_every_shell_block_is_marked_and_so_checked():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_exists(command):
     tool, *arguments = shlex.split(command)
-    {"make": check_make, "dvc": check_dvc, "ladd": check_ladd}[tool](arguments)
+    {"make": check_make, "dvc": check_dvc, "ladd": check_ladd, "python": check_module}[tool](arguments)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,16 @@ def check_ladd(arguments: list[str]) -> None:
     if command == "generate" and "/" not in parsed.name:
         suite = load_suite(REPOSITORY / parsed.suite / "params.yaml")
         assert parsed.name in {*suite.sweeps, *suite.baselines, *suite.models}
+
+
+def check_module(arguments: list[str]) -> None:
+    flag, module, *options = arguments
+    assert (flag, module) == ("-m", "flows.pipeline")
+    try:
+        parsed = make_flow_parser().parse_args(options)
+    except SystemExit:
+        raise AssertionError(f"python {' '.join(arguments)}") from None
+    assert all(has_stage(name) for name in parsed.only)
 
 
 def check_dvc(arguments: list[str]) -> None:

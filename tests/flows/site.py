@@ -19,8 +19,9 @@ MINE = ("PREFECT", "MLFLOW", "LADD")
 
 
 def own_environment() -> dict[str, str]:
-    """Without the settings of the process that runs the tests."""
-    return {name: value for name, value in environment().items() if not name.startswith(MINE)}
+    """Without the settings of the process that runs the tests, and with time to start on a busy machine."""
+    kept = {name: value for name, value in environment().items() if not name.startswith(MINE)}
+    return kept | {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(PATIENCE))}
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

@@ -43,8 +43,21 @@ def site(checkout) -> Iterator[Site]:
         site.stop()
 
 
-def started(checkout: Path) -> None:
-    until((checkout / "started").exists, "the start of the long stage")
+def started(checkout: Path, process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until the long stage runs; ``process`` should have started it."""
+    note = checkout / "started"
+    until(lambda: note.exists() or (process and process.poll() is not None), "the start of the long stage")
+    assert note.exists(), process.communicate()[0]
+
+
+def waits(process: subprocess.Popen[str]) -> str:
+    """The line in which a flow says that it waits for another process."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "waits for another process" in line:
+            return line
+    raise AssertionError("".join(lines))
 
 
 def go(checkout: Path) -> None:
@@ -134,13 +147,16 @@ def test_second_start_says_where_the_first_is(site, checkout):
 
 def test_taken_ports_are_left_to_their_owner(checkout):
     with socket.socket() as owner:
+        owner.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a server that has just ended
         with contextlib.suppress(OSError):  # somebody has it already
             owner.bind(("127.0.0.1", 4200))
             owner.listen()
         site = Site(checkout)
-    assert "port 4200 is taken" in site.printed
-    assert not site.addresses["prefect"].endswith(":4200")
-    site.stop()
+        try:
+            assert "port 4200 is taken" in site.printed
+            assert not site.addresses["prefect"].endswith(":4200")
+        finally:
+            site.stop()
 
 
 def test_command_line_reports_to_the_servers(site, checkout):
@@ -154,7 +170,7 @@ def test_command_line_reports_to_the_servers(site, checkout):
 
 def test_server_may_be_restarted_in_the_middle_of_a_launch_from_the_command_line(site, checkout):
     flow = start(checkout, *FLOW)
-    started(checkout)
+    started(checkout, flow)
     site.stop()
     again = Site(checkout)
     try:
@@ -169,12 +185,9 @@ def test_server_may_be_restarted_in_the_middle_of_a_launch_from_the_command_line
 
 def test_two_flows_at_once_run_each_stage_once(checkout):
     first = start(checkout, *FLOW)
-    started(checkout)
+    started(checkout, first)
     second = start(checkout, *FLOW)
-    line = ""
-    while "waits for another process" not in line:
-        line = second.stdout.readline()
-        assert line, "the second flow ended"
+    waits(second)
     go(checkout)
     outputs = finish(first), finish(second)
     assert (first.returncode, second.returncode) == (0, 0), outputs
@@ -183,12 +196,9 @@ def test_two_flows_at_once_run_each_stage_once(checkout):
 
 def test_flow_waits_for_a_dvc_repro(checkout):
     other = start(checkout, "-m", "dvc", "repro")
-    started(checkout)
+    started(checkout, other)
     flow = start(checkout, *FLOW)
-    line = ""
-    while "waits for another process" not in line:
-        line = flow.stdout.readline()
-        assert line, "the flow ended"
+    line = waits(flow)
     assert f"(PID {other.pid})" in line
     go(checkout)
     assert "Completed" in finish(flow)
@@ -200,17 +210,14 @@ def test_flow_waits_for_a_dvc_repro(checkout):
 @pytest.mark.parametrize("killed", ["flow", "flow and dvc"])
 def test_launch_after_a_kill_waits_for_the_orphan_by_its_number_and_goes_on(checkout, killed):
     flow = start(checkout, *FLOW)
-    started(checkout)
+    started(checkout, flow)
     dvc = next(process for process in stages_of(checkout) if "dvc" in process.cmdline())
     flow.kill()
     if killed == "flow and dvc":
         dvc.kill()
     flow.communicate()
     again = start(checkout, *FLOW)
-    line = ""
-    while "waits for another process" not in line:
-        line = again.stdout.readline()
-        assert line, "the next launch ended"
+    line = waits(again)
     assert killed == "flow and dvc" or f"(PID {dvc.pid})" in line
     go(checkout)
     output = finish(again)
@@ -220,7 +227,7 @@ def test_launch_after_a_kill_waits_for_the_orphan_by_its_number_and_goes_on(chec
 
 def test_ended_flow_leaves_no_process(checkout):
     flow = start(checkout, *FLOW)
-    started(checkout)
+    started(checkout, flow)
     flow.send_signal(signal.SIGINT)
     finish(flow)
     assert flow.returncode != 0

@@ -15,21 +15,11 @@ from ladd.errors import ConfigError, StageError
 from ladd.launch.ablation import preview, run_ablation
 from ladd.launch.grid import Grid
 from ladd.launch.run import repro
-from tests.launch.repository import Recorder, make_repository, trees_of
+from tests.launch.repository import Recorder, trees_of
 from tests.stages.tiny import REPOSITORY, commit, git, make_suite
 
 GRID = Grid(name="study", lengths=[1, 2], codebooks=[4], token_steps=[1, 2], seeds=[0], baselines=False)
 STUDY = Path("suites/study")
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("original") / "repository")
-
-
-@pytest.fixture
-def repository(original, tmp_path) -> Path:
-    return shutil.copytree(original, tmp_path / "repository", symlinks=True)
 
 
 def test_preview_counts_and_writes_nothing(repository):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import yaml
 from ladd.errors import ConfigError, StageError
 from ladd.launch.overrides import apply_overrides, launch_overrides, plan_overrides
 from tests.builders import suite_values, text_suite_values
-from tests.launch.repository import Recorder, make_repository, trees_of
+from tests.launch.repository import Recorder, trees_of
 from tests.stages.tiny import git, write_params
 
 CHANGE = {"sweeps.di-seq.temperature": 0.5}
@@ -53,16 +52,6 @@ def test_key_that_the_suite_leaves_out_can_be_given():
     values = text_suite_values()
     del values["data"]["text"]["train"]["documents"]
     assert apply_overrides(values, {"data.text.train.documents": 3}, "")["data"]["text"]["train"]["documents"] == 3
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("original") / "repository")
-
-
-@pytest.fixture
-def repository(original, tmp_path) -> Path:
-    return shutil.copytree(original, tmp_path / "repository", symlinks=True)
 
 
 def test_plan_names_the_launch_by_its_overrides_and_shows_the_difference(repository):

@@ -14,21 +14,11 @@ import pytest
 
 from ladd.errors import BusyError, LaunchError
 from ladd.launch.worktree import Worktree, root_of, worktree
-from tests.launch.repository import make_repository, mark, trees_of
+from tests.launch.repository import mark, trees_of
 from tests.stages.tiny import REPOSITORY, commit, git
 
 NAME = "study"
 WHICH = "import ladd; print(ladd.VERSION, ladd.__file__)"
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("original") / "repository")
-
-
-@pytest.fixture
-def repository(original, tmp_path) -> Path:
-    return shutil.copytree(original, tmp_path / "repository", symlinks=True)
 
 
 def tree_of(repository: Path) -> Path:
