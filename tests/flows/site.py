@@ -81,9 +81,9 @@ class Site:
                 if error.code != 503:  # the server is busy
                     raise
 
-    def launch(self, flow: str, **parameters: Any) -> str:
-        """Launch a served flow; the id of the flow run."""
-        deployment = self.call(f"/api/deployments/name/{flow}/local")["id"]
+    def launch(self, flow: str, deployment_name: str = "local", **parameters: Any) -> str:
+        """Launch a flow of a deployment, the served one; the id of the flow run."""
+        deployment = self.call(f"/api/deployments/name/{flow}/{deployment_name}")["id"]
         run = self.call(f"/api/deployments/{deployment}/create_flow_run", {"parameters": parameters})
         return run["id"]
 

@@ -215,7 +215,8 @@ def test_launch_after_a_kill_waits_for_the_orphan_by_its_number_and_goes_on(chec
     flow.kill()
     if killed == "flow and dvc":
         dvc.kill()
-    flow.communicate()
+    flow.wait()
+    flow.stdout.close()  # its temporary server, an orphan too, keeps the other end open
     again = start(checkout, *FLOW)
     line = waits(again)
     assert killed == "flow and dvc" or f"(PID {dvc.pid})" in line
@@ -234,11 +235,12 @@ def test_ended_flow_leaves_no_process(checkout):
     assert processes_of(checkout) == []
 
 
-def test_deployments_of_prefect_yaml_can_be_deployed(site, checkout):
+def test_deployments_of_prefect_yaml_are_run_by_a_worker(site, checkout):
     (checkout / "prefect.yaml").write_text((Path(__file__).parents[2] / "prefect.yaml").read_text())
     settings = own_environment() | {
         "PREFECT_HOME": str(checkout / ".prefect"),
         "PREFECT_API_URL": f"{site.addresses['prefect']}/api",
+        "PWD": str(checkout),  # as a shell sets it
     }
 
     def prefect(*arguments: str) -> None:
@@ -249,5 +251,12 @@ def test_deployments_of_prefect_yaml_can_be_deployed(site, checkout):
     prefect("--no-prompt", "deploy", "--all")
     for flow in ("pipeline", "ablation"):
         deployed = site.call(f"/api/deployments/name/{flow}/pool")
-        assert (deployed["work_pool_name"], deployed["path"]) == ("local", str(checkout))
+        (pull,) = deployed["pull_steps"]
+        assert pull["prefect.deployments.steps.set_working_directory"]["directory"] == str(checkout)
         assert deployed["enforce_parameter_schema"]
+
+    go(checkout)
+    run = site.launch("pipeline", "pool")
+    prefect("worker", "start", "--pool", "local", "--run-once")
+    assert site.ended(run) == "COMPLETED"
+    assert runs(checkout) == ["first.out", "long.out", "last.out"]
