@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 
 import flows.artifacts
 from flows.artifacts import experiment_address, show_results
-from tests.report.conftest import row
+from tests.report.conftest import swd
 
 PICTURE = b"the bytes of a picture"
 
@@ -26,7 +26,8 @@ PICTURE = b"the bytes of a picture"
 @pytest.fixture
 def results(tmp_path) -> Path:
     """What the compare stage writes: one sweep at two seeds."""
-    rows = [row(model="di-seq", family="di-ladd", schedule="joint", token_steps=4, seed=seed) for seed in (0, 1)]
+    sweep = {"model": "di-seq", "family": "di-ladd", "schedule": "joint"}
+    rows = swd([0.1, 0.1], 4, L=1, K=16, w=8, latent_steps=0, **sweep)
     compare = pl.DataFrame(rows, infer_schema_length=None)
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots/swd.png").write_bytes(PICTURE)

@@ -26,6 +26,7 @@ STAGES = {
     "beside": stage("true", "right.out", out="beside.out"),
     "end": stage("true", "after.out", "beside.out", out="end.out"),
 }
+CHAIN = {name: STAGES[name] for name in ("start", "right", "beside")}
 
 
 @pytest.fixture
@@ -33,6 +34,15 @@ def checkout(prefect, tmp_path, monkeypatch) -> Path:
     folder = make_checkout(tmp_path / "r", STAGES)
     monkeypatch.setattr(flows.pipeline, "ROOT", folder)
     return folder
+
+
+@pytest.fixture
+def done(checkout) -> Path:
+    """A shorter pipeline, nothing of which fails, up to date."""
+    write_stages(checkout, CHAIN)
+    assert pipeline(return_state=True).is_completed()
+    assert runs(checkout) == ["start.out", "right.out", "beside.out"]
+    return checkout
 
 
 def names(state: State) -> dict[str, tuple[str, str]]:
@@ -93,31 +103,23 @@ def test_states_say_what_came_of_a_stage(checkout, settled):
     assert {name: state for name, (state, _) in names(again).items()} == {"right": "Unchanged", "beside": "Unchanged"}
 
 
-def test_up_to_date_suite_starts_no_process(checkout, monkeypatch):
-    (checkout / "mended").touch()
-    pipeline(return_state=True)
+def test_up_to_date_suite_starts_no_process(done, monkeypatch):
     monkeypatch.setattr(StageRunner, "run", lambda *_, **__: pytest.fail("a process was started"))
     assert pipeline(return_state=True).is_completed()
 
 
-def test_one_change_runs_what_depends_on_it_and_nothing_else(checkout):
-    (checkout / "mended").touch()
-    pipeline(return_state=True)
-    before = len(runs(checkout))
-    (checkout / "right.out").write_text("changed by hand")
+def test_one_change_runs_what_depends_on_it_and_nothing_else(done):
+    (done / "right.out").write_text("changed by hand")
     assert pipeline(return_state=True).is_completed()
-    assert runs(checkout)[before:] == []  # DVC restores it from its cache
-    write_stages(checkout, STAGES | {"right": stage("echo new", "start.out", out="right.out")})
+    assert runs(done)[3:] == []  # DVC restores it from its cache
+    write_stages(done, CHAIN | {"right": stage("echo new", "start.out", out="right.out")})
     assert pipeline(return_state=True).is_completed()
-    assert runs(checkout)[before:] == ["right.out"]  # its output came out the same
+    assert runs(done)[3:] == ["right.out"]  # its output came out the same
 
 
-def test_force_runs_the_named_stages(checkout):
-    (checkout / "mended").touch()
-    pipeline(return_state=True)
-    before = len(runs(checkout))
+def test_force_runs_the_named_stages(done):
     assert pipeline(only=["right"], force=True, return_state=True).is_completed()
-    assert runs(checkout)[before:] == ["right.out"]
+    assert runs(done)[3:] == ["right.out"]
 
 
 def test_command_line_ends_with_1_when_a_stage_failed(checkout, capsys):
