@@ -197,32 +197,12 @@ def text_suite_values() -> dict:
     """
     data = {"data": "text"}
     co = _model("co-ladd") | data | {"latents": "bert/chunks"}
-    shared = {"token_steps": [1, 4], "samples": 8, "batch": 8, **data}
-    given = shared | {"token_steps": [4]}
-    prefix, infill = {"kind": "prefix", "share": 0.25}, {"kind": "random", "share": 0.5}
     values = {
         "root": "../..",
         "suite": "tiny-text",
         "seed": 1,
         "compute": {"device": "cpu", "threads": 1},
-        "data": {
-            "text": {
-                "kind": "text",
-                "tokens": 16,
-                "tokenizer": {"kind": "bpe", "vocabulary": 290, "asset": None, "files": None},
-                "packing": "framed",
-                "train": corpus("corpora/train", "*.txt", "text"),
-                "validation": 0.2,
-                "zero_shot": {
-                    "sentences": corpus("corpora/sentences.parquet", "", "parquet", field="sentence"),
-                    "articles": corpus(
-                        "corpora/articles", "**/*.jsonl", "jsonl", field="article", detokeniser="scientific_papers"
-                    ),
-                },
-                "workers": 1,
-                "shard": 64,
-            }
-        },
+        "data": {"text": _text_data()},
         "encoders": {
             "bert": data
             | {
@@ -257,20 +237,7 @@ def text_suite_values() -> dict:
             "ccdd": co | {"latents": "bert/aligned", "latent_denoiser": None},
             "co-learned": co | {"latents": "learned"},
         },
-        "sweeps": {
-            "mdlm": _sweep("mdlm", "none", **shared, frontier={"token_steps": [4], "temperatures": [0.7, 0.9]}),
-            "ar": _sweep("ar", "none", **shared | {"token_steps": [16]}),
-            "co-joint": _sweep("co", "joint", **shared),
-            "co-seq": _sweep("co", "sequential", **shared),
-            "di-joint": _sweep("di", "joint", **shared),
-            "di-seq": _sweep("di", "sequential", **shared),
-            "ccdd-joint": _sweep("ccdd", "joint", **shared),
-            "learned-seq": _sweep("co-learned", "sequential", **shared),
-            "mdlm-prefix": _sweep("mdlm", "none", **given, given=prefix),
-            "ar-prefix": _sweep("ar", "none", **given | {"token_steps": [16]}, given=prefix),
-            "co-infill": _sweep("co", "joint", **given, given=infill),
-            "di-infill": _sweep("di", "sequential", **given, given=infill),
-        },
+        "sweeps": _text_sweeps(data),
         "evaluation": {
             "kind": "text",
             "time_draws": 2,
@@ -284,6 +251,46 @@ def text_suite_values() -> dict:
         },
     }
     return json.loads(json.dumps(values))  # no two blocks share a part, so that one can be changed alone
+
+
+def _text_data() -> dict:
+    return {
+        "kind": "text",
+        "tokens": 16,
+        "tokenizer": {"kind": "bpe", "vocabulary": 290, "asset": None, "files": None},
+        "packing": "framed",
+        "train": corpus("corpora/train", "*.txt", "text"),
+        "validation": 0.2,
+        "zero_shot": {
+            "sentences": corpus("corpora/sentences.parquet", "", "parquet", field="sentence"),
+            "articles": corpus(
+                "corpora/articles", "**/*.jsonl", "jsonl", field="article", detokeniser="scientific_papers"
+            ),
+        },
+        "workers": 1,
+        "shard": 64,
+    }
+
+
+def _text_sweeps(data: dict) -> dict:
+    """Every family and schedule, and given tokens of both kinds."""
+    shared = {"token_steps": [1, 4], "samples": 8, "batch": 8, **data}
+    given = shared | {"token_steps": [4]}
+    prefix, infill = {"kind": "prefix", "share": 0.25}, {"kind": "random", "share": 0.5}
+    return {
+        "mdlm": _sweep("mdlm", "none", **shared, frontier={"token_steps": [4], "temperatures": [0.7, 0.9]}),
+        "ar": _sweep("ar", "none", **shared | {"token_steps": [16]}),
+        "co-joint": _sweep("co", "joint", **shared),
+        "co-seq": _sweep("co", "sequential", **shared),
+        "di-joint": _sweep("di", "joint", **shared),
+        "di-seq": _sweep("di", "sequential", **shared),
+        "ccdd-joint": _sweep("ccdd", "joint", **shared),
+        "learned-seq": _sweep("co-learned", "sequential", **shared),
+        "mdlm-prefix": _sweep("mdlm", "none", **given, given=prefix),
+        "ar-prefix": _sweep("ar", "none", **given | {"token_steps": [16]}, given=prefix),
+        "co-infill": _sweep("co", "joint", **given, given=infill),
+        "di-infill": _sweep("di", "sequential", **given, given=infill),
+    }
 
 
 def blocks(values: dict | None = None) -> SimpleNamespace:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ladd.cli.folders import check_suite_folder
 from ladd.cli.lists import names, wholes
-from ladd.errors import ConfigError
 
 DESCRIPTION = """\
 Print one table: a row per group of the --by keys, a column per token step (or per metric, where several are asked
@@ -23,8 +23,7 @@ Without temperature among them, each sweep is shown at its temperature nearest t
 def run_compare(parsed: argparse.Namespace) -> None:
     """Read the suites and print the table."""
     for folder in parsed.suite:
-        if not folder.is_dir():
-            raise ConfigError(f"--suite: {folder} is no folder; name one that has a params.yaml")
+        check_suite_folder(folder)
     from ladd.runs.rows import sweep_rows
     from ladd.runs.table import comparison
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 from functools import partial
 
+from ladd.cli.folders import check_suite_folder
 from ladd.cli.numbers import number, whole
-from ladd.errors import ConfigError
 
 DESCRIPTION = """\
 Print samples of a trained model of a suite, drawn as the stage `sample` draws them: with the settings of a sweep
@@ -41,8 +40,7 @@ def run_generate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) ->
     """Generate in the folder of the suite and print."""
     if parsed.exact and parsed.template is None:
         parser.error("argument --exact: needs --template")
-    if not os.path.isdir(parsed.suite):
-        raise ConfigError(f"--suite: {parsed.suite} is no folder; name one that has a params.yaml")
+    check_suite_folder(parsed.suite)
     from ladd.config import load_suite
     from ladd.generation import Request, generate
     from ladd.generation.settings import OPTIONS

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 
-from ladd.errors import ConfigError
+from ladd.cli.folders import check_suite_folder
 
 DESCRIPTION = """\
 Give every stage that dvc.lock has and that is up to date its run in MLflow, from the files that it wrote: for a fresh
@@ -18,8 +17,7 @@ run of the suite. Doing it again changes nothing.
 
 def run_sync(parsed: argparse.Namespace) -> None:
     """Print one line per stage."""
-    if not os.path.isdir(parsed.suite):
-        raise ConfigError(f"--suite: {parsed.suite} is no folder; name one that has a params.yaml")
+    check_suite_folder(parsed.suite)
     from ladd.config import load_suite
     from ladd.runs.sync import sync
 

@@ -23,7 +23,6 @@ from ladd.stages.results import MEASURED, SCHEMA, read_curve, read_results
 if TYPE_CHECKING:
     from ladd.tracking import Evaluation
 
-SOURCES = ("dvc", "mlflow")
 TRAINED = "trained"  # key of the model; the summary's ``model`` is the key of the sweep
 COLUMNS = (
     *("suite", "model", TRAINED, "family", "schedule", "L", "K", "w", "token_steps", "latent_steps", "temperature"),

@@ -19,7 +19,7 @@ from ladd.tracking.checkpoints import LoggedCheckpoint, find_checkpoint  # noqa:
 from ladd.tracking.experiment import Experiment  # noqa: E402
 from ladd.tracking.logged import Evaluation, LoggedRun, current_evaluations, find_run  # noqa: E402
 from ladd.tracking.run import TrackedRun, flatten, flow_tags  # noqa: E402
-from ladd.tracking.store import experiment_name, tracking_uri  # noqa: E402
+from ladd.tracking.store import tracking_uri  # noqa: E402
 
 __all__ = [
     "Evaluation",
@@ -28,7 +28,6 @@ __all__ = [
     "LoggedRun",
     "TrackedRun",
     "current_evaluations",
-    "experiment_name",
     "find_checkpoint",
     "find_run",
     "flatten",

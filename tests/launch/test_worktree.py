@@ -80,8 +80,8 @@ def test_settings_and_results_need_not_be_committed(repository):
     (repository / "suites/mine").mkdir(parents=True)
     (repository / "suites/mine/dvc.yaml").symlink_to("../../dvc.yaml")
     (repository / "params.yaml").write_text("changed: true\n")
-    with worktree(repository, NAME):
-        pass
+    with worktree(repository, NAME) as tree:
+        assert (tree.path / "params.yaml").read_text() != "changed: true\n"  # the launch writes its own
 
 
 def test_failed_launch_stays_with_what_it_wrote_and_the_next_goes_on(repository):

@@ -16,7 +16,6 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
-from ladd.config import load_suite
 from ladd.data.shards import Rows
 from ladd.files import file_hash
 from ladd.stages.artifacts import load_latents, load_tokens
@@ -26,6 +25,7 @@ from ladd.stages.sample import starting_tokens
 from ladd.stages.text import load_tokenizer
 from ladd.text import packing
 from tests.builders import corpus, path_asset, text_suite_values
+from tests.stages.finished import Finished
 from tests.stages.text_assets import write_assets
 from tests.stages.tiny import make_suite, run_here, stages_in_order, write_params
 
@@ -38,25 +38,6 @@ SAMPLED = {
     *("gen_ppl", "mauve", "seconds_per_sequence", "entropy_sequence", "entropy_positional"),
     *(f"distinct_{n}" for n in (1, 2, 3, 4)),
 }
-
-
-class Finished:
-    """A suite whose stages have all run once."""
-
-    def __init__(self, repository: Path, folder: Path):
-        self.repository, self.folder, self.suite = repository, folder, load_suite(folder / "params.yaml")
-
-    @property
-    def compare(self) -> pl.DataFrame:
-        return pl.read_csv(self.folder / "results/compare.csv", infer_schema_length=None)
-
-    def results(self, name: str) -> dict:
-        return json.loads((self.folder / "results" / name).read_text())
-
-    def samples(self, key: str, point: str, seed: int) -> torch.Tensor:
-        return torch.from_numpy(
-            np.load(self.folder / f"artifacts/samples/{key}/{point}-seed-{seed}.npy").astype("int64")
-        )
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from mlflow import MlflowClient
 
 from ladd.assets import store_folder
 from ladd.errors import ArtifactError
-from ladd.tracking import TrackedRun, current_evaluations, experiment_name, find_run, tracking_uri
+from ladd.tracking import TrackedRun, current_evaluations, find_run, tracking_uri
+from ladd.tracking.store import experiment_name
 from tests.stages.tiny import commit, git
 
 

@@ -2,121 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import yaml
-from mlflow import MlflowClient
-from safetensors.torch import load_file
 
-from ladd.config import Suite, load_suite
 from ladd.errors import ArtifactError, ConfigError
 from ladd.files import file_hash
 from ladd.generation import Request, generate
 from ladd.generation.given import read_template
 from ladd.generation.settings import BATCH, LATENT_STEPS, sweep_of
-from ladd.models import build_baseline
-from ladd.randomness import SampleNoise, derive
-from ladd.samplers import SamplingOptions, sample_masked
-from ladd.schedules import MASKED_SCHEDULES
-from ladd.stages.artifacts import save_weights
-from ladd.stages.manifest import write_manifest
-from ladd.stages.text import TOKENIZER
-from ladd.stages.trained import build_stage2
-from ladd.tracking import TrackedRun
-from tests.builders import perturb, suite_values
-from tests.stages.tiny import REPOSITORY, make_suite, run_here
+from tests.generation.suites import TEXT_TOKENS, tokens_of
+from tests.stages.tiny import run_here
 from tests.text.builders import trained
 
-MODELS = ["mdlm", "ar", "di", "co"]
 SWEEPS = ["mdlm", "ar", "di-joint", "di-seq", "co-joint", "co-seq"]
-TEXT_TOKENS = 16
-
-
-def values_with_every_knob() -> dict:
-    """The small suite, with a sweep whose options are all away from their defaults, and models without weights."""
-    values = suite_values()
-    odd = {"token_lag": 2.0, "latent_lead": 3.0, "eta": 0.7, "temperature": 0.6, "precision": "float32"}
-    values["sweeps"]["co-joint"] = values["sweeps"]["co-seq"] | odd | {"schedule": "joint", "latent_steps": 0}
-    values["baselines"]["untrained"] = values["baselines"]["mdlm"]
-    values["models"]["only-joint"] = values["models"]["co"] | {"latent_denoiser": None}
-    return values
-
-
-def write_weights(suite: Suite, key: str) -> None:
-    """Weights of a model that has learned nothing but depends on all its inputs."""
-    torch.manual_seed(MODELS.index(key))
-    config = suite.model(key)
-    vocabulary = suite.data[config.data].vocabulary
-    model = build_baseline(vocabulary, config) if key in suite.baselines else build_stage2(suite, config)
-    folder = Path(f"artifacts/models/{key}")
-    folder.mkdir(parents=True)
-    save_weights(perturb(model), folder)
-    write_manifest(folder, stage="test", fingerprint="", parameters={})
-
-
-@pytest.fixture(scope="module")
-def sawtooth(tmp_path_factory):
-    """Folder of a sawtooth suite with all families; also the working directory."""
-    repository = tmp_path_factory.mktemp("sawtooth")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = make_suite(repository, repository / "suites" / "tiny", values_with_every_knob())
-        patch.chdir(folder)
-        suite = load_suite()
-        run_here("data", "saw")
-        run_here("baseline", "mdlm")  # with checkpoints and a tracked run
-        for key in MODELS[1:]:
-            write_weights(suite, key)
-        yield folder
-
-
-@pytest.fixture
-def suite(sawtooth, monkeypatch) -> Suite:
-    monkeypatch.chdir(sawtooth)
-    return load_suite()
-
-
-def text_values(tokens: int, packing: str, vocabulary: int) -> dict:
-    values = suite_values()
-    demo = yaml.safe_load((REPOSITORY / "suites/text-demo/params.yaml").read_text())
-    (data,) = demo["data"].values()
-    tokenizer = {"kind": "bpe", "vocabulary": vocabulary}
-    values["data"]["saw"] = data | {"tokens": tokens, "packing": packing, "tokenizer": tokenizer, "zero_shot": {}}
-    values["sweeps"]["ar"]["token_steps"] = [tokens]
-    reference = {key: values["evaluation"]["reference"][key] for key in ("samples", "seeds")}
-    values["evaluation"] = demo["evaluation"] | {"reference": reference}
-    return values
-
-
-@pytest.fixture(scope="module", params=["framed", "plain"])
-def text_folder(request, tmp_path_factory) -> Path:
-    """Folder of a text suite with a tokenizer and models."""
-    folder = tmp_path_factory.mktemp("text")
-    tokenizer = trained()
-    values = text_values(TEXT_TOKENS, request.param, tokenizer.vocabulary)
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    tokenizer.save(folder / "artifacts/data/saw" / TOKENIZER)
-    suite = load_suite(folder / "params.yaml")
-    with contextlib.chdir(folder):
-        for key in MODELS:
-            write_weights(suite, key)
-    return folder
-
-
-@pytest.fixture
-def text(text_folder, monkeypatch) -> Suite:
-    monkeypatch.chdir(text_folder)
-    return load_suite()
-
-
-def tokens_of(suite: Suite, name: str, **request) -> np.ndarray:
-    return np.array([sample.tokens for sample in generate(suite, Request(name, **request))])
 
 
 # What is drawn
@@ -359,116 +260,3 @@ def test_sample_says_what_it_takes_to_draw_it_again(suite):
     path = Path("artifacts/models/co/weights.safetensors")
     assert (sample.suite, sample.model, sample.family, sample.sample) == ("tiny", "co", "co-ladd", 2)
     assert (sample.weights, sample.weights_sha256) == (path.as_posix(), file_hash(path))
-
-
-# Tracked checkpoints
-
-
-@pytest.fixture
-def logged(suite):
-    """URIs of the run of baseline@mdlm and of its checkpoints, by step."""
-    client = MlflowClient(tracking_uri=f"sqlite:///{Path('../../.mlflow/mlflow.db').resolve()}")
-    experiment = client.get_experiment_by_name("tiny").experiment_id
-    models = client.search_logged_models([experiment])
-    uris = {int(model.tags["step"]): f"models:/{model.model_id}" for model in models}
-    (run,) = {model.source_run_id for model in models}
-    return {"run": f"runs:/{run}", **uris}
-
-
-def step_of(step: int) -> Path:
-    return next(path for path in Path("artifacts/models/mdlm/checkpoints").iterdir() if int(path.stem[5:]) == step)
-
-
-def drawn_by_hand(suite: Suite, weights: Path, count: int) -> torch.Tensor:
-    """Samples of MDLM in eight steps, straight from the sampler."""
-    config = suite.baselines["mdlm"]
-    model = build_baseline(2, config).eval()
-    model.load_state_dict(load_file(weights))
-    noise = SampleNoise(derive(suite.seed, "sample", 3), torch.arange(count))
-    start = torch.full((count, 8), 2)
-    schedule = MASKED_SCHEDULES[config.token_channel.schedule]
-    return sample_masked(model, start, noise, schedule, SamplingOptions(token_steps=8), mask_id=2).tokens
-
-
-@pytest.mark.parametrize(("name", "step"), [(3, 3), (6, 6), ("run", 6)])
-def test_checkpoints_are_found_by_uri(suite, logged, name, step):
-    samples = generate(suite, Request(logged[name], count=200, seed=3))
-    assert samples[0].weights == step_of(step).as_posix()
-    assert samples[0].weights_sha256 == file_hash(step_of(step))
-    assert [sample.tokens for sample in samples] == drawn_by_hand(suite, step_of(step), 200).tolist()
-
-
-def test_checkpoints_differ(suite, logged):
-    assert (tokens_of(suite, logged[3], count=200) != tokens_of(suite, logged[6], count=200)).any()
-
-
-@pytest.fixture
-def moved():
-    """Moves a file aside until the end of the test."""
-    places = []
-
-    def move(path: Path) -> None:
-        places.append((path.resolve(), path.resolve().with_suffix(".aside")))
-        shutil.move(*places[-1])
-
-    yield move
-    for path, aside in places:
-        shutil.move(aside, path)
-
-
-def test_checkpoint_that_is_not_on_disk_is_an_error(suite, logged, moved):
-    moved(step_of(3))
-    with pytest.raises(ArtifactError, match=r"not on disk.*`dvc pull artifacts/models/mdlm` or `dvc repro baseline@"):
-        generate(suite, Request(logged[3]))
-
-
-def test_checkpoint_of_other_bytes_is_an_error(suite, logged, moved):
-    path = step_of(3)
-    moved(path)
-    shutil.copy(step_of(6), path)
-    with pytest.raises(ArtifactError, match=f"has sha256 {file_hash(path)}, but {logged[3]} was logged with"):
-        generate(suite, Request(logged[3]))
-
-
-@pytest.mark.parametrize(
-    ("uri", "message"),
-    [
-        ("runs:/0123", "runs:/0123 is not in sqlite:"),
-        ("models:/m-0123", "models:/m-0123 is not in sqlite:"),
-        ("models:/name/1", "write runs:/RUN_ID"),
-        ("runs:/0123/path", "write runs:/RUN_ID"),
-    ],
-)
-def test_unknown_uris_are_errors(suite, uri, message):
-    with pytest.raises((ArtifactError, ConfigError), match=message):
-        generate(suite, Request(uri))
-
-
-def test_run_of_another_suite_is_an_error(suite, logged):
-    other = suite.model_copy(update={"suite": "other"})
-    with pytest.raises(ConfigError, match=r"is of suite 'tiny', and this is 'other'.*--suite"):
-        generate(other, Request(logged["run"]))
-
-
-def test_model_that_is_no_longer_in_the_suite_is_an_error(suite, logged):
-    fewer = {key: baseline for key, baseline in suite.baselines.items() if key != "mdlm"}
-    with pytest.raises(ConfigError, match=r"baseline@mdlm, but this suite has only \['ar', 'untrained'\]"):
-        generate(suite.model_copy(update={"baselines": fewer}), Request(logged["run"]))
-
-
-@pytest.mark.parametrize(("stage", "checkpoints"), [("stage1@discrete", 1), ("evaluate@mdlm", 0)])
-def test_runs_that_give_no_text_are_errors(suite, stage, checkpoints):
-    tags = {"suite": "tiny", "dvc.stage": stage}
-    described = {"name": "c", "path": "a/b/c", "sha256": "0", "step": 1, "metrics": {}}
-    root = Path(suite.root)
-    with TrackedRun(root, suite="elsewhere", name=stage, fingerprint=stage, parameters={}, tags=tags) as run:
-        run.log_checkpoints([described] * checkpoints)
-    message = f"is of {stage}, which gives no text" if checkpoints else "has no checkpoint"
-    with pytest.raises((ArtifactError, ConfigError), match=message):
-        generate(suite, Request(f"runs:/{run.run_id}"))
-
-
-def test_missing_database_is_an_error_and_is_not_made(suite, tmp_path):
-    with pytest.raises(ArtifactError, match="MLFLOW_TRACKING_URI"):
-        generate(suite.model_copy(update={"root": str(tmp_path)}), Request("runs:/0123"))
-    assert list(tmp_path.iterdir()) == []

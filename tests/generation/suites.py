@@ -1,0 +1,59 @@
+"""Small suites to generate from, and weights that have learned nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from ladd.config import Suite
+from ladd.generation import Request, generate
+from ladd.models import build_baseline
+from ladd.stages.artifacts import save_weights
+from ladd.stages.manifest import write_manifest
+from ladd.stages.trained import build_stage2
+from tests.builders import perturb, suite_values
+from tests.stages.tiny import REPOSITORY
+
+MODELS = ["mdlm", "ar", "di", "co"]
+TEXT_TOKENS = 16
+
+
+def values_with_every_knob() -> dict:
+    """The small suite, with a sweep whose options are all away from their defaults, and models without weights."""
+    values = suite_values()
+    odd = {"token_lag": 2.0, "latent_lead": 3.0, "eta": 0.7, "temperature": 0.6, "precision": "float32"}
+    values["sweeps"]["co-joint"] = values["sweeps"]["co-seq"] | odd | {"schedule": "joint", "latent_steps": 0}
+    values["baselines"]["untrained"] = values["baselines"]["mdlm"]
+    values["models"]["only-joint"] = values["models"]["co"] | {"latent_denoiser": None}
+    return values
+
+
+def write_weights(suite: Suite, key: str) -> None:
+    """Weights of a model that has learned nothing but depends on all its inputs."""
+    torch.manual_seed(MODELS.index(key))
+    config = suite.model(key)
+    vocabulary = suite.data[config.data].vocabulary
+    model = build_baseline(vocabulary, config) if key in suite.baselines else build_stage2(suite, config)
+    folder = Path(f"artifacts/models/{key}")
+    folder.mkdir(parents=True)
+    save_weights(perturb(model), folder)
+    write_manifest(folder, stage="test", fingerprint="", parameters={})
+
+
+def text_values(tokens: int, packing: str, vocabulary: int) -> dict:
+    values = suite_values()
+    demo = yaml.safe_load((REPOSITORY / "suites/text-demo/params.yaml").read_text())
+    (data,) = demo["data"].values()
+    tokenizer = {"kind": "bpe", "vocabulary": vocabulary}
+    values["data"]["saw"] = data | {"tokens": tokens, "packing": packing, "tokenizer": tokenizer, "zero_shot": {}}
+    values["sweeps"]["ar"]["token_steps"] = [tokens]
+    reference = {key: values["evaluation"]["reference"][key] for key in ("samples", "seeds")}
+    values["evaluation"] = demo["evaluation"] | {"reference": reference}
+    return values
+
+
+def tokens_of(suite: Suite, name: str, **request) -> np.ndarray:
+    return np.array([sample.tokens for sample in generate(suite, Request(name, **request))])
