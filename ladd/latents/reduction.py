@@ -112,13 +112,6 @@ class PrincipalComponents:
         return Reduction(self.mean, components, variances[:width] / variances.sum())
 
 
-def fit_pca(sample: Tensor, width: int, *, whiten: bool = False) -> Reduction:
-    """`PrincipalComponents` of a sample (M, h) that fits in memory."""
-    fit = PrincipalComponents(sample.shape[-1])
-    fit.add(sample)
-    return fit.reduction(width, whiten=whiten)
-
-
 def _check_width(hidden: int, width: int) -> None:
     if width > hidden:
         raise ConfigError(

@@ -5,13 +5,20 @@ import pytest
 import torch
 
 from ladd.errors import ConfigError
-from ladd.latents.reduction import PrincipalComponents, Reduction, fit_pca, truncate
+from ladd.latents.reduction import PrincipalComponents, Reduction, truncate
 
 
 def sample(count: int = 200, hidden: int = 6) -> torch.Tensor:
     """States with a spread that falls along turned axes, far from the origin."""
     turn = torch.linalg.qr(torch.randn(hidden, hidden)).Q
     return torch.randn(count, hidden) * 2.0 ** -torch.arange(hidden) @ turn + 30.0
+
+
+def fit_pca(data: torch.Tensor, width: int, *, whiten: bool = False) -> Reduction:
+    """Principal components of all rows (M, h), taken in at once."""
+    fit = PrincipalComponents(data.shape[-1])
+    fit.add(data)
+    return fit.reduction(width, whiten=whiten)
 
 
 def test_truncation_keeps_the_first_coordinates():

@@ -10,7 +10,7 @@ import torch
 from ladd.config import ViewConfig
 from ladd.data.shards import Rows
 from ladd.errors import ArtifactError, ConfigError
-from ladd.latents.reduction import fit_pca, truncate
+from ladd.latents.reduction import PrincipalComponents, truncate
 from ladd.text.encoder import FrozenTextEncoder, LatentEncoder
 from ladd.text.precompute import encode_blocks, fit_reductions
 from ladd.text.tokenizer import Tokenizer
@@ -242,7 +242,9 @@ def test_components_are_fitted_on_rows_evenly_spaced(encoder):
     x = blocks(9)
     reduction = fit_reductions(encoder, Rows([x.numpy()], torch.device("cpu")), VIEWS, fit=3)["kept"]
     chosen = x[[0, 4, 8]]
-    expected = fit_pca(latents(encoder, chosen, "adaptive_keep_eos", 3).flatten(0, 1), 4)
+    principal = PrincipalComponents(HIDDEN)
+    principal.add(latents(encoder, chosen, "adaptive_keep_eos", 3))
+    expected = principal.reduction(4)
     close(reduction.mean, expected.mean)
     close(reduction(latents(encoder, x, "adaptive_keep_eos", 3)), expected(latents(encoder, x, "adaptive_keep_eos", 3)))
 
