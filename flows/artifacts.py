@@ -75,4 +75,5 @@ def experiment_address(experiment: str) -> str | None:
             identifier = json.load(answer)["experiment"]["experiment_id"]
     except urllib.error.URLError:
         return None
-    return f"{servers['mlflow']}/#/experiments/{identifier}"
+    # Without the type of workflow the address leads to a page about traces of language models.
+    return f"{servers['mlflow']}/#/experiments/{identifier}/runs?workflowType=machine_learning"

@@ -1,11 +1,14 @@
 """Prefect, MLflow and the served flows on this machine: `make ui`. Ctrl-C stops them all."""
 
+import fcntl
 import json
 import os
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from flows.environment import HOME, ROOT, running_servers, serving
@@ -55,6 +58,24 @@ def _stop(number: int, frame: object) -> None:
 def _start(servers: list[Server], file: Path) -> None:
     """Start the servers, each as soon as it can be, and print where they are."""
     started = time.monotonic()
+    with _one_checkout_at_a_time():
+        addresses, ready = _start_servers(servers)
+    file.write_text(json.dumps(addresses))
+    print(
+        _addresses(addresses, json.loads(ready.read_text())), f"(up in {time.monotonic() - started:.1f} s)", flush=True
+    )
+
+
+@contextmanager
+def _one_checkout_at_a_time() -> Iterator[None]:
+    """Two that start at once would both find a port free, and each take the other's server for its own."""
+    with (Path(tempfile.gettempdir()) / f"ladd-ui-{os.getuid()}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start_servers(servers: list[Server]) -> tuple[dict[str, str], Path]:
+    """Addresses of the servers by name, and the file with the deployments."""
     addresses = {name: f"http://{HOST}:{_port(name)}" for name in PORTS}
     remote = tracking_uri(ROOT).startswith("http")
     if remote:
@@ -71,10 +92,7 @@ def _start(servers: list[Server], file: Path) -> None:
     if not remote:
         mlflow.wait(lambda: answers(f"{addresses['mlflow']}/health"))
     flows.wait(ready.is_file)
-    file.write_text(json.dumps(addresses))
-    print(
-        _addresses(addresses, json.loads(ready.read_text())), f"(up in {time.monotonic() - started:.1f} s)", flush=True
-    )
+    return addresses, ready
 
 
 def _place(address: str) -> list[str]:

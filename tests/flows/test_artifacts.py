@@ -84,7 +84,7 @@ def mlflow(monkeypatch):
 
 
 def test_address_of_an_experiment_is_that_of_its_number(mlflow):
-    assert experiment_address("a suite") == f"{mlflow}/#/experiments/7"
+    assert experiment_address("a suite") == f"{mlflow}/#/experiments/7/runs?workflowType=machine_learning"
     assert experiment_address("another") is None
 
 
