@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.processes import Processes
-from ladd.errors import BusyError, StageError
+from ladd.errors import BusyError, PreemptedError, StageError
 from ladd.launch.run import TAIL
 
 Log = Callable[[str], object]
@@ -26,6 +26,7 @@ BUSY = re.compile(r"Unable to acquire lock\.|' is busy, it is being blocked by:|
 ADVICE = re.compile(
     r"^(To track the changes with git|To enable auto staging|Use `dvc push`|\s+(git add|dvc config) )|^$"
 )
+PREEMPTED = re.compile(r"^training was asked to end: .*$")  # exit code 75 too: a checkpoint is saved
 HOLDER = re.compile(r"^\s*\(PID \d+\): .*$|^.* is already running \(process \d+\).*$")
 
 
@@ -49,12 +50,15 @@ def classify(stage: str, code: int, lines: Sequence[str]) -> Outcome:
 
     Raises:
         BusyError: another process holds a lock; a later try may succeed.
+        PreemptedError: the stage was asked to end and saved a checkpoint; another try goes on from it.
         StageError: anything else, with the last lines.
     """
     if code == 0:
         if any(RESTORED.match(line) for line in lines):
             return Outcome.RUN_CACHE
         return Outcome.UNCHANGED if any(UNCHANGED.match(line) for line in lines) else Outcome.COMPLETED
+    if asked := [line for line in lines if PREEMPTED.match(line)]:
+        raise PreemptedError(asked[-1])
     if any(BUSY.search(line) for line in lines):
         holders = [line.strip() for line in lines if HOLDER.match(line)]
         raise BusyError("; ".join(holders) or "another dvc process has the lock of the repository")
@@ -81,7 +85,7 @@ class StageRunner:
     patience: float = PATIENCE
 
     def run(self, stage: str, *, force: bool, log: Log) -> Outcome:
-        """Run a stage, and wait for others that have its files in use: only that is tried again.
+        """Run a stage; wait for others that have its files in use, and go on where it was asked to end.
 
         Raises:
             BusyError: they still are when patience ends.
@@ -93,6 +97,10 @@ class StageRunner:
             try:
                 with self.slots:
                     return self._try(stage, force=force, log=log)
+            except PreemptedError as error:
+                log(f"{stage} starts again: {error}")
+                start, tries = time.monotonic(), 0
+                continue
             except BusyError as error:
                 waited = time.monotonic() - start
                 if waited >= self.patience:

@@ -19,8 +19,16 @@ class AssetError(LaddError):
     """A corpus, tokenizer or model from outside cannot be had, or is not the one that params.yaml pins."""
 
 
-class BusyError(LaddError):
+class TemporaryError(LaddError):
+    """A later try may succeed."""
+
+
+class BusyError(TemporaryError):
     """Another process is running the same stage with the same inputs."""
+
+
+class PreemptedError(TemporaryError):
+    """The process was asked to end; its work is saved and goes on from there."""
 
 
 class SamplingError(LaddError):
@@ -29,6 +37,14 @@ class SamplingError(LaddError):
 
 class TrainingError(LaddError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class ClusterError(LaddError):
+    """Ray is not there, or does not do what is asked of it."""
+
+
+class CheckpointError(LaddError):
+    """A checkpoint could not be written."""
 
 
 class LaunchError(LaddError):

@@ -51,9 +51,20 @@ class SampleNoise:
     def __init__(self, seed: int, samples: Tensor):
         self.seed = seed
         self.samples = samples
+        self.whole, self.rows = self, slice(None)
 
-    def select(self, rows: Tensor) -> SampleNoise:
-        """The same streams for a subset of the batch; ``rows`` is an index or boolean mask of shape (B,)."""
+    def part(self, rows: slice) -> SampleNoise:
+        """The same streams for some rows of a batch that is computed in parts.
+
+        What is drawn for all samples together, such as stratified times, is drawn for ``whole``, the batch, and
+        ``rows`` of it belong to this part.
+        """
+        part = self.select(rows)
+        part.whole, part.rows = self, rows
+        return part
+
+    def select(self, rows: Tensor | slice) -> SampleNoise:
+        """The same streams for a subset as a batch of its own; ``rows`` indexes samples or is a mask of shape (B,)."""
         return SampleNoise(self.seed, self.samples[rows])
 
     def uniform(self, name: str, step: int, *shape: int) -> Tensor:

@@ -33,6 +33,10 @@ def perturb(module: nn.Module, scale: float = 0.3) -> nn.Module:
     return module
 
 
+def executor(**changes) -> dict:
+    return {"kind": "inline", "workers": 1, "micro_batch": None, "sharding": "ddp"} | changes
+
+
 def training(**changes) -> dict:
     return {
         "steps": 6,
@@ -45,6 +49,8 @@ def training(**changes) -> dict:
         "ema": 0.9,
         "validate_every": 3,
         "checkpoint_every": 3,
+        "keep": 8,
+        "executor": executor(),
     } | changes
 
 

@@ -18,9 +18,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 
+_PLUMBING_MODULES = (
+    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock"),
+    *("data/__init__", "data/shards"),
+)
 # Modules that move, check and record numbers but do not make them (docs/architecture.md, "Code dependencies").
 PLUMBING = {
-    *(f"ladd/{name}.py" for name in ("__init__", "files", "errors", "git", "lock", "data/__init__", "data/shards")),
+    *(f"ladd/{name}.py" for name in _PLUMBING_MODULES),
     *(
         path.relative_to(REPOSITORY).as_posix()
         for name in ("assets", "config", "tracking")

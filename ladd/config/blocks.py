@@ -51,6 +51,21 @@ class NetworkConfig(Block):
         return self
 
 
+class ExecutorConfig(Block):
+    """Where a training runs, and how a step is divided. What is computed stays the same; the order of sums does not."""
+
+    kind: Literal["inline", "ray"]  # in the process of the stage, or in workers that Ray starts
+    workers: Count  # of ray; where the device is cuda, each has a GPU of its own
+    micro_batch: Count | None  # sequences per forward pass of a worker; gradients add up to the batch. null: all
+    sharding: Literal["ddp", "fsdp"]  # what workers hold: the whole model, or a part of each parameter
+
+    @model_validator(mode="after")
+    def _check(self) -> ExecutorConfig:
+        if self.kind == "inline" and self.workers != 1:
+            raise ValueError(f"workers {self.workers} must be 1 with kind inline; more of them need kind ray")
+        return self
+
+
 class TrainingConfig(Block):
     """One run of the training loop."""
 
@@ -64,9 +79,19 @@ class TrainingConfig(Block):
     ema: Rate  # decay of the weight average
     validate_every: Count  # steps
     checkpoint_every: Count  # steps
+    keep: Count  # checkpoints whose averaged weights are kept: the last ones, and the best besides
+    executor: ExecutorConfig
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:
+        share, remainder = divmod(self.batch, self.executor.workers)
+        if remainder:
+            raise ValueError(f"batch {self.batch} must be a multiple of executor.workers {self.executor.workers}")
+        if self.executor.micro_batch and share % self.executor.micro_batch:
+            raise ValueError(
+                f"executor.micro_batch {self.executor.micro_batch} must divide the {share} sequences of a worker "
+                f"(batch {self.batch}, {self.executor.workers} workers)"
+            )
         if self.warmup >= self.steps:
             raise ValueError(f"warmup {self.warmup} must be below steps {self.steps}")
         if self.checkpoint_every % self.validate_every:

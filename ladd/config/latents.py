@@ -70,6 +70,11 @@ class LatentsConfig(Block):
         if discrete and self.latent_channel.dropout:
             dropout = self.latent_channel.dropout
             raise ValueError(f"latent_channel.dropout {dropout} must be 0: masked codes already train the null latent")
+        if discrete and self.training.executor.micro_batch:
+            raise ValueError(
+                f"training.executor.micro_batch {self.training.executor.micro_batch} must be null for discrete "
+                "latents: the codebook moves once per step, by the whole batch"
+            )
         if self.quantise_after >= self.training.steps or (self.quantise_after and not discrete):
             raise ValueError(
                 f"quantise_after {self.quantise_after} must be below training.steps {self.training.steps}, "

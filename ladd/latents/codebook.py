@@ -48,4 +48,5 @@ def vector_quantiser(size: int, width: int) -> VectorQuantize:
         commitment_weight=0.1,
         kmeans_init=True,
         threshold_ema_dead_code=2,
+        sync_codebook=False,  # it is given the latents of all workers
     )

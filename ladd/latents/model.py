@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ladd.distributed import gather_rows, own_rows, world_size
 from ladd.latents.codebook import Codebook, vector_quantiser
 from ladd.latents.normalise import normalise_latents
 from ladd.networks import Encoder, MMDiT
@@ -50,8 +51,15 @@ class LatentModel(nn.Module):
         z = self.encoder(x)
         if self.quantiser is None or not self.quantising:
             return Encoded(normalise_latents(z, self.scale), None, z.new_zeros(()))
-        vectors, codes, commitment = self.quantiser(z)
-        return Encoded(vectors * self.scale, codes, commitment.sum())
+        if not self.training:
+            vectors, codes, commitment = self.quantiser(z)
+            return Encoded(vectors * self.scale, codes, commitment.sum())
+        # Every worker moves its codebook by the latents of all, in the same order, so that codebooks stay equal to the
+        # bit and do not depend on the number of workers; k-means and revival of dead codes need no messages then.
+        vectors, codes, commitment = self.quantiser(gather_rows(z))
+        # The commitment is a mean over all workers, and gradients are averaged over workers: scale this one's share.
+        share = commitment.sum() * world_size()
+        return Encoded(own_rows(vectors) * self.scale, own_rows(codes), share - (share - commitment.sum()).detach())
 
     def frozen_codebook(self) -> Codebook:
         """A copy of the learned codebook, of discrete latents, that cannot move."""

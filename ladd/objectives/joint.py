@@ -39,7 +39,7 @@ def draw_channel_times(
     """Times of the two channels, one pair per sequence.
 
     Args:
-        noise: draws of the batch.
+        noise: draws of the batch, or of a part of it, whose times are those that the whole batch gives it.
         step: training step or draw number.
         kind: "independent" (any pair of times; serves both inference schedules), "shared" (t_z = t_x^lead),
             "clean" (t_z = 0, the sequential schedule's token steps) or "latent_first" (t_x = 1, its latent steps).
@@ -49,6 +49,7 @@ def draw_channel_times(
         latent_lead: of shared times, at least 1; the weight of t_z carries dt_z / dt_x.
         token_range, latent_range: [low, high], which the times are squeezed into.
     """
+    rows, noise = noise.rows, noise.whole
     token = low_discrepancy_times(noise.uniform("t_x", step, 1)[:, 0], warp)
     if kind == "shared":
         rate = latent_lead * token.t ** (latent_lead - 1)
@@ -64,7 +65,7 @@ def draw_channel_times(
     if latents_first:
         edge = noise.uniform("latents_first", step, 1)[:, 0] < latents_first
         token = TimeDraw(token.t.masked_fill(edge, 1.0), token.weight.masked_fill(edge, 1.0))
-    return ChannelTimes(_squeeze(token, token_range), _squeeze(latent, latent_range))
+    return ChannelTimes(_squeeze(token, token_range).select(rows), _squeeze(latent, latent_range).select(rows))
 
 
 def _squeeze(draw: TimeDraw, bounds: Sequence[float]) -> TimeDraw:
@@ -153,6 +154,6 @@ def latent_denoiser_loss(
     network: LatentDiT, z: Tensor, noise: SampleNoise, step: int, schedule: GaussianSchedule
 ) -> Tensor:
     """Squared error of the z_0-prediction at one time per sequence: z (B, L, w), clean -> (B,)."""
-    times = low_discrepancy_times(noise.uniform("latent_denoiser_t", step, 1)[:, 0])
+    times = low_discrepancy_times(noise.whole.uniform("latent_denoiser_t", step, 1)[:, 0]).select(noise.rows)
     z_t = add_noise(z, times.t, schedule, noise.normal("latent_denoiser", step, *z.shape[1:]))
     return (network(z_t, times.t) - z).square().mean(dim=(1, 2))

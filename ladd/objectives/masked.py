@@ -67,7 +67,7 @@ def mdlm_loss(
     Returns:
         (B,), nats per sequence.
     """
-    times = low_discrepancy_times(noise.uniform("t_x", step, 1)[:, 0], warp)
+    times = low_discrepancy_times(noise.whole.uniform("t_x", step, 1)[:, 0], warp).select(noise.rows)
     masked = draw_mask(times.t, schedule, noise.uniform("token_mask", step, x.shape[1]))
     hidden = denoiser(torch.where(masked, mask_id, x), times.t)
     return masked_cross_entropy(hidden, denoiser.token_head, x, masked) * diffusion_weight(schedule, times, weight)

@@ -7,24 +7,24 @@ from ladd.models import build_baseline
 from ladd.networks import CausalTransformer, DiT
 from ladd.stages.artifacts import load_tokens, save_weights, use_device
 from ladd.stages.runtime import Stage, run_stage
-from ladd.stages.train import seed_weights, train_stage
+from ladd.stages.train import Training, seed_weights, train_stage
 from ladd.training.batches import RowSource
 from ladd.training.tasks import ArTask, MdlmTask
 
 
 def main(stage: Stage) -> None:
+    train_stage(stage, training)
+
+
+def training(stage: Stage) -> Training:
+    """Model, data and loss."""
     suite, config = stage.suite, stage.suite.baselines[stage.key]
     device, vocabulary = use_device(suite.compute), suite.data[config.data].vocabulary
     train, validation = (load_tokens(config.data, split, device) for split in ("train", "validation"))
     seed_weights(stage)
     model = build_baseline(vocabulary, config).to(device)
-    train_stage(
-        stage,
-        task_of(config, model, train, validation, vocabulary),
-        config.training,
-        f"artifacts/models/{stage.key}",
-        save_weights,
-    )
+    task = task_of(config, model, train, validation, vocabulary)
+    return Training(task, config.training, f"artifacts/models/{stage.key}", save_weights)
 
 
 def task_of(

@@ -5,26 +5,64 @@ from __future__ import annotations
 import os
 import shutil
 
+from ladd.cluster import share_out, workers_asked
+from ladd.data.shards import Rows
+from ladd.latents.reduction import Reduction
 from ladd.stages.artifacts import REDUCTION, load_tokens, use_device
 from ladd.stages.encoders import load_encoder
 from ladd.stages.runtime import Stage, run_stage
+from ladd.text.encoder import FrozenTextEncoder
 from ladd.text.precompute import encode_blocks, fit_reductions
 
 
 def main(stage: Stage) -> None:
-    suite, config = stage.suite, stage.suite.encoders[stage.key]
-    device = use_device(suite.compute)
-    encoder = load_encoder(suite, config.data, config, device)
-    splits = {split: load_tokens(config.data, split, device) for split in ("train", "validation")}
+    config = stage.suite.encoders[stage.key]
+    encoder, splits = _inputs(stage)
     reductions = fit_reductions(encoder, splits["train"], config.views, fit=config.fit)
-    for split, rows in splits.items():  # finished shards are kept in the work folder, so a killed pass goes on
-        encode_blocks(encoder, rows, stage.work / split, config.views, reductions, shard=config.shard)
+    if workers := workers_asked(stage.suite.compute):
+        share_out(_encode_on_worker, (stage, reductions), workers)
+    _encode(stage, encoder, splits, reductions)  # what is not there yet
     with stage.output(f"artifacts/latents/{stage.key}") as folder:
         for name in config.views:
             for split in splits:
                 # Links: at full size the latents are hundreds of gigabytes, and a kill here must not lose them.
                 shutil.copytree(stage.work / split / name, folder / name / split, copy_function=os.link)
             reductions[name].save(folder / name / REDUCTION)
+
+
+def _inputs(stage: Stage) -> tuple[FrozenTextEncoder, dict[str, Rows]]:
+    """The encoder, and the blocks of both splits."""
+    suite, config = stage.suite, stage.suite.encoders[stage.key]
+    device = use_device(suite.compute)
+    splits = {split: load_tokens(config.data, split, device) for split in ("train", "validation")}
+    return load_encoder(suite, config.data, config, device), splits
+
+
+def _encode_on_worker(stage: Stage, reductions: dict[str, Reduction], worker: int, workers: int) -> None:
+    _encode(stage, *_inputs(stage), reductions, worker, workers)
+
+
+def _encode(
+    stage: Stage,
+    encoder: FrozenTextEncoder,
+    splits: dict[str, Rows],
+    reductions: dict[str, Reduction],
+    worker: int = 0,
+    workers: int = 1,
+) -> None:
+    """Write this worker's shards into the work folder, where a killed pass goes on."""
+    config = stage.suite.encoders[stage.key]
+    for split, rows in splits.items():
+        encode_blocks(
+            encoder,
+            rows,
+            stage.work / split,
+            config.views,
+            reductions,
+            shard=config.shard,
+            worker=worker,
+            workers=workers,
+        )
 
 
 if __name__ == "__main__":

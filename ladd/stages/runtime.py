@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ladd.config import Suite, load_suite
-from ladd.errors import BusyError, LaddError
+from ladd.errors import LaddError, TemporaryError
 from ladd.lock import exclusive
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
 
 WORK = Path(".work")
-EXIT_BUSY = 75  # "temporary failure" of sysexits.h: a later try may succeed
+EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed
 
 
 class Stage:
@@ -88,8 +88,8 @@ def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -
         sys.exit(f"usage: python -m ladd.stages.{name}" + (" KEY" if keyed else ""))
     try:
         execute(name, arguments[0] if keyed else None, body)
-    except BusyError as error:
+    except TemporaryError as error:
         print(error, file=sys.stderr)
-        sys.exit(EXIT_BUSY)
+        sys.exit(EXIT_TEMPORARY)
     except LaddError as error:
         sys.exit(str(error))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ladd.cluster import share_out, workers_asked
 from ladd.config import BaselineConfig, LatentShape, ModelConfig, Suite, SweepConfig, SweepPoint
 from ladd.data.shards import token_type
-from ladd.files import write_json
+from ladd.files import write_atomically, write_json
 from ladd.models import Ladd
 from ladd.networks import CausalTransformer, DiT
 from ladd.randomness import derive
@@ -35,34 +40,72 @@ from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.trained import load_trained
 
 
+class Run(NamedTuple):
+    """One file of samples."""
+
+    point: SweepPoint
+    index: int  # of the seed
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.point.name}-seed-{self.seed}"
+
+
 def main(stage: Stage) -> None:
+    if workers := workers_asked(stage.suite.compute):
+        share_out(_sample, (stage,), workers)
+    _sample(stage)  # what is not there yet
+    names = [run.name for run in _runs(stage)]
+    done = {name: json.loads((stage.work / f"{name}.json").read_text()) for name in names}
+    with stage.output(f"artifacts/samples/{stage.key}") as folder:
+        for name in names:
+            os.link(stage.work / f"{name}.npy", folder / f"{name}.npy")
+        write_json(folder / "passes.json", {name: run["passes"] for name, run in done.items()})
+    # Apart from the samples, which are the same on every run.
+    seconds = {name: run["seconds_per_sequence"] for name, run in done.items()}
+    write_json(Path(f"results/sample/{stage.key}.json"), {"seconds_per_sequence": seconds})
+
+
+def _runs(stage: Stage) -> list[Run]:
+    sweep = stage.suite.sweeps[stage.key]
+    return [Run(point, index, seed) for point in sweep.points for index, seed in enumerate(sweep.seeds)]
+
+
+def _sample(stage: Stage, worker: int = 0, workers: int = 1) -> None:
+    """Draw this worker's runs into the work folder, but for those that are there: a killed sweep goes on."""
     suite, sweep = stage.suite, stage.suite.sweeps[stage.key]
+    runs = [run for run in _runs(stage)[worker::workers] if not (stage.work / f"{run.name}.json").is_file()]
+    if not runs:
+        return
     device = use_device(suite.compute)
     sample = sampler_of(suite, sweep, load_trained(suite, sweep.model, device))
-    runs = [(point, index, seed) for point in sweep.points for index, seed in enumerate(sweep.seeds)]
-    passes, seconds = {}, {}
     # Samples of all budgets and seeds share one progress bar; a step budget of K costs K passes.
-    steps = sum(point.token_steps for point, _, _ in runs)
-    with (
-        stage.output(f"artifacts/samples/{stage.key}") as folder,
-        tqdm(total=steps, desc="sampling", unit="pass", file=sys.stderr, mininterval=1.0) as progress,
-    ):
-        for point, index, seed in runs:
-            start = starting_tokens(suite, sweep, index, device)
-            noise_seed, name = derive(suite.seed, "sample", seed), f"{point.name}-seed-{seed}"
-            begun = time.perf_counter()
-            samples = sample_in_batches(sample, start, noise_seed, options_of(sweep, point), sweep.batch)
-            tokens = samples.tokens.cpu().numpy()
-            seconds[name] = (time.perf_counter() - begun) / len(tokens)
-            np.save(folder / f"{name}.npy", tokens.astype(token_type(suite.data[sweep.data].vocabulary)))
-            passes[name] = {
-                "token_passes": float(samples.token_passes.double().mean()),
-                "latent_passes": float(samples.latent_passes.double().mean()),
-            }
-            progress.update(point.token_steps)
-        write_json(folder / "passes.json", passes)
-    # Apart from the samples, which are the same on every run.
-    write_json(Path(f"results/sample/{stage.key}.json"), {"seconds_per_sequence": seconds})
+    steps = sum(run.point.token_steps for run in runs)
+    with tqdm(total=steps, desc="sampling", unit="pass", file=sys.stderr, mininterval=1.0) as progress:
+        for run in runs:
+            _draw(stage, sample, run, device)
+            progress.update(run.point.token_steps)
+
+
+def _draw(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None:
+    """The samples of one run, and then its description, which says that they are whole."""
+    suite, sweep = stage.suite, stage.suite.sweeps[stage.key]
+    start = starting_tokens(suite, sweep, run.index, device)
+    noise_seed = derive(suite.seed, "sample", run.seed)
+    begun = time.perf_counter()
+    samples = sample_in_batches(sample, start, noise_seed, options_of(sweep, run.point), sweep.batch)
+    tokens = samples.tokens.cpu().numpy()
+    seconds = (time.perf_counter() - begun) / len(tokens)
+    content = io.BytesIO()
+    np.save(content, tokens.astype(token_type(suite.data[sweep.data].vocabulary)))
+    write_atomically(stage.work / f"{run.name}.npy", content.getvalue())
+    passes = {
+        "token_passes": float(samples.token_passes.double().mean()),
+        "latent_passes": float(samples.latent_passes.double().mean()),
+    }
+    write_json(stage.work / f"{run.name}.json", {"passes": passes, "seconds_per_sequence": seconds})
 
 
 def options_of(sweep: SweepConfig, point: SweepPoint) -> SamplingOptions:

@@ -15,11 +15,16 @@ from ladd.latents.statistics import latent_statistics
 from ladd.models import build_latent_model
 from ladd.stages.artifacts import load_latents, load_tokens, save_latents, save_weights, use_device
 from ladd.stages.runtime import Stage, run_stage
-from ladd.stages.train import seed_weights, train_stage
+from ladd.stages.train import Training, seed_weights, train_stage
 from ladd.training.tasks import LatentTask
 
 
 def main(stage: Stage) -> None:
+    train_stage(stage, training)
+
+
+def training(stage: Stage) -> Training:
+    """Encoder, quantiser and denoiser, data and loss."""
     suite, config = stage.suite, stage.suite.latents[stage.key]
     device, vocabulary = use_device(suite.compute), suite.data[config.data].vocabulary
     splits = {split: load_tokens(config.data, split, device) for split in ("train", "validation")}
@@ -34,13 +39,8 @@ def main(stage: Stage) -> None:
         train = load_latents(folder, "train", device)[:]
         write_json(Path(f"results/stage1/{stage.key}.json"), latent_statistics(train, config.codebook))
 
-    train_stage(
-        stage,
-        LatentTask(model, splits["train"], splits["validation"], vocabulary, config),
-        config.training,
-        f"artifacts/latents/{stage.key}",
-        finish,
-    )
+    task = LatentTask(model, splits["train"], splits["validation"], vocabulary, config)
+    return Training(task, config.training, f"artifacts/latents/{stage.key}", finish)
 
 
 @torch.no_grad()

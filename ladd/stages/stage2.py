@@ -17,12 +17,17 @@ from ladd.stages.artifacts import (
     use_device,
 )
 from ladd.stages.runtime import Stage, run_stage
-from ladd.stages.train import seed_weights, train_stage
+from ladd.stages.train import Training, seed_weights, train_stage
 from ladd.stages.trained import build_stage2
 from ladd.training.tasks import LaddTask
 
 
 def main(stage: Stage) -> None:
+    train_stage(stage, training)
+
+
+def training(stage: Stage) -> Training:
+    """Model with the weights of Stage 1, data with latents, and loss."""
     suite, config = stage.suite, stage.suite.models[stage.key]
     device, vocabulary = use_device(suite.compute), suite.data[config.data].vocabulary
     folder = Path(f"artifacts/latents/{config.latents}")
@@ -36,21 +41,16 @@ def main(stage: Stage) -> None:
         if suite.view_of(config.latents):  # what it takes to encode other text, besides the encoder itself
             shutil.copy(folder / REDUCTION, output / REDUCTION)
 
-    train_stage(
-        stage,
-        LaddTask(
-            model,
-            load_tokens(config.data, "train", device),
-            load_tokens(config.data, "validation", device),
-            load_latents(folder, "train", device),
-            load_latents(folder, "validation", device),
-            vocabulary,
-            config,
-        ),
-        config.training,
-        f"artifacts/models/{stage.key}",
-        finish,
+    task = LaddTask(
+        model,
+        load_tokens(config.data, "train", device),
+        load_tokens(config.data, "validation", device),
+        load_latents(folder, "train", device),
+        load_latents(folder, "validation", device),
+        vocabulary,
+        config,
     )
+    return Training(task, config.training, f"artifacts/models/{stage.key}", finish)
 
 
 def start_from_stage1(suite: Suite, config: ModelConfig, folder: Path, model: Ladd) -> None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ladd.cluster import Workers, train_on_workers
 from ladd.config import TrainingConfig
+from ladd.distributed import rank
 from ladd.files import write_atomically
 from ladd.randomness import derive
 from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
 from ladd.stages.tracked import stage_run, tag_outputs
-from ladd.training.checkpoint import AVERAGE
-from ladd.training.executor import InlineContext
+from ladd.training.checkpoint import AVERAGE, checkpoint_step, latest_step
+from ladd.training.executor import STOP, ExecutorContext, GroupContext, InlineContext
 from ladd.training.loop import Task, Trainer
 
 
@@ -26,38 +32,88 @@ def seed_weights(stage: Stage) -> None:
     torch.manual_seed(derive(stage.suite.seed, stage.declaration.name, "weights"))
 
 
-def train_stage(
-    stage: Stage,
-    task: Task,
-    config: TrainingConfig,
-    folder: str,
-    finish: Callable[[Any, Path], None],
-) -> None:
+@dataclass(frozen=True)
+class Training:
+    """What a stage trains.
+
+    Attributes:
+        task: model, data and loss.
+        config: of the loop.
+        folder: of the output.
+        finish: writes the final weights, and what else there is, given the averaged model and the output folder.
+    """
+
+    task: Task
+    config: TrainingConfig
+    folder: str
+    finish: Callable[[Any, Path], None]
+
+
+def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
     """Train, or go on training, and write the outputs.
+
+    With Ray, workers train up to the last checkpoint, and this process goes on from there.
 
     Args:
         stage: the running stage.
-        task: model, data and loss.
-        config: of the loop.
-        folder: output folder.
-        finish: writes the final weights, and what else there is, given the averaged model and the folder.
+        build: makes its training; a function of the stage's module called ``training``, where workers find it.
+    Raises:
+        PreemptedError: SIGTERM came; a checkpoint is saved.
     """
-    name = stage.declaration.name
-    with stage_run(stage) as run:
-        trainer = Trainer(task, config, InlineContext(stage.work, run.log_row), seed=derive(stage.suite.seed, name))
-        model = trainer.train()
-        with stage.output(folder) as partial:
-            finish(model, partial)
-            _keep_checkpoints(stage.work, partial / "checkpoints")
-        _write_history(history_path(name), trainer.history)
-        record_training(stage.declaration, run)
-        tag_outputs(stage.declaration, run)
+    with _ending_on_signal(stage.work):
+        training = build(stage)
+        executor = training.config.executor
+        if executor.kind == "ray":
+            workers = Workers(executor.workers, gpu=stage.suite.compute.device == "cuda")
+            with stage_run(stage):
+                train_on_workers(_train_worker, (stage,), workers, lambda: latest_step(stage.work))
+        with stage_run(stage) as run:
+            trainer = _trainer(stage, training, InlineContext(stage.work, run.log_row))
+            model = trainer.train()
+            with stage.output(training.folder) as partial:
+                training.finish(model, partial)
+                _keep_checkpoints(stage.work, trainer.kept_steps(), partial / "checkpoints")
+            _write_history(history_path(stage.declaration.name), trainer.history)
+            record_training(stage.declaration, run)
+            tag_outputs(stage.declaration, run)
 
 
-def _keep_checkpoints(work: Path, folder: Path) -> None:
-    """Copy the averaged weights of every checkpoint into the output."""
+def _train_worker(stage: Stage) -> None:
+    """On a worker that Ray started: train to the last checkpoint; the first worker tracks the run."""
+    training = import_module(f"ladd.stages.{stage.declaration.name.partition('@')[0]}").training(stage)
+    device = next(training.task.model.parameters()).device
+    run = stage_run(stage) if rank() == 0 else None
+    try:
+        _trainer(stage, training, GroupContext(stage.work, run.log_row if run else _no_report, device)).train()
+    finally:
+        if run:
+            run.flush()
+
+
+def _no_report(row: dict[str, float]) -> None:
+    """Workers but the first report nothing."""
+
+
+def _trainer(stage: Stage, training: Training, context: ExecutorContext) -> Trainer:
+    return Trainer(training.task, training.config, context, seed=derive(stage.suite.seed, stage.declaration.name))
+
+
+@contextlib.contextmanager
+def _ending_on_signal(folder: Path) -> Iterator[None]:
+    """Ask the workers to save and end when SIGTERM comes, as it does before a machine is taken away."""
+    request = folder / STOP
+    request.unlink(missing_ok=True)
+    before = signal.signal(signal.SIGTERM, lambda number, frame: request.touch())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _keep_checkpoints(work: Path, kept: Collection[int], folder: Path) -> None:
+    """Copy averaged weights into the output."""
     folder.mkdir()
-    for source in sorted(work.glob("step-*")):
+    for source in (path for path in sorted(work.glob("step-*")) if checkpoint_step(path) in kept):
         (folder / f"{source.name}.safetensors").write_bytes((source / AVERAGE).read_bytes())
 
 

@@ -62,6 +62,8 @@ def encode_blocks(
     reductions: Mapping[str, Reduction],
     *,
     shard: int,
+    worker: int = 0,
+    workers: int = 1,
 ) -> None:
     """Write the latents of all blocks: folder/VIEW/00000.arrow, ... of float16 rows (L, w), aligned to the blocks.
 
@@ -77,8 +79,12 @@ def encode_blocks(
         views: what is asked for.
         reductions: of each view.
         shard: blocks per file.
+        worker, workers: which of the processes that share out the shards this is, and how many there are. The bytes of
+            a shard do not depend on them.
     """
-    for number, start in enumerate(range(0, len(rows), shard)):
+    starts = range(0, len(rows), shard)
+    for number in range(worker, len(starts), workers):
+        start = starts[number]
         paths = {name: shard_path(folder / name, number) for name in views}
         if all(path.is_file() for path in paths.values()):
             continue

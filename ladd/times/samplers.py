@@ -14,6 +14,10 @@ class TimeDraw(NamedTuple):
     t: Tensor  # (B,) float64 in (0, 1)
     weight: Tensor  # (B,) float64, 1 / density of t
 
+    def select(self, rows: slice) -> TimeDraw:
+        """The draws of some samples."""
+        return TimeDraw(self.t[rows], self.weight[rows])
+
 
 def low_discrepancy_times(jitter: Tensor, warp: float = 1.0) -> TimeDraw:
     """One time per stratum [i/B, (i+1)/B).

@@ -6,14 +6,17 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ladd.errors import CheckpointError
 from ladd.files import file_hash, save_tensors
 
 logger = logging.getLogger(__name__)
@@ -37,27 +40,44 @@ class Checkpoint:
     average_updates: int
     optimiser: dict[str, Any]
     history: list[dict[str, float]] = field(default_factory=list)  # metric rows so far
+    recent: list[dict[str, float]] = field(default_factory=list)  # losses of the steps since the last row
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write ``folder/step-NNNNNNNN``: first beside it, then one rename, so that a kill leaves no half checkpoint."""
+    """Write ``folder/step-NNNNNNNN``: first beside it, then one rename, so that a kill leaves no half checkpoint.
+
+    Raises:
+        CheckpointError: it cannot be written, for example to a full disk; what there was before is as it was.
+    """
     target = folder / f"step-{checkpoint.step:08d}"
     partial = folder / f".partial-{checkpoint.step:08d}"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_tensors(partial / MODEL, checkpoint.model)
-    save_tensors(partial / AVERAGE, checkpoint.average)
-    torch.save(checkpoint.optimiser, partial / OPTIMISER)
-    description = {
-        "step": checkpoint.step,
-        "average_updates": checkpoint.average_updates,
-        "sha256": {name: file_hash(partial / name) for name in (MODEL, AVERAGE, OPTIMISER)},
-        "history": checkpoint.history,
-    }
-    (partial / _DESCRIPTION).write_text(json.dumps(description, indent=1))
+    try:
+        partial.mkdir(parents=True)
+        _write(partial, checkpoint)
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch and safetensors have errors of their own
+        shutil.rmtree(partial, ignore_errors=True)
+        raise CheckpointError(
+            f"the checkpoint of step {checkpoint.step} could not be written to {folder} ({error}); free some space and "
+            "run the stage again: it goes on from the checkpoint before"
+        ) from error
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
     return target
+
+
+def _write(folder: Path, checkpoint: Checkpoint) -> None:
+    save_tensors(folder / MODEL, checkpoint.model)
+    save_tensors(folder / AVERAGE, checkpoint.average)
+    torch.save(checkpoint.optimiser, folder / OPTIMISER)
+    description = {
+        "step": checkpoint.step,
+        "average_updates": checkpoint.average_updates,
+        "sha256": {name: file_hash(folder / name) for name in (MODEL, AVERAGE, OPTIMISER)},
+        "history": checkpoint.history,
+        "recent": checkpoint.recent,
+    }
+    (folder / _DESCRIPTION).write_text(json.dumps(description, indent=1))
 
 
 def load_latest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -90,11 +110,25 @@ def load_checkpoint(path: Path) -> Checkpoint:
         average_updates=description["average_updates"],
         optimiser=torch.load(path / OPTIMISER, weights_only=True),
         history=description["history"],
+        recent=description["recent"],
     )
 
 
-def prune_checkpoints(folder: Path, keep: int = 2) -> None:
-    """Keep the last ``keep`` checkpoints whole, and only the averaged weights of older ones."""
-    for path in sorted(folder.glob("step-*"))[:-keep]:
+def checkpoint_step(path: Path) -> int:
+    """The step of the checkpoint in a folder."""
+    return int(path.name.removeprefix("step-"))
+
+
+def latest_step(folder: Path) -> int:
+    """The step of the newest checkpoint, whole or not; 0 where there is none."""
+    return max((checkpoint_step(path) for path in folder.glob("step-*")), default=0)
+
+
+def prune_checkpoints(folder: Path, kept: Collection[int], whole: int = 2) -> None:
+    """Keep the last ``whole`` checkpoints whole, and of older ones only the averaged weights of the steps ``kept``."""
+    for path in sorted(folder.glob("step-*"))[:-whole]:
+        if checkpoint_step(path) not in kept:
+            shutil.rmtree(path)
+            continue
         for name in (OPTIMISER, MODEL):
             (path / name).unlink(missing_ok=True)

@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from ladd.distributed import local
+
 
 class WeightAverage:
     """Average of a model's parameters; buffers are copied.
@@ -28,7 +30,7 @@ class WeightAverage:
         """Move the average towards the current weights."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        averages: list[Tensor] = list(self.model.parameters())
-        torch._foreach_lerp_(averages, [p.detach() for p in model.parameters()], 1 - decay)
+        averages: list[Tensor] = [local(p) for p in self.model.parameters()]
+        torch._foreach_lerp_(averages, [local(p.detach()) for p in model.parameters()], 1 - decay)
         for average, current in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(current)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
+from ladd.distributed import rank, sum_over_workers, world_size
+from ladd.errors import CheckpointError, TrainingError
 from ladd.training.checkpoint import (
     Checkpoint,
     load_latest_checkpoint,
@@ -13,23 +17,27 @@ from ladd.training.checkpoint import (
     save_checkpoint,
 )
 
+STOP = "stop"  # a file of this name, beside the checkpoints, asks the workers to save and end
+POLL = 10  # steps between two looks of a group of workers: they must agree, which takes a message
+
 
 class ExecutorContext(Protocol):
     """One worker of a training run."""
 
-    rank: int
-    world_size: int
-
     def latest(self) -> Checkpoint | None:
-        """The checkpoint to go on from, if there is one."""
+        """The checkpoint to go on from, if there is one; the same for all workers."""
         ...
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint."""
+    def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
+        """Keep a checkpoint, and the averaged weights of those of the steps ``kept``."""
         ...
 
     def report(self, row: dict[str, float]) -> None:
         """Publish metrics of one step; the row has a "step"."""
+        ...
+
+    def stopping(self, step: int) -> bool:
+        """Whether to save and end before this step; the same for all workers."""
         ...
 
 
@@ -41,18 +49,63 @@ class InlineContext:
         on_report: called with each row of metrics.
     """
 
-    rank = 0
-    world_size = 1
-
     def __init__(self, folder: Path, on_report: Callable[[dict[str, float]], None] = lambda row: None):
         self.folder, self.on_report = folder, on_report
 
     def latest(self) -> Checkpoint | None:
         return load_latest_checkpoint(self.folder)
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
         save_checkpoint(self.folder, checkpoint)
-        prune_checkpoints(self.folder)
+        prune_checkpoints(self.folder, kept)
 
     def report(self, row: dict[str, float]) -> None:
         self.on_report(row)
+
+    def stopping(self, step: int) -> bool:
+        return (self.folder / STOP).exists()
+
+
+class GroupContext(InlineContext):
+    """One of several workers that share a folder; the first one writes, all read.
+
+    Args:
+        folder: on storage that all workers see.
+        on_report: called by the first worker.
+        device: for messages.
+    """
+
+    def __init__(self, folder: Path, on_report: Callable[[dict[str, float]], None], device: torch.device):
+        super().__init__(folder, on_report)
+        self.device = device
+
+    def latest(self) -> Checkpoint | None:
+        checkpoint = super().latest()
+        step = float(checkpoint.step if checkpoint else 0)
+        steps = [self._sum(step if worker == rank() else 0.0) for worker in range(world_size())]
+        if len(set(steps)) > 1:
+            raise TrainingError(
+                f"the workers read checkpoints of steps {', '.join(f'{step:.0f}' for step in steps)} in {self.folder}: "
+                "the folder of the suite must be on storage that all nodes share"
+            )
+        return checkpoint
+
+    def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
+        failed: CheckpointError | None = None
+        if rank() == 0:
+            try:
+                super().save(checkpoint, kept)
+            except CheckpointError as error:
+                failed = error
+        if self._sum(float(failed is not None)):  # also holds the others until the checkpoint is there
+            raise failed or CheckpointError("the first worker could not write the checkpoint")
+
+    def report(self, row: dict[str, float]) -> None:
+        if rank() == 0:
+            super().report(row)
+
+    def stopping(self, step: int) -> bool:
+        return step % POLL == 0 and self._sum(float(super().stopping(step))) > 0
+
+    def _sum(self, value: float) -> float:
+        return float(sum_over_workers(torch.tensor(value, dtype=torch.float64, device=self.device)))

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ladd.errors import TrainingError
+from ladd.distributed import rank, sum_over_workers, world_size
+from ladd.errors import PreemptedError, TrainingError
 from ladd.randomness import SampleNoise, derive
 from ladd.training.batches import BatchOrder
 from ladd.training.checkpoint import Checkpoint
 from ladd.training.ema import WeightAverage
 from ladd.training.executor import ExecutorContext
+from ladd.training.replica import Replica, shard_like, shard_optimiser, whole_state
 
 if TYPE_CHECKING:
     from ladd.config import TrainingConfig
@@ -32,7 +34,7 @@ class Task(Protocol):
         ...
 
     def losses(self, indices: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
-        """Scalar losses of a batch; "loss" is the one that is minimised."""
+        """Scalar losses, means over a batch or a part of it; "loss" is the one that is minimised."""
         ...
 
     def validate(self, model: Any) -> dict[str, float]:
@@ -41,11 +43,11 @@ class Task(Protocol):
 
 
 class Trainer:
-    """One training run; resumes by itself where the context has a checkpoint.
+    """One worker of a training run; resumes by itself where the context has a checkpoint.
 
     Args:
-        task: model, data and loss.
-        config: steps, optimiser, intervals.
+        task: model, data and loss; the same on all workers.
+        config: steps, optimiser, intervals, and how a step is divided.
         context: executor.
         seed: all of the run's random numbers follow from it and the step.
     """
@@ -54,21 +56,34 @@ class Trainer:
         self.task, self.config, self.context, self.seed = task, config, context, seed
         self.device = next(task.model.parameters()).device
         self.average = WeightAverage(task.model, config.ema)
+        self.losses = Replica(task.model, task.losses, config.executor.sharding)
+        self.metrics = Replica(self.average.model, lambda: task.validate(self.average.model), config.executor.sharding)
         self.parameters = [p for p in task.model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.order = BatchOrder(task.size, config.batch, derive(seed, "order"))
-        self.step = 0
+        self.step = self.saved = 0
         self.history: list[dict[str, float]] = []
         self.recent: list[dict[str, Tensor]] = []
 
     def train(self) -> nn.Module:
-        """Train to the last step and return the averaged model; `history` then holds every metric row."""
+        """Train to the last step and return the averaged model; `history` then holds every metric row.
+
+        Raises:
+            TrainingError: a loss or gradient is not finite; the last checkpoint is kept.
+            PreemptedError: the context asked to end; a checkpoint of this step is kept.
+        """
         config = self.config
         self.resume()
         with tqdm(
-            total=config.steps, initial=self.step, desc="training", unit="step", file=sys.stderr, mininterval=1.0
+            total=config.steps,
+            initial=self.step,
+            desc="training",
+            unit="step",
+            file=sys.stderr,
+            mininterval=1.0,
+            disable=rank() > 0,
         ) as progress:
             while True:
                 if self.step % config.validate_every == 0 or self.step == config.steps:
@@ -77,6 +92,7 @@ class Trainer:
                     self.save()
                 if self.step == config.steps:
                     return self.average.model
+                self.stop_if_asked()
                 self.train_step()
                 progress.update()
 
@@ -86,18 +102,36 @@ class Trainer:
         # leaves no state to carry across a resume.
         torch.manual_seed(derive(self.seed, "torch", self.step))
         self.task.model.train()
-        indices = torch.from_numpy(self.order.indices(self.step)).to(self.device)
-        positions = torch.from_numpy(self.order.positions(self.step)).to(self.device)
-        losses = self.task.losses(indices, SampleNoise(derive(self.seed, "noise"), positions), self.step)
         self.optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        gradient_norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+        losses = self.backward()
+        gradient_norm = whole_state(nn.utils.clip_grad_norm_(self.parameters, self.config.clip))
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate(self.step)
         self.optimiser.step()
         self.average.update(self.task.model)
-        self.recent.append({name: value.detach() for name, value in losses.items()} | {"gradient_norm": gradient_norm})
+        self.recent.append(losses | {"gradient_norm": gradient_norm.double()})
         self.step += 1
+
+    def backward(self) -> dict[str, Tensor]:
+        """Gradients of the batch's mean losses, from this worker's share, a part at a time; the share's mean losses."""
+        indices = torch.from_numpy(self.order.indices(self.step)).to(self.device)
+        positions = torch.from_numpy(self.order.positions(self.step)).to(self.device)
+        noise = SampleNoise(derive(self.seed, "noise"), positions)
+        parts = self.parts()
+        sums: dict[str, Tensor] = {}
+        for rows in parts:
+            with self.losses.without_reduction(rows is not parts[-1]):
+                losses = self.losses(indices[rows], noise.part(rows), self.step)
+                (losses["loss"] / len(parts)).backward()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value.detach().double() / len(parts)
+        return sums
+
+    def parts(self) -> list[slice]:
+        """Rows of the batch that this worker computes, a micro-batch each."""
+        share = self.config.batch // world_size()
+        size, first = self.config.executor.micro_batch or share, rank() * share
+        return [slice(start, start + size) for start in range(first, first + share, size)]
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then constant or a cosine to zero."""
@@ -114,33 +148,75 @@ class Trainer:
             return  # a resumed run already has it
         row: dict[str, float] = {"step": self.step}
         if self.recent:
-            row |= {
-                f"train/{name}": float(torch.stack([r[name] for r in self.recent]).mean()) for name in self.recent[0]
-            }
+            self.check_losses()
+            row |= {f"train/{name}": float(self.mean_loss(name)) for name in self.recent[0]}
             row["train/learning_rate"] = self.learning_rate(self.step - 1)
-        row |= {f"validation/{name}": value for name, value in self.task.validate(self.average.model).items()}
+        row |= {f"validation/{name}": value for name, value in self.metrics().items()}
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
-            raise TrainingError(
-                f"{bad[0]} is {row[bad[0]]} at step {self.step}: training stopped, the last checkpoint is kept. "
-                f"Lower learning_rate ({self.config.learning_rate}) or clip ({self.config.clip})."
-            )
+            raise TrainingError(f"{bad[0]} is {row[bad[0]]} at step {self.step}: {self.remedy()}")
         self.recent = []
         self.history.append(row)
         self.context.report(row)
         progress.set_postfix({k.split("/")[1]: f"{v:.4f}" for k, v in row.items() if k.startswith("validation/")})
 
+    def mean_loss(self, name: str) -> Tensor:
+        """Mean since the last row, over all workers."""
+        return sum_over_workers(torch.stack([losses[name] for losses in self.recent]).mean()) / world_size()
+
+    def check_losses(self) -> None:
+        """Stop where a loss since the last row is not finite, and name the batch: it may hold the reason."""
+        names = list(self.recent[0])
+        table = torch.stack([torch.stack([losses[name] for name in names]) for losses in self.recent])
+        table = sum_over_workers(table)
+        if table.isfinite().all():
+            return
+        row, column = (~table.isfinite()).nonzero()[0].tolist()
+        step = self.step - len(self.recent) + row
+        raise TrainingError(
+            f"train/{names[column]} is {float(table[row, column])} in step {step}, on training rows "
+            f"{', '.join(map(str, self.order.indices(step)))}: {self.remedy()}"
+        )
+
+    def remedy(self) -> str:
+        """What is known and what may help, for a training that cannot go on."""
+        return (
+            f"training stopped, the last checkpoint is kept. Lower learning_rate ({self.config.learning_rate}) or clip "
+            f"({self.config.clip}), or look at the data"
+        )
+
+    def stop_if_asked(self) -> None:
+        """Save and end before this step, where the context says so."""
+        if self.context.stopping(self.step):
+            self.save()
+            raise PreemptedError(f"training was asked to end: step {self.step} is saved, the next run goes on from it")
+
     def save(self) -> None:
         """Hand a checkpoint to the context."""
-        self.context.save(
-            Checkpoint(
-                step=self.step,
-                model=self.task.model.state_dict(),
-                average=self.average.model.state_dict(),
-                average_updates=self.average.updates,
-                optimiser=self.optimiser.state_dict(),
-                history=self.history,
-            )
+        if self.saved == self.step:
+            return
+        if self.recent:
+            self.check_losses()
+        state = whole_state(
+            (self.task.model.state_dict(), self.average.model.state_dict(), self.optimiser.state_dict())
         )
+        checkpoint = Checkpoint(
+            step=self.step,
+            model=state[0],
+            average=state[1],
+            average_updates=self.average.updates,
+            optimiser=state[2],
+            history=self.history,
+            recent=[{name: float(value) for name, value in losses.items()} for losses in self.recent],
+        )
+        self.context.save(checkpoint, self.kept_steps())
+        self.saved = self.step
+
+    def kept_steps(self) -> set[int]:
+        """Steps whose averaged weights are kept: of the last checkpoints, and of the best by validation loss."""
+        config = self.config
+        losses = {int(row["step"]): row["validation/loss"] for row in self.history}
+        saved = [s for s in losses if (s % config.checkpoint_every == 0 or s == config.steps) and s > 0]
+        return {*saved[-config.keep :], *sorted(saved, key=lambda step: losses[step])[:1]}
 
     def resume(self) -> None:
         """Take over the context's latest checkpoint, if there is one."""
@@ -152,10 +228,15 @@ class Trainer:
                 f"the latest checkpoint is at step {checkpoint.step}, beyond steps {self.config.steps}: "
                 "raise steps, or remove the checkpoints to train anew"
             )
-        self.task.model.load_state_dict(checkpoint.model)
-        self.average.model.load_state_dict(checkpoint.average)
+        for model, state in ((self.task.model, checkpoint.model), (self.average.model, checkpoint.average)):
+            model.load_state_dict(shard_like(state, dict(model.state_dict())))
         self.average.updates = checkpoint.average_updates
-        self.optimiser.load_state_dict(checkpoint.optimiser)
-        self.step, self.history = checkpoint.step, checkpoint.history
+        self.optimiser.load_state_dict(shard_optimiser(checkpoint.optimiser, self.optimiser))
+        self.step = self.saved = checkpoint.step
+        self.history = checkpoint.history
+        self.recent = [
+            {name: torch.tensor(value, dtype=torch.float64, device=self.device) for name, value in losses.items()}
+            for losses in checkpoint.recent
+        ]
         for row in self.history:
             self.context.report(row)

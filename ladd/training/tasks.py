@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.latents.model import LatentModel
 from ladd.models import Ladd
 from ladd.networks import CausalTransformer, DiT
@@ -58,15 +59,19 @@ class _TokenTask(Generic[Model]):
 
     @torch.no_grad()
     def validate(self, model: Model) -> dict[str, float]:
-        """Losses of the averaged weights on the first validation sequences."""
+        """Losses of the averaged weights on the first validation sequences, which the workers share out."""
         device = next(self.model.parameters()).device
-        all_rows = torch.arange(min(len(self.validation[0]), _VALIDATION_SEQUENCES), device=device)
+        rows = torch.arange(min(len(self.validation[0]), _VALIDATION_SEQUENCES), device=device)
+        noise = SampleNoise(_VALIDATION_SEED, rows)
+        most = max(1, _VALIDATION_LOGITS // (self.tokens_per_sequence * self.vocabulary))
+        rounds = -(-len(rows) // (most * world_size()))  # as many for every worker: shards want all of them
         sums: dict[str, float] = {}
-        for rows in all_rows.split(max(1, _VALIDATION_LOGITS // (self.tokens_per_sequence * self.vocabulary))):
-            losses = self.compute(model, *_select(self.validation, rows), SampleNoise(_VALIDATION_SEED, rows), 0)
+        for part in rows.tensor_split(rounds * world_size())[rank() :: world_size()]:
+            losses = self.compute(model, *_select(self.validation, part), noise.part(_slice(part)), 0)
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(rows)
-        return {name: value / len(all_rows) for name, value in sums.items()}
+                sums[name] = sums.get(name, 0.0) + float(value) * len(part)
+        total = sum_over_workers(torch.tensor(list(sums.values()), dtype=torch.float64, device=device))
+        return dict(zip(sums, (total / len(rows)).tolist(), strict=True))
 
     def losses(self, indices: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         """Losses of a training batch."""
@@ -76,6 +81,11 @@ class _TokenTask(Generic[Model]):
         self, model: Model, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
     ) -> dict[str, Tensor]:
         raise NotImplementedError
+
+
+def _slice(rows: Tensor) -> slice:
+    """Neighbouring rows as a slice."""
+    return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
 def _select(data: tuple[RowSource, RowSource | None], rows: Tensor) -> tuple[Tensor, Tensor | None]:

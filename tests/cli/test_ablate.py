@@ -33,7 +33,7 @@ def test_dry_run_prints_cells_reasons_changes_and_stages(suite, capsys):
         "left out:",
         "  di-L9-K4-joint: latents.discrete-L9-K4.length: L = 9 must be at most N = 8",
         "changed from the base suite:",
-        "  models.di: steps: 6 -> 3, warmup: 2 -> 1, validate_every: 3 -> 1, checkpoint_every: 3 -> 1",
+        "  models.di: steps: 6 -> 3, warmup: 2 -> 1",
         "  data.saw: reference: 40 -> 60",
         "7 stages:",
         *("  data@saw", "  stage1@discrete-L1-K4", "  stage2@di-L1-K4", "  sample@di-L1-K4-joint"),

@@ -19,6 +19,10 @@ FAILING = "echo first; echo the reason >&2; exit 3"
 LOCKED = "test -e free || { echo 'a is already running (process 12345); wait for it' >&2; exit 75; }"
 
 
+# As a training ends on SIGTERM.
+PREEMPTED = "test -e saved || { touch saved; echo 'training was asked to end: step 5 is saved' >&2; exit 75; }"
+
+
 class Suite:
     """A checkout, and a runner of its stages that keeps what is logged."""
 
@@ -70,6 +74,13 @@ def test_failure_shows_the_last_lines_and_is_not_tried_again(make_suite):
     assert caught.value.stage == "a"
     assert {"first", "the reason"} <= set(caught.value.lines)
     assert runs(suite.folder) == ["a.out"]
+
+
+def test_a_stage_that_was_asked_to_end_starts_again_at_once(make_suite):
+    suite = make_suite(PREEMPTED)
+    assert suite.run("a", patience=0) is Outcome.COMPLETED
+    assert [line for line in suite.log if "a starts again: training was asked to end: step 5" in line]
+    assert runs(suite.folder) == ["a.out"] * 2
 
 
 def test_a_stage_that_is_running_elsewhere_is_waited_for_by_name(make_suite):

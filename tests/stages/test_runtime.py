@@ -10,7 +10,7 @@ import pytest
 
 from ladd.errors import BusyError, TrainingError
 from ladd.files import file_hash
-from ladd.stages.runtime import EXIT_BUSY, Stage, execute, run_stage, stage_lock
+from ladd.stages.runtime import EXIT_TEMPORARY, Stage, execute, run_stage, stage_lock
 from tests.stages.tiny import REPOSITORY, environment, stage_command, tiny_values, write_params
 
 OUTPUT = Path("artifacts/data/sawtooth")
@@ -53,7 +53,7 @@ def test_lock_is_free_again_after_an_exception(tmp_path, monkeypatch):
 def test_process_that_meets_a_lock_ends_with_its_own_exit_code(suite):
     with stage_lock("data@sawtooth"):
         process = run_process("data", "sawtooth")
-    assert process.returncode == EXIT_BUSY == 75
+    assert process.returncode == EXIT_TEMPORARY == 75
     assert f"(process {os.getpid()})" in process.stderr
     assert "Traceback" not in process.stderr
     assert not OUTPUT.exists()

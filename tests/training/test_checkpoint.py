@@ -2,10 +2,13 @@
 
 import json
 import logging
+import resource
+import signal
 
 import pytest
 import torch
 
+from ladd.errors import CheckpointError
 from ladd.training import checkpoint as module
 from ladd.training.checkpoint import (
     AVERAGE,
@@ -29,6 +32,7 @@ def checkpoint(step: int) -> Checkpoint:
         average_updates=step,
         optimiser={"state": {0: {"exp_avg": torch.full((3,), 0.1 * step)}}},
         history=[{"step": step, "train/loss": 0.1 + 0.2}],
+        recent=[{"loss": 0.1 + 0.7}],
     )
 
 
@@ -130,8 +134,9 @@ def test_saving_a_step_again_replaces_it(tmp_path):
 def test_pruning_keeps_averages(tmp_path):
     for step in (1, 2, 3, 4):
         save_checkpoint(tmp_path, checkpoint(step))
-    prune_checkpoints(tmp_path, keep=2)
-    for step, whole in ((1, False), (2, False), (3, True), (4, True)):
+    prune_checkpoints(tmp_path, kept={2, 4})
+    assert not (tmp_path / "step-00000001").exists()
+    for step, whole in ((2, False), (3, True), (4, True)):
         path = tmp_path / f"step-{step:08d}"
         assert (path / AVERAGE).exists()
         assert (path / MODEL).exists() == (path / OPTIMISER).exists() == whole
@@ -140,7 +145,7 @@ def test_pruning_keeps_averages(tmp_path):
 def test_pruned_checkpoints_are_not_resumed_from(tmp_path, caplog):
     for step in (1, 2, 3):
         save_checkpoint(tmp_path, checkpoint(step))
-    prune_checkpoints(tmp_path, keep=2)
+    prune_checkpoints(tmp_path, kept={1, 2, 3})
     for step in (2, 3):
         truncate(tmp_path / f"step-{step:08d}" / MODEL)
     with caplog.at_level(logging.WARNING):
@@ -152,8 +157,26 @@ def test_inline_context_saves_prunes_and_finds_the_latest(tmp_path):
     rows, context = [], InlineContext(tmp_path / "run")
     assert context.latest() is None
     for step in (1, 2, 3):
-        context.save(checkpoint(step))
+        context.save(checkpoint(step), {1, 2, 3, 4})
     assert context.latest().step == 3
     assert not (tmp_path / "run" / "step-00000001" / MODEL).exists()
     InlineContext(tmp_path, rows.append).report({"step": 1})
     assert rows == [{"step": 1}]
+
+
+def test_full_disk_is_named_and_costs_no_checkpoint(tmp_path):
+    """A limit on the size of files stands for the full disk: the system refuses the write in the middle of a file."""
+    save_checkpoint(tmp_path, checkpoint(3))
+    large = checkpoint(6)
+    large.model["weight"] = torch.zeros(2**18)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"checkpoint of step 6 could not be written.*free some space"):
+            save_checkpoint(tmp_path, large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000003"]
+    assert load_latest_checkpoint(tmp_path).step == 3

@@ -10,12 +10,12 @@ from torch import nn
 
 from ladd.config import TrainingConfig
 from ladd.data.sawtooth import draw_sequences
-from ladd.errors import TrainingError
+from ladd.errors import PreemptedError, TrainingError
 from ladd.models import build_baseline, build_latent_model
-from ladd.training.executor import InlineContext
+from ladd.training.executor import STOP, InlineContext
 from ladd.training.loop import Trainer
 from ladd.training.tasks import LaddTask, LatentTask, MdlmTask
-from tests.builders import blocks, training, untrained
+from tests.builders import blocks, executor, training, untrained
 
 
 class KilledError(Exception):
@@ -29,25 +29,27 @@ class KillingContext(InlineContext):
         super().__init__(folder)
         self.step = step
 
-    def save(self, checkpoint) -> None:
-        super().save(checkpoint)
+    def save(self, checkpoint, kept) -> None:
+        super().save(checkpoint, kept)
         if checkpoint.step == self.step:
             raise KilledError
 
 
 class MemoryContext:
-    """Keeps what it is handed."""
+    """Keeps what it is handed, and asks to end before the steps ``stops``."""
 
-    rank, world_size = 0, 1
-
-    def __init__(self):
-        self.saved, self.rows = [], []
+    def __init__(self, stops=()):
+        self.saved, self.rows, self.kept, self.stops = [], [], set(), stops
 
     def latest(self):
         return None
 
-    def save(self, checkpoint) -> None:
+    def save(self, checkpoint, kept) -> None:
         self.saved.append(copy.deepcopy(checkpoint))
+        self.kept = kept
+
+    def stopping(self, step) -> bool:
+        return step in self.stops
 
     def report(self, row) -> None:
         self.rows.append(row)
@@ -143,6 +145,57 @@ def test_resumed_run_is_bitwise_the_uninterrupted_one(make_task, tmp_path):
     assert_same(straight.optimiser.state_dict(), resumed.optimiser.state_dict(), "optimiser")
     assert_same(straight.history, resumed.history, "history")
     assert [row["step"] for row in resumed.history] == [0, 3, 6]
+
+
+@pytest.mark.parametrize("make_task", [mdlm_task, discrete_task])
+@pytest.mark.parametrize("stop", [1, 3, 4, 5])
+def test_run_that_was_asked_to_end_goes_on_bit_for_bit(make_task, stop, tmp_path):
+    torch.manual_seed(1)
+    straight = trainer(make_task(), InlineContext(tmp_path / "straight"))
+    straight.train()
+
+    torch.manual_seed(1)
+    context = InlineContext(tmp_path / "asked")
+    context.stopping = lambda step: step == stop
+    with pytest.raises(PreemptedError, match=f"step {stop} is saved"):
+        trainer(make_task(), context).train()
+    resumed = trainer(make_task(), InlineContext(tmp_path / "asked"))
+    resumed.train()
+    assert_same(straight.average.model.state_dict(), resumed.average.model.state_dict())
+    assert straight.history == resumed.history
+    assert straight.kept_steps() == resumed.kept_steps() == {3, 6}
+
+
+def test_a_file_beside_the_checkpoints_asks_to_end(tmp_path):
+    (tmp_path / STOP).touch()
+    with pytest.raises(PreemptedError, match="step 0"):
+        trainer(Regression(), InlineContext(tmp_path)).train()
+    assert [path.name for path in tmp_path.iterdir()] == [STOP]  # nothing is worth saving before the first step
+
+
+@pytest.mark.parametrize("make_task", [mdlm_task, co_ladd_task])
+def test_micro_batches_add_up_to_the_batch(make_task):
+    found = []
+    for micro_batch in (None, 1, 2):
+        torch.manual_seed(1)
+        task = make_task()
+        run = trainer(task, MemoryContext(), executor=executor(micro_batch=micro_batch))
+        task.model.eval()  # dropout is drawn per part
+        losses = run.backward()
+        found.append((losses, {name: p.grad for name, p in task.model.named_parameters() if p.grad is not None}))
+    for losses, gradients in found[1:]:
+        assert losses.keys() == found[0][0].keys()
+        torch.testing.assert_close(list(losses.values()), list(found[0][0].values()))
+        torch.testing.assert_close(gradients, found[0][1], rtol=1e-4, atol=1e-5)
+
+
+def test_checkpoints_are_kept_by_count_and_by_best():
+    task, context = Regression(), MemoryContext()
+    losses = {3: 0.5, 6: 0.1, 9: 0.7, 12: 0.6, 15: 0.3}
+    run = trainer(task, context, steps=15, keep=2)
+    task.validate = lambda model: {"loss": losses.get(run.step, 0.0)}  # step 0 has no checkpoint
+    run.train()
+    assert context.kept == {6, 12, 15}
 
 
 def test_discrete_run_ends_with_a_codebook_of_its_own(tmp_path):
@@ -241,11 +294,15 @@ def test_validation_measures_the_average_and_not_the_current_weights():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_non_finite_loss_names_the_step_and_keeps_the_last_checkpoint(value):
+def test_non_finite_loss_names_the_step_and_its_rows_and_keeps_the_last_checkpoint(value):
     task, context = Regression(), MemoryContext()
     task.fail_at = {3: value}
-    with pytest.raises(TrainingError, match=f"train/loss is {value} at step 4.*learning_rate \\(0.01\\)"):
+    message = f"train/loss is {value} in step 3, on training rows .*learning_rate"
+    with pytest.raises(TrainingError, match=message) as error:
         trainer(task, context, validate_every=2, checkpoint_every=2).train()
+    step, rows, _ = task.seen[3]
+    assert step == 3
+    assert f"rows {', '.join(map(str, rows))}: " in str(error.value)
     assert [checkpoint.step for checkpoint in context.saved] == [2]
     assert [row["step"] for row in context.rows] == [0, 2]
 
@@ -255,7 +312,7 @@ def test_non_finite_gradient_is_not_hidden_by_a_finite_loss():
     losses = task.losses
     task.losses = lambda *given: {"loss": losses(*given)["loss"] + (task.model.weight * 0).abs().sqrt().sum()}
     nn.init.zeros_(task.model.weight)
-    with pytest.raises(TrainingError, match="is nan at step 3"):
+    with pytest.raises(TrainingError, match="train/gradient_norm is nan in step 0"):
         trainer(task, MemoryContext()).train()
 
 

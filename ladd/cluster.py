@@ -1,0 +1,219 @@
+"""Ray: workers that train one model together, and tasks that are shared out. The only code that imports it.
+
+Checkpoints, resumption and metrics are the training loop's own: Ray starts processes, joins them into a group, and
+says when one is gone. `RAY_ADDRESS` names a running cluster; without it Ray runs on this machine for as long as it is
+needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ladd.config import ComputeConfig
+from ladd.errors import ClusterError, ConfigError, LaddError
+
+TRIES = 3  # starts of the workers in a row without a new checkpoint
+_OBJECT_STORE = 2**28  # bytes; data and checkpoints go through files
+_SETTINGS = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # 2 s otherwise, and as long for each start and end
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+}
+_FORWARDED = ("PYTHONPATH", "MLFLOW_TRACKING_URI", "LADD_FLOW_RUN_ID", "LADD_LAUNCH", "OMP_NUM_THREADS")
+
+
+class Workers(NamedTuple):
+    """How many there are, and whether each has a GPU of its own."""
+
+    count: int
+    gpu: bool
+
+
+def workers_asked(compute: ComputeConfig) -> Workers | None:
+    """The workers that ``LADD_WORKERS`` asks for, to share out what gives the same bytes on any number of them.
+
+    Raises:
+        ConfigError: it is no positive number.
+    """
+    asked = os.environ.get("LADD_WORKERS")
+    if asked is None:
+        return None
+    if not asked.isdecimal() or int(asked) < 1:
+        raise ConfigError(f"LADD_WORKERS is {asked!r}; give it the number of Ray workers, at least 1, or unset it")
+    return Workers(int(asked), gpu=compute.device == "cuda")
+
+
+def train_on_workers(
+    function: Callable[..., None], arguments: Sequence[Any], workers: Workers, progress: Callable[[], int]
+) -> None:
+    """Call a function on all workers of a process group; start them again when one dies.
+
+    Args:
+        function: importable by name; it is called in this process's working directory.
+        arguments: of the function, to be pickled.
+        workers: to start.
+        progress: step of the latest checkpoint; the workers are started again as long as it grows.
+    Raises:
+        LaddError: one that the function raised: another try would raise it again.
+        ClusterError: the workers died ``TRIES`` times without a new checkpoint, or the cluster is gone.
+    """
+    with _cluster(workers):
+        step, tries = progress(), 0
+        while (failure := _attempt(function, arguments, workers)) is not None:
+            tries = 1 if progress() > step else tries + 1
+            step = progress()
+            if tries == TRIES or not _alive():
+                raise ClusterError(
+                    f"the workers ended before their time, {tries} times in a row at step {step}, the last time with: "
+                    f"{failure}\nRun the stage again to go on from the checkpoint of step {step}."
+                )
+            logging.getLogger(__name__).warning("%s\nThe workers start again from step %d.", failure, step)
+
+
+def share_out(function: Callable[..., None], arguments: Sequence[Any], workers: Workers) -> None:
+    """Call ``function(*arguments, worker, workers.count)`` on every worker, at the same time.
+
+    Args:
+        function: importable by name; it is called in this process's working directory, and its results are files.
+        arguments: of the function, to be pickled.
+        workers: to start; one that dies is started again.
+    Raises:
+        LaddError: one that the function raised.
+        ClusterError: a worker died ``TRIES`` times, or the cluster is gone.
+    """
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    with _cluster(workers):
+        task = ray.remote(num_cpus=1, num_gpus=int(workers.gpu), max_retries=TRIES - 1)(_call)
+        calls = [
+            task.remote(function, (*arguments, worker, workers.count), os.getcwd()) for worker in range(workers.count)
+        ]
+        try:
+            ray.get(calls)
+        except RayTaskError as error:
+            raise _own_error([error.cause]) or error from None
+        except RayError as error:
+            raise ClusterError(f"{error}\nRun the stage again: it goes on from the files that are finished.") from error
+
+
+def _attempt(function: Callable[..., None], arguments: Sequence[Any], workers: Workers) -> str | None:
+    """One start of all workers; None where they ended well, and what happened where one died."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
+
+    with tempfile.TemporaryDirectory(prefix="ladd-ray-train-", ignore_cleanup_errors=True) as notes:
+        trainer = TorchTrainer(
+            _call_in_group,
+            train_loop_config={"call": (function, tuple(arguments), os.getcwd())},
+            scaling_config=ScalingConfig(num_workers=workers.count, use_gpu=workers.gpu),
+            # Ray keeps notes of its own there, no checkpoint. It starts nothing again: it does not know the steps.
+            run_config=RunConfig(name="run", storage_path=notes, failure_config=FailureConfig(max_failures=0)),
+        )
+        try:
+            trainer.fit()
+        except WorkerGroupError as error:
+            if own := _own_error(error.worker_failures.values()):
+                raise own from None
+            return str(error)
+        except TrainingFailedError as error:
+            return str(error)
+    return None
+
+
+def _own_error(errors: Iterable[BaseException | None]) -> LaddError | None:
+    """The error of ours among those of workers, which Ray wraps."""
+    for error in errors:
+        while error is not None:
+            if isinstance(error, LaddError):
+                return error
+            error = getattr(error, "_base_exc", None) or getattr(error, "cause", None) or error.__cause__
+    return None
+
+
+def _call_in_group(config: dict[str, Any]) -> None:
+    _call(*config["call"])
+
+
+def _call(function: Callable[..., None], arguments: Sequence[Any], folder: str) -> None:
+    """On a worker: call the function where the driver is."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    os.chdir(folder)
+    function(*arguments)
+
+
+@contextlib.contextmanager
+def _cluster(workers: Workers) -> Iterator[None]:
+    """Join the cluster of ``RAY_ADDRESS``, or start one on this machine that ends with the block.
+
+    Raises:
+        ClusterError: Ray is not installed, or the cluster cannot be joined.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise ClusterError(
+            f"{error}: Ray is an extra of this package: pip install -e '.[ray]' -c constraints.txt"
+        ) from None
+    runtime = {"env_vars": {name: os.environ[name] for name in _FORWARDED if name in os.environ}}
+    with tempfile.TemporaryDirectory(prefix="ladd-ray-", ignore_cleanup_errors=True) as temporary:
+        own: dict[str, Any] = {
+            "address": "local",
+            "num_cpus": max(workers.count, os.cpu_count() or 1),
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE,
+            "_temp_dir": temporary,
+        }
+        address = os.environ.get("RAY_ADDRESS")
+        if address:
+            _knock(address)
+        handler = signal.getsignal(signal.SIGTERM)  # Ray puts one of its own in its place
+        try:
+            ray.init(**({} if address else own), runtime_env=runtime, logging_level=logging.WARNING)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            where = f"the cluster of RAY_ADDRESS={address} cannot be joined" if address else "Ray does not start"
+            raise ClusterError(f"{where}: {error}") from error
+        signal.signal(signal.SIGTERM, handler)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes where nothing answers.
+
+    Raises:
+        ClusterError: nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():  # "auto", or a service that Ray finds by another name
+        return
+    try:
+        socket.create_connection((host.rpartition("/")[2], int(port)), timeout=10).close()
+    except OSError as error:
+        raise ClusterError(
+            f"RAY_ADDRESS is {address}, where nothing answers ({error}); start the cluster, or unset it"
+        ) from None
+
+
+def _alive() -> bool:
+    """Whether the cluster answers."""
+    import ray
+
+    try:
+        return bool(ray.nodes())
+    except Exception:  # whatever Ray raises: the caller raises the error that led here
+        return False

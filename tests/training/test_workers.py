@@ -1,0 +1,146 @@
+"""Two workers against one: same batches, noise, curves and codebooks; either goes on from the other's checkpoints."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ladd.training.executor import InlineContext
+from tests.training.workers import STEPS, TASKS, Trainer, mdlm, outcome, trainer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def one(name: str, folder: Path) -> Trainer:
+    run = trainer(TASKS[name], InlineContext(folder / f"one-{name}"))
+    run.train()
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """What two workers left, beside what one process made: one-NAME."""
+    folder = tmp_path_factory.mktemp("workers")
+    for name in TASKS:
+        one(name, folder)
+    for sharding in ("ddp", "fsdp"):
+        shutil.copytree(folder / "one-mdlm" / "step-00000006", folder / f"from-one-{sharding}" / "step-00000006")
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.training.workers", str(folder), str(rank), "2"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [worker.communicate()[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], "\n".join(outputs)
+    return folder
+
+
+def left(folder: Path, name: str, rank: int = 0):
+    return torch.load(folder / f"{name}-{rank}.pt", weights_only=True)
+
+
+def assert_close(found: dict, expected: dict) -> None:
+    """Curves agree to 1e-4, and so do weights."""
+    assert [row.keys() for row in found["history"]] == [row.keys() for row in expected["history"]]
+    for mine, other in zip(found["history"], expected["history"], strict=True):
+        assert mine == pytest.approx(other, abs=1e-4, rel=1e-4)
+    for part in ("model", "average"):
+        torch.testing.assert_close(found[part], expected[part], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_two_workers_have_the_curves_and_weights_of_one(folder, name):
+    expected = outcome(one(name, folder))
+    assert [row["step"] for row in expected["history"]] == list(range(0, STEPS + 1, 2))
+    first, last = (expected["history"][row]["validation/loss"] for row in (0, -1))
+    assert abs(first - last) > 1e-3
+    assert_close(left(folder, f"ddp-{name}"), expected)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_workers_end_with_the_same_bits(folder, name):
+    first, second = (left(folder, f"ddp-{name}", rank) for rank in range(2))
+    for part in ("model", "average"):
+        for key, value in first[part].items():
+            assert torch.equal(value, second[part][key]), key
+    assert first["history"] == second["history"]
+
+
+def test_codebook_moved_and_is_that_of_one_worker(folder):
+    model = left(folder, "ddp-discrete")["model"]
+    codebook = "quantiser._codebook.embed"
+    assert model["quantiser._codebook.initted"]
+    expected = outcome(one("discrete", folder))["model"][codebook]
+    torch.testing.assert_close(model[codebook], expected, atol=1e-4, rtol=1e-4)
+    assert torch.equal(model[codebook], left(folder, "ddp-discrete", 1)["model"][codebook])
+
+
+@pytest.mark.parametrize("name", ["mdlm", "co-ladd"])
+def test_shards_have_the_curves_and_weights_of_one(folder, name):
+    assert_close(left(folder, f"fsdp-{name}"), outcome(one(name, folder)))
+
+
+def test_micro_batches_of_two_workers_are_those_of_one(folder):
+    assert_close(left(folder, "micro"), outcome(one("mdlm", folder)))
+
+
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_two_workers_go_on_from_the_checkpoint_of_one(folder, sharding):
+    expected, found = outcome(one("mdlm", folder)), left(folder, f"from-one-{sharding}")
+    assert found["history"][:4] == expected["history"][:4]
+    assert_close(found, expected)
+    for moments, other in zip(
+        found["optimiser"]["state"].values(), expected["optimiser"]["state"].values(), strict=True
+    ):
+        torch.testing.assert_close(moments, other, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("source", ["ddp-mdlm", "fsdp-mdlm"])
+def test_one_goes_on_from_the_checkpoint_of_two_workers(folder, source, tmp_path):
+    shutil.copytree(folder / source / "step-00000006", tmp_path / "step-00000006")
+    run = trainer(mdlm, InlineContext(tmp_path))
+    run.train()
+    assert run.history[:4] == left(folder, source)["history"][:4]
+    assert_close(outcome(run), outcome(one("mdlm", folder)))
+
+
+def test_a_loss_that_is_no_number_stops_all_workers_and_names_the_rows(folder):
+    errors = [left(folder, "poisoned", rank) for rank in range(2)]
+    assert errors[0] == errors[1]
+    assert "TrainingError: train/loss is nan in step" in errors[0]
+    rows = errors[0].split("training rows ")[1].split(":")[0].split(", ")
+    assert len(rows) == 8
+    assert "17" in rows
+
+
+def test_workers_that_are_asked_to_end_agree_on_the_step(folder):
+    assert {left(folder, "stopped", rank) for rank in range(2)} == {
+        "PreemptedError: training was asked to end: step 10 is saved, the next run goes on from it"
+    }
+    assert (folder / "stopped" / "step-00000010").is_dir()
+
+
+def test_workers_that_see_other_checkpoints_say_so(folder):
+    for rank in range(2):
+        assert "the workers read checkpoints of steps 3, 0" in left(folder, "storage", rank)
+
+
+def test_all_workers_stop_where_the_first_cannot_save(folder):
+    assert all(left(folder, "blocked", rank).startswith("CheckpointError") for rank in range(2))
+
+
+def test_only_own_rows_carry_gradients(folder):
+    for rank in range(2):
+        found = left(folder, "gathered", rank)
+        assert found["rows"].tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2
+        assert found["gradient"].tolist() == [[1.0] * 3] * 2

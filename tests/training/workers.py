@@ -1,0 +1,165 @@
+"""A worker of the tests in test_workers.py: python -m tests.training.workers FOLDER RANK WORLD_SIZE.
+
+All scenarios run in one process group, because its start takes longer than they do. Each leaves FOLDER/NAME-RANK.pt.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ladd.config import LatentsConfig, TrainingConfig
+from ladd.data.sawtooth import draw_sequences
+from ladd.distributed import gather_rows, own_rows
+from ladd.errors import LaddError
+from ladd.models import build_baseline, build_latent_model
+from ladd.training.checkpoint import Checkpoint, save_checkpoint
+from ladd.training.executor import STOP, GroupContext
+from ladd.training.loop import Trainer
+from ladd.training.replica import whole_state
+from ladd.training.tasks import LaddTask, LatentTask, MdlmTask
+from tests.builders import blocks, executor, network, training, untrained
+
+STEPS = 12
+CPU = torch.device("cpu")
+
+
+def tokens(name: str, count: int) -> torch.Tensor:
+    return torch.from_numpy(draw_sequences(count, 0, name, tokens=8, periods=2, floor=0.01))
+
+
+def mdlm() -> MdlmTask:
+    config = blocks().baselines["mdlm"]
+    config = config.model_copy(update={"network": config.network.model_copy(update={"dropout": 0.0})})
+    return MdlmTask(build_baseline(2, config), tokens("train", 40), tokens("validation", 11), 2, config.token_channel)
+
+
+def discrete() -> LatentTask:
+    """The quantiser starts in step 4; the codes outnumber the latents of one worker."""
+    values = blocks().latents["discrete"].model_dump()
+    values |= {"quantise_after": 4, "codebook": 6, "encoder": network(), "denoiser": network()}
+    config = LatentsConfig.model_validate(values)
+    return LatentTask(build_latent_model(2, config), tokens("train", 40), tokens("validation", 11), 2, config)
+
+
+def co_ladd() -> LaddTask:
+    generator = torch.Generator().manual_seed(0)
+    latents = [2 * nn.functional.normalize(torch.randn(n, 2, 4, generator=generator), dim=-1) for n in (40, 11)]
+    task = LaddTask(
+        untrained(blocks(), "co"), tokens("train", 40), tokens("validation", 11), *latents, 2, blocks().models["co"]
+    )
+    for module in task.model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return task
+
+
+TASKS = {"mdlm": mdlm, "discrete": discrete, "co-ladd": co_ladd}
+
+
+def trainer(make, context, **changes) -> Trainer:
+    """Weights are the same on every worker."""
+    torch.manual_seed(1)
+    config = {"steps": STEPS, "batch": 8, "validate_every": 2, "checkpoint_every": 6} | changes
+    return Trainer(make(), TrainingConfig.model_validate(training(**config)), context, seed=5)
+
+
+def context(folder: Path) -> GroupContext:
+    return GroupContext(folder, lambda row: None, CPU)
+
+
+def outcome(run: Trainer) -> dict:
+    """What the tests compare: curves, weights and optimiser, whole."""
+    model, average, optimiser = whole_state(
+        (run.task.model.state_dict(), run.average.model.state_dict(), run.optimiser.state_dict())
+    )
+    return {"history": run.history, "model": model, "average": average, "optimiser": optimiser}
+
+
+class Poisoned(MdlmTask):
+    """One row of the data gives a loss that is no number."""
+
+    row = 17
+
+    def losses(self, indices, noise, step):
+        losses = super().losses(indices, noise, step)
+        return {"loss": losses["loss"] * torch.nan if self.row in indices else losses["loss"]}
+
+
+def main(folder: Path, rank: int, world_size: int) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world_size
+    )
+
+    def leave(name: str, result: object) -> None:
+        torch.save(result, folder / f"{name}-{rank}.pt")
+
+    for name, make in TASKS.items():
+        run = trainer(make, context(folder / f"ddp-{name}"), executor=executor(kind="ray", workers=2))
+        run.train()
+        leave(f"ddp-{name}", outcome(run))
+
+    for name, micro_batch in (("mdlm", None), ("co-ladd", 2)):
+        ways = executor(kind="ray", workers=2, sharding="fsdp", micro_batch=micro_batch)
+        run = trainer(TASKS[name], context(folder / f"fsdp-{name}"), executor=ways)
+        run.train()
+        leave(f"fsdp-{name}", outcome(run))
+
+    run = trainer(mdlm, context(folder / "micro"), executor=executor(kind="ray", workers=2, micro_batch=2))
+    run.train()
+    leave("micro", outcome(run))
+
+    for sharding in ("ddp", "fsdp"):  # from the checkpoint that one process left
+        ways = executor(kind="ray", workers=2, sharding=sharding)
+        run = trainer(mdlm, context(folder / f"from-one-{sharding}"), executor=ways)
+        run.train()
+        leave(f"from-one-{sharding}", outcome(run))
+
+    def poisoned() -> MdlmTask:
+        task = mdlm()
+        task.__class__ = Poisoned
+        return task
+
+    leave("poisoned", error_of(lambda: trainer(poisoned, context(folder / "poisoned")).train()))
+
+    stopped = folder / "stopped"
+    stopped.mkdir(exist_ok=True)
+    run = trainer(mdlm, context(stopped), steps=40, executor=executor(kind="ray", workers=2))
+    if rank == 0:
+        (stopped / STOP).touch()
+    torch.distributed.barrier()
+    run.step = 9  # the workers look at every tenth step
+    leave("stopped", error_of(run.train))
+
+    own = folder / f"storage-of-{rank}"  # not shared
+    if rank == 0:
+        save_checkpoint(own, Checkpoint(3, {}, {}, 0, {}))
+    leave("storage", error_of(lambda: context(own).latest()))
+
+    blocked = folder / "blocked"
+    if rank == 0:
+        blocked.write_text("a file where the folder should be")
+    torch.distributed.barrier()
+    leave("blocked", error_of(lambda: context(blocked).save(Checkpoint(3, {}, {}, 0, {}), {3})))
+
+    rows = torch.full((2, 3), float(rank), requires_grad=True)
+    gathered = gather_rows(rows)
+    own_rows(gathered).sum().backward()
+    leave("gathered", {"rows": gathered.detach(), "gradient": rows.grad})
+    torch.distributed.destroy_process_group()
+
+
+def error_of(call) -> str | None:
+    try:
+        call()
+    except LaddError as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
