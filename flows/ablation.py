@@ -53,10 +53,10 @@ def _run(grid: Grid, launch: Launch) -> AblationResult:
 
 def _show_cells(name: str, expansion: Expansion) -> None:
     """Log and show what is going to run, and what is not and why."""
-    kept = [{"cell": cell.name, "": "runs"} for cell in expansion.cells]
-    rejected = [{"cell": each.cell.name, "": f"rejected: {each.reason}"} for each in expansion.rejected]
+    kept = [{"cell": cell.name, "plan": "runs"} for cell in expansion.cells]
+    rejected = [{"cell": each.cell.name, "plan": f"rejected: {each.reason}"} for each in expansion.rejected]
     show_table(f"{name}-cells", f"{name}: cells", [*kept, *rejected])
     log = get_run_logger()
     log.info(f"{name}: {len(kept)} cells, {expansion.trainings} trainings, {len(rejected)} rejected")
-    for note in (*(f"{row['cell']} {row['']}" for row in rejected), *expansion.notes):
+    for note in (*(f"{row['cell']} {row['plan']}" for row in rejected), *expansion.notes):
         log.info(note)

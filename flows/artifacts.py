@@ -50,8 +50,14 @@ def show_results(suite: str, results: Path) -> None:
 def _show_blocks(suite: str, measurements: Path) -> None:
     summary = summarise(pl.read_csv(measurements, infer_schema_length=None))
     for number, block in enumerate((each for each in blocks(summary) if each.essential), 1):
-        rows = [dict(zip(block.columns, row, strict=True)) for row in (*block.references, *block.rows)]
+        columns = [_column(each) for each in block.columns]
+        rows = [dict(zip(columns, row, strict=True)) for row in (*block.references, *block.rows)]
         show_table(f"{suite}-table-{number}", f"{suite}: {block.title}", rows)
+
+
+def _column(name: str) -> str:
+    """A column named by a number of steps: the browser would sort bare numbers before all other columns."""
+    return f"{name} step{'' if name == '1' else 's'}" if name.isdigit() else name
 
 
 def _picture(path: Path) -> str:

@@ -14,12 +14,15 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ladd.config import ComputeConfig
 from ladd.errors import ClusterError, ConfigError, LaddError
 
+_CODE = str(Path(__file__).resolve().parents[1])
 TRIES = 3  # starts of the workers in a row without a new checkpoint
+_NOTES = Path(".work")
 _OBJECT_STORE = 2**28  # bytes; data and checkpoints go through files
 _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # 2 s otherwise, and as long for each start and end
@@ -28,7 +31,7 @@ _SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_V2_ENABLED": "1",
 }
-_FORWARDED = ("PYTHONPATH", "MLFLOW_TRACKING_URI", "LADD_FLOW_RUN_ID", "LADD_LAUNCH", "OMP_NUM_THREADS")
+_FORWARDED = ("AWS_", "LADD_", "MLFLOW_", "OMP_")  # variables that begin so are given to workers
 
 
 class Workers(NamedTuple):
@@ -90,10 +93,10 @@ def share_out(function: Callable[..., None], arguments: Sequence[Any], workers: 
         LaddError: one that the function raised.
         ClusterError: a worker died ``TRIES`` times, or the cluster is gone.
     """
-    import ray
-    from ray.exceptions import RayError, RayTaskError
-
     with _cluster(workers):
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
         task = ray.remote(num_cpus=1, num_gpus=int(workers.gpu), max_retries=TRIES - 1)(_call)
         calls = [
             task.remote(function, (*arguments, worker, workers.count), os.getcwd()) for worker in range(workers.count)
@@ -108,16 +111,18 @@ def share_out(function: Callable[..., None], arguments: Sequence[Any], workers: 
 
 def _attempt(function: Callable[..., None], arguments: Sequence[Any], workers: Workers) -> str | None:
     """One start of all workers; None where they ended well, and what happened where one died."""
+    from ray.exceptions import RayError
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
-    with tempfile.TemporaryDirectory(prefix="ladd-ray-train-", ignore_cleanup_errors=True) as notes:
+    _NOTES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=_NOTES.absolute(), ignore_cleanup_errors=True) as notes:
         trainer = TorchTrainer(
             _call_in_group,
             train_loop_config={"call": (function, tuple(arguments), os.getcwd())},
             scaling_config=ScalingConfig(num_workers=workers.count, use_gpu=workers.gpu),
-            # Ray keeps notes of its own there, no checkpoint. It starts nothing again: it does not know the steps.
+            # Ray keeps notes of its own, where all nodes see them. It starts nothing again: it does not know the steps.
             run_config=RunConfig(name="run", storage_path=notes, failure_config=FailureConfig(max_failures=0)),
         )
         try:
@@ -126,7 +131,7 @@ def _attempt(function: Callable[..., None], arguments: Sequence[Any], workers: W
             if own := _own_error(error.worker_failures.values()):
                 raise own from None
             return str(error)
-        except TrainingFailedError as error:
+        except (TrainingFailedError, RayError) as error:
             return str(error)
     return None
 
@@ -167,7 +172,9 @@ def _cluster(workers: Workers) -> Iterator[None]:
         raise ClusterError(
             f"{error}: Ray is an extra of this package: pip install -e '.[ray]' -c constraints.txt"
         ) from None
-    runtime = {"env_vars": {name: os.environ[name] for name in _FORWARDED if name in os.environ}}
+    variables = {name: value for name, value in os.environ.items() if name.startswith(_FORWARDED)}
+    # Workers run the code that this process runs, whatever else is installed.
+    variables["PYTHONPATH"] = os.pathsep.join([_CODE, *filter(None, [os.environ.get("PYTHONPATH")])])
     with tempfile.TemporaryDirectory(prefix="ladd-ray-", ignore_cleanup_errors=True) as temporary:
         own: dict[str, Any] = {
             "address": "local",
@@ -181,8 +188,8 @@ def _cluster(workers: Workers) -> Iterator[None]:
             _knock(address)
         handler = signal.getsignal(signal.SIGTERM)  # Ray puts one of its own in its place
         try:
-            ray.init(**({} if address else own), runtime_env=runtime, logging_level=logging.WARNING)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            ray.init(**({} if address else own), runtime_env={"env_vars": variables}, logging_level=logging.WARNING)
+        except Exception as error:  # Ray has a type for every reason
             where = f"the cluster of RAY_ADDRESS={address} cannot be joined" if address else "Ray does not start"
             raise ClusterError(f"{where}: {error}") from error
         signal.signal(signal.SIGTERM, handler)

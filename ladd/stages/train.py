@@ -68,7 +68,7 @@ def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
             with stage_run(stage):
                 train_on_workers(_train_worker, (stage,), workers, lambda: latest_step(stage.work))
         with stage_run(stage) as run:
-            trainer = _trainer(stage, training, InlineContext(stage.work, run.log_row))
+            trainer = _trainer(stage, training, InlineContext(stage.work, run.log_row, run.run_id))
             model = trainer.train()
             with stage.output(training.folder) as partial:
                 training.finish(model, partial)
@@ -82,16 +82,14 @@ def _train_worker(stage: Stage) -> None:
     """On a worker that Ray started: train to the last checkpoint; the first worker tracks the run."""
     training = import_module(f"ladd.stages.{stage.declaration.name.partition('@')[0]}").training(stage)
     device = next(training.task.model.parameters()).device
-    run = stage_run(stage) if rank() == 0 else None
+    if rank() > 0:
+        _trainer(stage, training, GroupContext(stage.work, device)).train()
+        return
+    run = stage_run(stage)
     try:
-        _trainer(stage, training, GroupContext(stage.work, run.log_row if run else _no_report, device)).train()
+        _trainer(stage, training, GroupContext(stage.work, device, run.log_row, run.run_id)).train()
     finally:
-        if run:
-            run.flush()
-
-
-def _no_report(row: dict[str, float]) -> None:
-    """Workers but the first report nothing."""
+        run.flush()
 
 
 def _trainer(stage: Stage, training: Training, context: ExecutorContext) -> Trainer:

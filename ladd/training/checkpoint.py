@@ -41,6 +41,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     history: list[dict[str, float]] = field(default_factory=list)  # metric rows so far
     recent: list[dict[str, float]] = field(default_factory=list)  # losses of the steps since the last row
+    run_id: str = ""  # of the tracked run
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -72,6 +73,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     torch.save(checkpoint.optimiser, folder / OPTIMISER)
     description = {
         "step": checkpoint.step,
+        "run_id": checkpoint.run_id,
         "average_updates": checkpoint.average_updates,
         "sha256": {name: file_hash(folder / name) for name in (MODEL, AVERAGE, OPTIMISER)},
         "history": checkpoint.history,
@@ -111,6 +113,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         optimiser=torch.load(path / OPTIMISER, weights_only=True),
         history=description["history"],
         recent=description["recent"],
+        run_id=description["run_id"],
     )
 
 

@@ -47,15 +47,19 @@ class InlineContext:
     Args:
         folder: where checkpoints live.
         on_report: called with each row of metrics.
+        run_id: of the tracked run, to be found in the checkpoints.
     """
 
-    def __init__(self, folder: Path, on_report: Callable[[dict[str, float]], None] = lambda row: None):
-        self.folder, self.on_report = folder, on_report
+    def __init__(
+        self, folder: Path, on_report: Callable[[dict[str, float]], None] = lambda row: None, run_id: str = ""
+    ):
+        self.folder, self.on_report, self.run_id = folder, on_report, run_id
 
     def latest(self) -> Checkpoint | None:
         return load_latest_checkpoint(self.folder)
 
     def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
+        checkpoint.run_id = self.run_id
         save_checkpoint(self.folder, checkpoint)
         prune_checkpoints(self.folder, kept)
 
@@ -71,12 +75,19 @@ class GroupContext(InlineContext):
 
     Args:
         folder: on storage that all workers see.
-        on_report: called by the first worker.
         device: for messages.
+        on_report: called by the first worker.
+        run_id: as it is to the first worker.
     """
 
-    def __init__(self, folder: Path, on_report: Callable[[dict[str, float]], None], device: torch.device):
-        super().__init__(folder, on_report)
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        on_report: Callable[[dict[str, float]], None] = lambda row: None,
+        run_id: str = "",
+    ):
+        super().__init__(folder, on_report, run_id)
         self.device = device
 
     def latest(self) -> Checkpoint | None:

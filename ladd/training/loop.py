@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -65,7 +66,8 @@ class Trainer:
         self.order = BatchOrder(task.size, config.batch, derive(seed, "order"))
         self.step = self.saved = 0
         self.history: list[dict[str, float]] = []
-        self.recent: list[dict[str, Tensor]] = []
+        self.recent: list[dict[str, float]] = []  # losses of the steps since the last row, means over all workers
+        self.own: list[dict[str, Tensor]] = []  # those of this worker that are not in there yet
 
     def train(self) -> nn.Module:
         """Train to the last step and return the averaged model; `history` then holds every metric row.
@@ -109,7 +111,7 @@ class Trainer:
             group["lr"] = self.learning_rate(self.step)
         self.optimiser.step()
         self.average.update(self.task.model)
-        self.recent.append(losses | {"gradient_norm": gradient_norm.double()})
+        self.own.append(losses | {"gradient_norm": gradient_norm.double()})
         self.step += 1
 
     def backward(self) -> dict[str, Tensor]:
@@ -147,9 +149,9 @@ class Trainer:
         if self.history and self.history[-1]["step"] == self.step:
             return  # a resumed run already has it
         row: dict[str, float] = {"step": self.step}
+        self.gather_losses()
         if self.recent:
-            self.check_losses()
-            row |= {f"train/{name}": float(self.mean_loss(name)) for name in self.recent[0]}
+            row |= {f"train/{name}": fmean(losses[name] for losses in self.recent) for name in self.recent[0]}
             row["train/learning_rate"] = self.learning_rate(self.step - 1)
         row |= {f"validation/{name}": value for name, value in self.metrics().items()}
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
@@ -159,23 +161,26 @@ class Trainer:
         self.context.report(row)
         progress.set_postfix({k.split("/")[1]: f"{v:.4f}" for k, v in row.items() if k.startswith("validation/")})
 
-    def mean_loss(self, name: str) -> Tensor:
-        """Mean since the last row, over all workers."""
-        return sum_over_workers(torch.stack([losses[name] for losses in self.recent]).mean()) / world_size()
+    def gather_losses(self) -> None:
+        """Take the means over all workers of the last steps' losses; stop where one is not finite.
 
-    def check_losses(self) -> None:
-        """Stop where a loss since the last row is not finite, and name the batch: it may hold the reason."""
-        names = list(self.recent[0])
-        table = torch.stack([torch.stack([losses[name] for name in names]) for losses in self.recent])
-        table = sum_over_workers(table)
-        if table.isfinite().all():
+        Raises:
+            TrainingError: it names the step and the training rows, which may hold the reason.
+        """
+        if not self.own:
             return
-        row, column = (~table.isfinite()).nonzero()[0].tolist()
-        step = self.step - len(self.recent) + row
-        raise TrainingError(
-            f"train/{names[column]} is {float(table[row, column])} in step {step}, on training rows "
-            f"{', '.join(map(str, self.order.indices(step)))}: {self.remedy()}"
-        )
+        names = list(self.own[0])
+        table = torch.stack([torch.stack([losses[name] for name in names]) for losses in self.own])
+        table = sum_over_workers(table) / world_size()
+        if not table.isfinite().all():
+            row, column = (~table.isfinite()).nonzero()[0].tolist()
+            step = self.step - len(self.own) + row
+            raise TrainingError(
+                f"train/{names[column]} is {float(table[row, column])} in step {step}, on training rows "
+                f"{', '.join(map(str, self.order.indices(step)))}: {self.remedy()}"
+            )
+        self.recent = self.recent + [dict(zip(names, losses, strict=True)) for losses in table.tolist()]
+        self.own = []
 
     def remedy(self) -> str:
         """What is known and what may help, for a training that cannot go on."""
@@ -194,8 +199,7 @@ class Trainer:
         """Hand a checkpoint to the context."""
         if self.saved == self.step:
             return
-        if self.recent:
-            self.check_losses()
+        self.gather_losses()
         state = whole_state(
             (self.task.model.state_dict(), self.average.model.state_dict(), self.optimiser.state_dict())
         )
@@ -206,7 +210,7 @@ class Trainer:
             average_updates=self.average.updates,
             optimiser=state[2],
             history=self.history,
-            recent=[{name: float(value) for name, value in losses.items()} for losses in self.recent],
+            recent=self.recent,
         )
         self.context.save(checkpoint, self.kept_steps())
         self.saved = self.step
@@ -233,10 +237,6 @@ class Trainer:
         self.average.updates = checkpoint.average_updates
         self.optimiser.load_state_dict(shard_optimiser(checkpoint.optimiser, self.optimiser))
         self.step = self.saved = checkpoint.step
-        self.history = checkpoint.history
-        self.recent = [
-            {name: torch.tensor(value, dtype=torch.float64, device=self.device) for name, value in losses.items()}
-            for losses in checkpoint.recent
-        ]
+        self.history, self.recent = checkpoint.history, checkpoint.recent
         for row in self.history:
             self.context.report(row)

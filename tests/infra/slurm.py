@@ -45,6 +45,7 @@ os.replace("found.partial", "found.json")
 code = os.environ["STAGE_CODE"]
 if code == "wait":
     signal.pause()
+pathlib.Path("output").touch()
 sys.exit(int(code))
 """
 
@@ -59,6 +60,7 @@ class Job:
 
     def __init__(self, folder: Path, command: str = "python -m ladd.stages.stage2 x"):
         self.root, self.suite, self.calls_file = folder / "r", folder / "r/suites/x", folder / "calls"
+        self.output = folder / "output"
         self.calls_file.touch()
         programs = folder / "bin"
         for path, text in {
@@ -68,7 +70,9 @@ class Job:
             self.root / "ladd/__init__.py": "",
             self.root / "ladd/stages/__init__.py": "",
             self.root / "ladd/stages/stage2.py": STAGE,
-            self.suite / "dvc.yaml": f"stages: {{stage2@x: {{cmd: '{command}'}}}}\n".replace("stage2@x", "train"),
+            self.suite / "dvc.yaml": f"stages: {{train: {{cmd: '{command}', deps: [input], outs: [output]}}}}\n",
+            self.suite / "input": "",
+            self.root / ".dvc/config": "[core]\n    no_scm = True\n",
         }.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -87,30 +91,22 @@ class Job:
             "RAY_AUTH_TOKEN": "of-another-cluster",
             "STAGE_CODE": "0",
         }
-        subprocess.run(
-            [sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"],
-            cwd=self.root,
-            env=self.environment,
-            check=True,
-        )
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start the launcher, in a session of its own as Slurm does."""
-        return subprocess.Popen(
-            [str(LAUNCHER), *(arguments or ("suites/x",))],
-            env=self.environment | environment,
-            cwd=self.root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start the launcher, in a session of its own and with its output in a file, as Slurm does."""
+        with self.output.open("w") as output:
+            return subprocess.Popen(
+                [str(LAUNCHER), *(arguments or ("suites/x",))],
+                env=self.environment | environment,
+                cwd=self.root,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """Exit code and output."""
-        process = self.start(*arguments, **environment)
-        output, _ = process.communicate()
-        return process.returncode, output
+        return self.start(*arguments, **environment).wait(), self.output.read_text()
 
     def calls(self, prefix: str) -> list[str]:
         """Lines that the stand-ins wrote down."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ladd.stages.runtime import EXIT_TEMPORARY
@@ -58,21 +60,17 @@ def test_dry_run_prints_the_commands_and_runs_none(job):
     commands = [shlex.split(line)[1:] for line in output.splitlines()]
     assert len(commands) == 7
     head, first, workers, every, folder, dvc, clean = commands
-    ray = ["--block", "--temp-dir=/tmp/ray-0-4242", "--num-gpus=8", "--num-cpus=64"]
+    temporary = f"/tmp/ray-{os.getuid()}-4242"
+    ray = ["--block", f"--temp-dir={temporary}", "--num-gpus=8", "--num-cpus=64", "&"]
     assert head[:6] == ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--nodelist=gpu-1", "ray"]
     start = ["start", "--head", "--node-ip-address=HEAD", "--port=24242", "--include-dashboard=false"]
-    uid = ray[1].replace("-0-", f"-{job_uid()}-")
-    assert head[6:] == [*start, ray[0], uid, *ray[2:], "&"]
+    assert head[6:] == [*start, *ray]
     assert workers[:6] == ["srun", "--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--exclude=gpu-1"]
-    assert workers[6:] == ["ray", "start", "--address=HEAD:24242", ray[0], uid, *ray[2:], "&"]
+    assert workers[6:] == ["ray", "start", "--address=HEAD:24242", *ray]
     assert [first[2], every[2]] == ["1", "3"]  # nodes that are waited for
     assert folder == ["cd", str(job.suite)]
     assert dvc == ["dvc", "repro", "stage2@x"]
-    assert clean == ["srun", "--overlap", "--nodes=3", "--ntasks-per-node=1", "rm", "-rf", uid.split("=")[1]]
-
-
-def job_uid() -> int:
-    return Path("/proc/self").stat().st_uid
+    assert clean == ["srun", "--overlap", "--nodes=3", "--ntasks-per-node=1", "rm", "-rf", temporary]
 
 
 def test_one_node_needs_no_workers(job):
@@ -124,18 +122,36 @@ def test_tokens_differ_between_jobs(job):
 def test_signal_reaches_the_stage_and_the_job_is_queued_again(tmp_path, shell, command):
     """With a shell between DVC and the stage too, which the second command makes stay."""
     job = Job(tmp_path, command)
-    process = job.start(STAGE_CODE="wait", SHELL=shell)
-    while not (job.suite / "found.json").exists():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
+    process = started(job, SHELL=shell)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate()
-    assert process.returncode == 255, output  # of dvc, which ended by itself
-    assert "exited with 75" in output
+    assert process.wait() == 255, job.output.read_text()  # of dvc, which ended by itself
+    assert "exited with 75" in job.output.read_text()
     assert (job.suite / "checkpoint").exists()
     assert job.calls("scontrol requeue") == [REQUEUE]
     assert len(job.calls("ended")) == 2
-    assert json.loads((job.root / ".dvc/tmp/rwlock").read_text()) == {}  # DVC was not killed
+    claims = json.loads((job.root / ".dvc/tmp/rwlock").read_text())
+    assert not any(claims.values())
+
+
+def started(job: Job, **environment: str) -> subprocess.Popen[bytes]:
+    """The launcher, once its stage waits to be ended."""
+    process = job.start(STAGE_CODE="wait", **environment)
+    while not (job.suite / "found.json").exists():
+        assert process.poll() is None, job.output.read_text()
+        time.sleep(0.02)
+    return process
+
+
+def test_launcher_ends_although_a_killed_dvc_left_its_stage(job):
+    process = started(job)
+    (dvc,) = (child for child in psutil.Process(process.pid).children() if "repro" in child.cmdline())
+    (stage,) = dvc.children()
+    dvc.kill()
+    assert process.wait() == 128 + signal.SIGKILL
+    claims = json.loads((job.root / ".dvc/tmp/rwlock").read_text())
+    assert any(claims.values())  # so the test above sees whether DVC ended by itself
+    assert job.calls("scontrol requeue") == []
+    stage.kill()
 
 
 def test_temporary_failure_is_queued_again(job):

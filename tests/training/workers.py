@@ -68,7 +68,7 @@ def trainer(make, context, **changes) -> Trainer:
 
 
 def context(folder: Path) -> GroupContext:
-    return GroupContext(folder, lambda row: None, CPU)
+    return GroupContext(folder, CPU)
 
 
 def outcome(run: Trainer) -> dict:

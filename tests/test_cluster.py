@@ -1,0 +1,130 @@
+"""Ray's workers: a group that starts again after a fault, tasks that are shared out, clusters that are not there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ladd.cluster import TRIES, Workers, share_out, train_on_workers, workers_asked
+from ladd.config import ComputeConfig
+from ladd.errors import ClusterError, ConfigError, TrainingError
+from tests import on_workers
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TWO = Workers(2, gpu=False)
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """Workers import the functions of the tests, and no variable of another test leads to a cluster."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def no_step() -> int:
+    return 0
+
+
+@pytest.mark.slow
+def test_workers_form_a_group_in_the_folder_of_the_driver(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.chdir(tmp_path)
+    train_on_workers(on_workers.note, (tmp_path,), TWO, no_step)
+    assert [(tmp_path / f"rank-{rank}").read_text() for rank in range(2)] == [f"2 {tmp_path}"] * 2
+
+
+@pytest.mark.slow
+def test_exception_in_one_worker_starts_all_again(tmp_path):
+    pytest.importorskip("ray")
+    train_on_workers(on_workers.fail_once, (tmp_path,), TWO, no_step)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["failed", "rank-0", "rank-1"]
+
+
+@pytest.mark.slow
+def test_a_fault_that_stays_ends_after_some_tries_without_progress(tmp_path):
+    pytest.importorskip("ray")
+    with pytest.raises(ClusterError, match=f"{TRIES} times in a row at step 0(?s:.*)a fault that stays"):
+        train_on_workers(on_workers.fail_always, (tmp_path,), TWO, no_step)
+    assert max(len(path.read_text()) for path in tmp_path.iterdir()) == TRIES
+
+
+@pytest.mark.slow
+def test_an_error_of_the_training_itself_is_raised_at_once(tmp_path):
+    pytest.importorskip("ray")
+    with pytest.raises(TrainingError, match="train/loss is nan in step 3"):
+        train_on_workers(on_workers.stop_for_good, (tmp_path,), TWO, no_step)
+    assert max(len(path.read_text()) for path in tmp_path.iterdir()) == 1
+
+
+@pytest.mark.slow
+def test_tasks_are_shared_out_and_a_dead_worker_starts_again(tmp_path):
+    pytest.importorskip("ray")
+    share_out(on_workers.die_once, (tmp_path,), TWO)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "died"} == {
+        str(number): f"{number % 2} of 2" for number in range(5)
+    }
+
+
+@pytest.mark.slow
+def test_an_error_of_a_task_is_raised(tmp_path):
+    pytest.importorskip("ray")
+    with pytest.raises(TrainingError, match="this is no shard"):
+        share_out(on_workers.refuse, (tmp_path,), TWO)
+
+
+@pytest.mark.slow
+def test_two_nodes_that_want_a_token(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        train_on_workers(on_workers.note, (tmp_path,), TWO, no_step)
+        assert len(list(tmp_path.glob("rank-*"))) == 2
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "1" * 64)
+        with pytest.raises(ClusterError, match=r"RAY_ADDRESS=\S+ cannot be joined"):
+            train_on_workers(on_workers.note, (tmp_path,), TWO, no_step)
+    finally:
+        cluster.shutdown()
+
+
+def test_nothing_answers_at_the_address(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ClusterError, match=r"RAY_ADDRESS is 127.0.0.1:1, where nothing answers"):
+        share_out(on_workers.write_shards, (tmp_path,), TWO)
+
+
+def test_ray_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ClusterError, match=r"extra of this package: pip install -e '\.\[ray\]'"):
+        train_on_workers(on_workers.note, (tmp_path,), TWO, no_step)
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "two", ""])
+def test_number_of_workers_must_be_one(asked, monkeypatch):
+    monkeypatch.setenv("LADD_WORKERS", asked)
+    with pytest.raises(ConfigError, match=rf"LADD_WORKERS is '{asked}'"):
+        workers_asked(ComputeConfig(device="cpu", threads=1))
+
+
+def test_number_of_workers(monkeypatch):
+    monkeypatch.delenv("LADD_WORKERS", raising=False)
+    assert workers_asked(ComputeConfig(device="cpu", threads=1)) is None
+    monkeypatch.setenv("LADD_WORKERS", "3")
+    assert workers_asked(ComputeConfig(device="cpu", threads=1)) == (3, False)
+    assert workers_asked(ComputeConfig(device="cuda", threads=1)) == (3, True)
+
+
+def test_nothing_imports_ray_until_it_is_wanted():
+    command = "import sys, ladd.stages.train, ladd.stages.sample; print('ray' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
