@@ -80,7 +80,9 @@ def _start_servers(servers: list[Server]) -> tuple[dict[str, str], Path]:
     remote = tracking_uri(ROOT).startswith("http")
     if remote:
         addresses["mlflow"] = tracking_uri(ROOT)
-    prefect = _add(servers, "Prefect", ["prefect", "server", "start", *_place(addresses["prefect"])])
+    # The pages would look for their server at the default port, which may be that of another checkout.
+    pages = {"PREFECT_SERVER_UI_API_URL": f"{addresses['prefect']}/api"}
+    prefect = _add(servers, "Prefect", ["prefect", "server", "start", *_place(addresses["prefect"])], pages)
     if not remote:
         create_store(ROOT)  # while Prefect starts
         mlflow = _add(servers, "MLflow", ["mlflow", "server", *_store(), *_place(addresses["mlflow"])], MLFLOW_SETTINGS)

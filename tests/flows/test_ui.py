@@ -155,6 +155,7 @@ def test_taken_ports_are_left_to_their_owner(checkout):
         try:
             assert "port 4200 is taken" in site.printed
             assert not site.addresses["prefect"].endswith(":4200")
+            assert site.call("/ui-settings")["api_url"] == f"{site.addresses['prefect']}/api"  # for the pages
         finally:
             site.stop()
 

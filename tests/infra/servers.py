@@ -22,9 +22,9 @@ from tests.infra.manifests import KUBERNETES
 
 # What a password may hold: nothing of it may be read as SQL, shell or URL.
 PASSWORDS = {
-    "POSTGRES_PASSWORD": "super'; $user \"x\"@:/%",
-    "MLFLOW_DATABASE_PASSWORD": "m'; $flow \"x\"@:/%",
-    "PREFECT_DATABASE_PASSWORD": "p'; $refect \"x\"@:/%",
+    "POSTGRES_PASSWORD": 'super\'; $user "x"@:/%',
+    "MLFLOW_DATABASE_PASSWORD": 'm\'; $flow "x"@:/%',
+    "PREFECT_DATABASE_PASSWORD": 'p\'; $refect "x"@:/%',
 }
 # The S3 server asks for none of these; the clients do.
 KEYS = {"AWS_ACCESS_KEY_ID": "ladd", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -38,7 +38,12 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def running(
-    command: Sequence[str], ready: Callable[[], Any], log: Path, folder: Path, environment: Mapping[str, str], **how: Any
+    command: Sequence[str],
+    ready: Callable[[], Any],
+    log: Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    **how: Any,
 ) -> Iterator[None]:
     """A server process, from the moment that it is ready."""
     with log.open("a") as output:
@@ -72,7 +77,15 @@ def postgres(programs: Path) -> Iterator[int]:
         password, data, port = folder / "password", folder / "data", free_port(0)
         password.write_text(PASSWORDS["POSTGRES_PASSWORD"])
         subprocess.run(
-            [programs / "initdb", "--pgdata", data, "--username=postgres", "--auth=scram-sha-256", "--pwfile", password],
+            [
+                programs / "initdb",
+                "--pgdata",
+                data,
+                "--username=postgres",
+                "--auth=scram-sha-256",
+                "--pwfile",
+                password,
+            ],
             check=True,
             capture_output=True,
             cwd=folder,

@@ -8,9 +8,13 @@ from functools import cache
 from typing import Any
 
 import kubernetes_validate
+import mlflow.environment_variables
 import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
+from mlflow.cli import cli as mlflow_commands
+from prefect.settings import Settings
+from prefect.settings.legacy import _get_settings_fields
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
 from ladd.config import load_suite
@@ -251,19 +255,31 @@ def test_only_mlflow_and_prefect_reach_the_database():
     assert policies["postgres"]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "postgres"}
 
 
-def test_settings_of_ours_are_those_that_the_code_reads():
-    code = "\n".join(path.read_text() for name in ("ladd", "flows") for path in (REPOSITORY / name).rglob("*.py"))
-    names = {
-        variable["name"]
-        for _, pod in pods(MANIFESTS)
-        for container in containers(pod)
-        for variable in container.get("env", [])
-    }
-    names |= {key for manifest in MANIFESTS.values() if manifest["kind"] == "ConfigMap" for key in manifest["data"]}
-    ours = {name for name in names if name.startswith("LADD_")} | {"MLFLOW_TRACKING_URI", "PREFECT_API_URL"}
-    assert ours <= names
-    for name in ours:
-        assert re.search(rf"\b{name}\b", code), name
+def settings() -> set[str]:
+    """Names of the variables of all pods and of the compose file."""
+    found = {key for manifest in MANIFESTS.values() if manifest["kind"] == "ConfigMap" for key in manifest["data"]}
+    for _, pod in pods(MANIFESTS):
+        found |= {variable["name"] for container in containers(pod) for variable in container.get("env", [])}
+    for service in yaml.safe_load((INFRA / "compose.yaml").read_text())["services"].values():
+        found |= service["environment"].keys()
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(name for name in settings() if name.startswith("LADD_")))
+def test_setting_of_ours_is_read_by_the_code(name):
+    code = "".join(path.read_text() for folder in ("ladd", "flows") for path in (REPOSITORY / folder).rglob("*.py"))
+    assert f'"{name}"' in code
+
+
+@pytest.mark.parametrize("name", sorted(name for name in settings() if name.startswith("MLFLOW_")))
+def test_setting_of_mlflow_is_one(name):
+    options = {getattr(parameter, "envvar", None) for parameter in mlflow_commands.commands["server"].params}
+    assert hasattr(mlflow.environment_variables, name) or name in options or name in SECRETS["postgres"]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in settings() if name.startswith("PREFECT_")))
+def test_setting_of_prefect_is_one(name):
+    assert name in _get_settings_fields(Settings) or name in SECRETS["postgres"]
 
 
 def test_yaml_uses_nothing_that_kubectl_reads_otherwise():

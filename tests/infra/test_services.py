@@ -73,9 +73,7 @@ def track(root: Path) -> str:
     """A run as a stage logs it; its id."""
     (root / "params.yaml").write_text("suite: s\n")
     tags = {"suite": "s", "dvc.stage": "stage2@m"}
-    with TrackedRun(
-        root, suite="s", name="stage2@m", fingerprint="f", parameters={"model.d": 8}, tags=tags
-    ) as run:
+    with TrackedRun(root, suite="s", name="stage2@m", fingerprint="f", parameters={"model.d": 8}, tags=tags) as run:
         for step in range(30):
             run.log({"train/loss": 1.0 / (1 + step)}, step)
         run.attach(root / "params.yaml")
@@ -96,7 +94,9 @@ def test_tracked_run_is_in_postgresql_and_its_files_in_the_object_store(database
             found = find_run(tmp_path, identifier)
             assert found.settings == "suite: s\n"  # through the server: this process has no key of the store
             assert found.tags["dvc.stage"] == "stage2@m"
-            assert [status(address, name) for name in ("mlflow:5000", "mlflow.ladd.svc.cluster.local:5000")] == [200] * 2
+            assert [status(address, name) for name in ("mlflow:5000", "mlflow.ladd.svc.cluster.local:5000")] == [
+                200
+            ] * 2
             assert status(address, "elsewhere.example.org") == 403
     points = query(PROGRAMS, database, "mlflow", f"SELECT count(*) FROM metrics WHERE run_uuid = '{identifier}'")
     assert int(points[0]) >= 30

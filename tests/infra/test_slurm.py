@@ -61,7 +61,14 @@ def test_dry_run_prints_the_commands_and_runs_none(job):
     assert len(commands) == 7
     head, first, workers, every, folder, dvc, clean = commands
     temporary = f"/tmp/ray-{os.getuid()}-4242"
-    ray = ["--block", f"--temp-dir={temporary}", "--num-gpus=8", "--num-cpus=64", "&"]
+    ray = [
+        "--block",
+        f"--temp-dir={temporary}",
+        "--object-store-memory=1000000000",
+        "--num-gpus=8",
+        "--num-cpus=64",
+        "&",
+    ]
     assert head[:6] == ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--nodelist=gpu-1", "ray"]
     start = ["start", "--head", "--node-ip-address=HEAD", "--port=24242", "--include-dashboard=false"]
     assert head[6:] == [*start, *ray]

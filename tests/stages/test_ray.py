@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -22,8 +23,10 @@ from ladd.stages.runtime import EXIT_TEMPORARY
 from tests.builders import executor
 from tests.stages.tiny import environment, make_suite, stage_command, tiny_values, write_params
 
-pytest.importorskip("ray")
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed"),
+]
 
 KEY, STEPS, EVERY = "mdlm", 800, 20
 PATIENCE = 300.0  # seconds
