@@ -36,6 +36,7 @@ class RunsTable:
             self.page.get_by_placeholder("Search columns").fill(name)
             self._column(group, name).click()
         self.page.keyboard.press("Escape")
+        self.page.get_by_placeholder("Search columns").wait_for(state="hidden")
 
     def _column(self, group: str, name: str) -> Locator:
         """The box of a column, in the tree under the title of its group."""
@@ -44,9 +45,10 @@ class RunsTable:
         column = below.filter(has_text=re.compile(f"^{re.escape(name)}$")).first
         return column.locator("[class*=tree-checkbox]").first
 
-    def sort(self, column: str) -> None:
-        """By a column; by any but the time, runs no longer fold under their parent."""
-        self.page.get_by_test_id(f"sort-header-{column}").click()
+    def sort(self, metric: str) -> None:
+        """By a metric in sight; runs then no longer fold under their parent. Titles of tags sort nothing."""
+        self.page.get_by_test_id(f"sort-header-{metric}").click()
+        self.page.get_by_test_id("sort-select-dropdown").filter(has_text=f"Sort: {metric}").wait_for()
 
     def names(self, count: int) -> list[str]:
         """Names of the runs from top to bottom, when there are as many as expected."""
