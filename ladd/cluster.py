@@ -14,8 +14,9 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ladd.config import ComputeConfig
 from ladd.errors import ClusterError, ConfigError, LaddError
@@ -34,7 +35,8 @@ _SETTINGS = {
 _FORWARDED = ("AWS_", "LADD_", "MLFLOW_", "OMP_")  # variables that begin so are given to workers
 
 
-class Workers(NamedTuple):
+@dataclass(frozen=True)
+class Workers:
     """How many there are, and whether each has a GPU of its own."""
 
     count: int

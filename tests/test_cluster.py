@@ -114,8 +114,8 @@ def test_number_of_workers(monkeypatch):
     monkeypatch.delenv("LADD_WORKERS", raising=False)
     assert workers_asked(ComputeConfig(device="cpu", threads=1)) is None
     monkeypatch.setenv("LADD_WORKERS", "3")
-    assert workers_asked(ComputeConfig(device="cpu", threads=1)) == (3, False)
-    assert workers_asked(ComputeConfig(device="cuda", threads=1)) == (3, True)
+    assert workers_asked(ComputeConfig(device="cpu", threads=1)) == Workers(3, gpu=False)
+    assert workers_asked(ComputeConfig(device="cuda", threads=1)) == Workers(3, gpu=True)
 
 
 def test_nothing_imports_ray_until_it_is_wanted():

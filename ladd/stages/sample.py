@@ -7,8 +7,8 @@ import json
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,7 +40,8 @@ from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.trained import load_trained
 
 
-class Run(NamedTuple):
+@dataclass(frozen=True)
+class Run:
     """One file of samples."""
 
     point: SweepPoint

@@ -36,7 +36,7 @@ class Replica:
 
     def __init__(self, model: nn.Module, compute: Callable[..., Any], sharding: str = "ddp"):
         self.sharding = sharding if world_size() > 1 else None
-        self.module: nn.Module = _Computation(model, compute)
+        self.module: Any = _Computation(model, compute)
         if self.sharding == "ddp" and any(p.requires_grad for p in model.parameters()):
             # Stage 1 uses no latent head, and the encoder stays out of Stage 2. Buffers are equal without messages:
             # the quantiser sees the latents of all workers.
