@@ -3,6 +3,7 @@
 Exit code 75, a temporary failure, where it does not have them in that time.
 """
 
+import logging
 import sys
 import time
 
@@ -27,7 +28,8 @@ def main(wanted: int, patience: float) -> int:
 def count() -> int:
     """Nodes that are alive; 0 where the cluster does not answer."""
     try:
-        ray.init("auto", log_to_driver=False, ignore_reinit_error=True)
+        if not ray.is_initialized():
+            ray.init("auto", log_to_driver=False, logging_level=logging.ERROR)
         return sum(node["Alive"] for node in ray.nodes())
     except ConnectionError:
         return 0

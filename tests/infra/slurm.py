@@ -61,6 +61,7 @@ class Job:
     def __init__(self, folder: Path, command: str = "python -m ladd.stages.stage2 x"):
         self.root, self.suite, self.calls_file = folder / "r", folder / "r/suites/x", folder / "calls"
         self.output = folder / "output"
+        self.started: list[subprocess.Popen[bytes]] = []
         self.calls_file.touch()
         programs = folder / "bin"
         for path, text in {
@@ -95,7 +96,7 @@ class Job:
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start the launcher, in a session of its own and with its output in a file, as Slurm does."""
         with self.output.open("w") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [str(LAUNCHER), *(arguments or ("suites/x",))],
                 env=self.environment | environment,
                 cwd=self.root,
@@ -103,6 +104,15 @@ class Job:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what a failed test left running, as Slurm would."""
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """Exit code and output."""

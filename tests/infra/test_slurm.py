@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -24,8 +25,10 @@ REQUEUE = "scontrol requeue 4242"
 
 
 @pytest.fixture
-def job(tmp_path) -> Job:
-    return Job(tmp_path)
+def job(tmp_path) -> Iterator[Job]:
+    job = Job(tmp_path)
+    yield job
+    job.end()
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)

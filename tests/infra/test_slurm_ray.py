@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,14 +42,14 @@ else:
 
 
 @pytest.fixture
-def job(tmp_path) -> Job:
+def job(tmp_path) -> Iterator[Job]:
     """A job of a suite whose training is shared by two workers; a node has room for one."""
     job = Job(tmp_path)
     shutil.rmtree(job.root)
     values = tiny_values()
     training = {"steps": STEPS, "validate_every": EVERY, "checkpoint_every": EVERY}
     values["baselines"][KEY]["training"] |= training | {"executor": executor(kind="ray", workers=2)}
-    make_suite(job.root, job.suite, {"baselines": {KEY: values["baselines"][KEY]}})
+    make_suite(job.root, job.suite, {"baselines": values["baselines"]})
     shutil.copytree(INFRA, job.root / "infra")
     (job.root / ".dvc").mkdir()
     (job.root / ".dvc/config").write_text("[core]\n    analytics = false\n")
@@ -57,7 +58,8 @@ def job(tmp_path) -> Job:
     for name in ("LADD_HEAD_ADDRESS", "MLFLOW_TRACKING_URI", "RAY_AUTH_TOKEN"):
         job.environment.pop(name, None)
     job.environment |= {"SLURM_GPUS_ON_NODE": "0", "SLURM_CPUS_PER_TASK": "1", "OMP_NUM_THREADS": "1"}
-    return job
+    yield job
+    job.end()
 
 
 @pytest.mark.slow
@@ -90,7 +92,7 @@ def test_interrupted_training_on_two_nodes_goes_on_in_the_next_try(job, tmp_path
 
 def stranger(job: Job, folder: Path) -> str:
     """What a driver is told that knows the address and has a token of its own."""
-    address = re.search(r"ray start --address=(\S+)", job.output.read_text()).group(1)
+    address = re.search(r"ray start --address=([\d.:]+)", job.output.read_text()).group(1)
     token = folder / "token"
     token.write_text("0" * 64)
     environment = job.environment | {
