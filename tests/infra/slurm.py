@@ -16,6 +16,7 @@ LAUNCHER = INFRA / "slurm/ladd.sbatch"
 SRUN = """#!/bin/bash
 echo "srun $*" >> "$CALLS"
 [[ $* == *"ray start"* ]] || exit 0
+[ -z "${RAY_CODE:-}" ] || exit "$RAY_CODE"
 trap 'echo "ended: $*" >> "$CALLS"; kill %1; exit 143' TERM
 sleep infinity &
 echo "started: $*" >> "$CALLS"
@@ -26,9 +27,12 @@ echo "scontrol $*" >> "$CALLS"
 [ "$1" != show ] || printf 'gpu-1\\ngpu-2\\ngpu-3\\n'
 """
 WAIT = """
-import os, sys
-print("waited for", sys.argv[1])
-sys.exit(int(os.environ.get("NODES_CODE", "0")))
+import os, signal, sys
+print("waited for", sys.argv[1], flush=True)
+code = os.environ.get("NODES_CODE", "0")
+if code == "wait":
+    signal.pause()
+sys.exit(int(code))
 """
 # What a stage does: it says what it finds, and ends at once or when it is asked to.
 STAGE = """

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from ladd.stages.runtime import EXIT_TEMPORARY
+from tests.flows.site import until
 from tests.infra.manifests import INFRA
 from tests.infra.slurm import LAUNCHER, Job
 
@@ -77,7 +78,8 @@ def test_dry_run_prints_the_commands_and_runs_none(job):
     assert head[6:] == [*start, *ray]
     assert workers[:6] == ["srun", "--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--exclude=gpu-1"]
     assert workers[6:] == ["ray", "start", "--address=HEAD:24242", *ray]
-    assert [first[2], every[2]] == ["1", "3"]  # nodes that are waited for
+    wait = ["python", "infra/slurm/wait_for_nodes.py"]
+    assert [first, every] == [[*wait, "1", "600"], [*wait, "3", "600"]]
     assert folder == ["cd", str(job.suite)]
     assert dvc == ["dvc", "repro", "stage2@x"]
     assert clean == ["srun", "--overlap", "--nodes=3", "--ntasks-per-node=1", "rm", "-rf", temporary]
@@ -189,6 +191,23 @@ def test_nodes_that_do_not_come_queue_the_job_again(job):
     assert code == 75, output
     assert job.calls("scontrol requeue") == [REQUEUE]
     assert not (job.suite / "found.json").exists()
+
+
+def test_ray_that_ends_is_not_waited_for(job):
+    code, output = job.run(NODES_CODE="wait", RAY_CODE="1")
+    assert code == 1
+    assert "Ray ended before its nodes were there" in output
+    assert job.calls("scontrol requeue") == []
+    assert not (job.suite / "found.json").exists()
+
+
+def test_signal_while_nodes_are_waited_for_queues_the_job_again(job):
+    process = job.start(NODES_CODE="wait")
+    until(lambda: "waited for 1" in job.output.read_text(), "the wait for the head")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 75, job.output.read_text()
+    assert job.calls("scontrol requeue") == [REQUEUE]
+    assert len(job.calls("started")) == len(job.calls("ended")) == 1
 
 
 def test_broken_ray_fails_the_job(job):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -19,6 +20,8 @@ from tests.infra.slurm import Job
 from tests.stages.tiny import make_suite, tiny_values
 
 KEY, STEPS, EVERY = "mdlm", 2000, 20
+NUMBER = str(os.getpid())  # of the job, which takes its port from it
+TEMPORARY = f"/tmp/ray-{os.getuid()}-{NUMBER}"
 # The command of a step, in the place of its options; every node is this machine.
 SRUN = """#!/bin/bash
 echo "srun $*" >> "$CALLS"
@@ -29,15 +32,14 @@ SCONTROL = """#!/bin/bash
 echo "scontrol $*" >> "$CALLS"
 [ "$1" != show ] || printf 'node-1\\nnode-2\\n'
 """
-# A driver without the token of the job.
-STRANGER = """
+# Another driver on this node.
+DRIVER = """
 import ray
 try:
     ray.init("auto", logging_level="ERROR")
+    print("joined", len(ray.nodes()))
 except Exception as error:
-    print(type(error).__name__, error)
-else:
-    print("joined", ray.nodes())
+    print("refused", error)
 """
 
 
@@ -57,7 +59,12 @@ def job(tmp_path) -> Iterator[Job]:
         (tmp_path / "bin" / name).write_text(text)
     for name in ("LADD_HEAD_ADDRESS", "MLFLOW_TRACKING_URI", "RAY_AUTH_TOKEN"):
         job.environment.pop(name, None)
-    job.environment |= {"SLURM_GPUS_ON_NODE": "0", "SLURM_CPUS_PER_TASK": "1", "OMP_NUM_THREADS": "1"}
+    job.environment |= {
+        "SLURM_JOB_ID": NUMBER,
+        "SLURM_GPUS_ON_NODE": "0",
+        "SLURM_CPUS_PER_TASK": "1",
+        "OMP_NUM_THREADS": "1",
+    }
     yield job
     job.end()
 
@@ -71,13 +78,15 @@ def test_interrupted_training_on_two_nodes_goes_on_in_the_next_try(job, tmp_path
     process = job.start("suites/x", f"baseline@{KEY}")
     until(checkpoints, "the first checkpoint")
     assert "Ray has 2 nodes" in job.output.read_text()
-    assert stranger(job, tmp_path).startswith("AuthenticationError")
+    (tmp_path / "token").write_text("0" * 64)
+    assert other_driver(job, tmp_path / "token").startswith("refused")
+    assert other_driver(job, job.root / f".work/slurm-{NUMBER}/token") == "joined 2\n"
 
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 255, job.output.read_text()
     saved = int(re.findall(r"step (\d+)", job.output.read_text().split("passed on")[1])[0])
     assert 0 < saved < STEPS
-    assert job.calls("scontrol requeue") == ["scontrol requeue 4242"]
+    assert job.calls("scontrol requeue") == [f"scontrol requeue {NUMBER}"]
     assert not ray_processes()
 
     code, output = job.run("suites/x", f"baseline@{KEY}", SLURM_RESTART_COUNT="1")
@@ -87,25 +96,15 @@ def test_interrupted_training_on_two_nodes_goes_on_in_the_next_try(job, tmp_path
     shown = [int(step) for step in re.findall(rf"(\d+)/{STEPS}", output)]
     assert min(shown) == saved  # the progress bar of the second try begins there
     assert not ray_processes()
-    assert not Path(temporary()).exists()
+    assert not Path(TEMPORARY).exists()
 
 
-def stranger(job: Job, folder: Path) -> str:
-    """What a driver is told that knows the address and has a token of its own."""
+def other_driver(job: Job, token: Path) -> str:
+    """What a driver comes to that knows the address and has this token."""
     address = re.search(r"ray start --address=([\d.:]+)", job.output.read_text()).group(1)
-    token = folder / "token"
-    token.write_text("0" * 64)
-    environment = job.environment | {
-        "RAY_ADDRESS": address,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-    }
-    command = ["python", "-c", STRANGER]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-
-
-def temporary() -> str:
-    return f"/tmp/ray-{Path('/proc/self').stat().st_uid}-4242"
+    settings = {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    command = ["python", "-c", DRIVER]
+    return subprocess.run(command, env=job.environment | settings, capture_output=True, text=True, check=True).stdout
 
 
 def ray_processes() -> list[str]:
@@ -116,6 +115,6 @@ def ray_processes() -> list[str]:
             text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if temporary() in text:
+        if TEMPORARY in text:
             found.append(text)
     return found
