@@ -76,8 +76,7 @@ class GroupContext(InlineContext):
     Args:
         folder: on storage that all workers see.
         device: for messages.
-        on_report: called by the first worker.
-        run_id: as it is to the first worker.
+        on_report, run_id: of the first worker; the others report nothing and write nothing.
     """
 
     def __init__(
@@ -110,10 +109,6 @@ class GroupContext(InlineContext):
                 failed = error
         if self._sum(float(failed is not None)):  # also holds the others until the checkpoint is there
             raise failed or CheckpointError("the first worker could not write the checkpoint")
-
-    def report(self, row: dict[str, float]) -> None:
-        if rank() == 0:
-            super().report(row)
 
     def stopping(self, step: int) -> bool:
         return step % POLL == 0 and self._sum(float(super().stopping(step))) > 0
