@@ -38,9 +38,9 @@ class MMDiT(nn.Module):
         """Hidden states of both streams; apply `token_head` and `latent_head` where needed.
 
         Args:
-            x: int64 (B, N), tokens, V where masked.
+            x: int64 (B, N), tokens, V where masked; (1, N) where all samples share them.
             z: (B, L, w), noisy latents (Co-LADD) or code vectors (Di-LADD).
-            t_x, t_z: (B,), times of the channels.
+            t_x, t_z: (B,), times of the channels; one for each row of x, and of z.
             z_masked: bool (B, L), codes that are masked; a learned vector takes their place.
         Returns:
             (B, N, d) and (B, L, d).

@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from ladd.networks.layers import (
     FinalNorm,
@@ -96,7 +97,7 @@ class Block(nn.Module):
         projected = [
             stream.project(h, m, r) for stream, h, m, r in zip(streams, hidden, modulations, rotary, strict=True)
         ]
-        q, k, v = (torch.cat(parts, dim=2) for parts in zip(*projected, strict=True))
+        q, k, v = (_concatenate(parts) for parts in zip(*projected, strict=True))
         if cache is not None:
             k, v = cache.extend(index, k, v)
         new, seen = q.shape[2], k.shape[2]
@@ -108,6 +109,12 @@ class Block(nn.Module):
         attended = attended.transpose(1, 2).flatten(2)
         split = attended.split([h.shape[1] for h in hidden], dim=1)
         return [stream.update(h, m, a) for stream, h, m, a in zip(streams, hidden, modulations, split, strict=True)]
+
+
+def _concatenate(parts: Sequence[Tensor]) -> Tensor:
+    """Streams (B or 1, H, S, D) one behind the other; a stream that all samples share has one row."""
+    batch = max(len(part) for part in parts)
+    return torch.cat([part.expand(batch, -1, -1, -1) for part in parts], dim=2)
 
 
 class Transformer(nn.Module):
@@ -124,6 +131,8 @@ class Transformer(nn.Module):
             their bias alone, and from 0 it stays at the unigram law of text for hundreds of steps: there 1 is better.
         rope_base: of the wavelengths of RoPE, 2 pi to 2 pi base positions; 10,000 is usual, short sequences want less.
         causal: mask the attention (one stream only).
+    Attributes:
+        recompute: in training, keep the input of each block alone and compute the rest again in the backward pass.
     """
 
     def __init__(
@@ -140,7 +149,7 @@ class Transformer(nn.Module):
         causal: bool = False,
     ):
         super().__init__()
-        self.head_width, self.rope_base = width // heads, rope_base
+        self.head_width, self.rope_base, self.recompute = width // heads, rope_base, False
         self.blocks = nn.ModuleList(
             Block(streams, width, heads, condition, dropout, gate, causal) for _ in range(layers)
         )
@@ -156,7 +165,7 @@ class Transformer(nn.Module):
         """Hidden states of every stream.
 
         Args:
-            hidden: embeddings (B, S, d), one per stream.
+            hidden: embeddings (B, S, d), or (1, S, d) where all samples share them, one per stream.
             conditions: (B, C), or (1, C) where all samples share it, one per stream.
             positions: (S,) float, one per stream.
             cache: for causal decoding; hidden then holds the new positions only.
@@ -164,5 +173,8 @@ class Transformer(nn.Module):
         states, conditions = list(hidden), list(conditions)
         rotary = [rotary_embedding(p, self.head_width, self.rope_base) for p in positions]
         for index, block in enumerate(self.blocks):
-            states = block(states, conditions, rotary, cache, index)
+            if self.recompute and torch.is_grad_enabled():
+                states = checkpoint(block, states, conditions, rotary, use_reentrant=False)
+            else:
+                states = block(states, conditions, rotary, cache, index)
         return [norm(h, c) for norm, h, c in zip(self.norms, states, conditions, strict=True)]

@@ -6,10 +6,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ladd.networks import CausalTransformer
+from ladd.objectives.cross_entropy import weighted_cross_entropy
 
 
 def autoregressive_loss(network: CausalTransformer, x: Tensor, *, start_id: int) -> Tensor:
     """-log p(x), exact, in nats per sequence: x int64 (B, N) -> (B,)."""
     inputs = F.pad(x[:, :-1], (1, 0), value=start_id)
-    logits = network.token_head(network(inputs))
-    return F.cross_entropy(logits.transpose(1, 2).float(), x, reduction="none").sum(dim=1)
+    hidden = network(inputs).flatten(0, 1)
+    nll = weighted_cross_entropy(hidden, network.token_head, x.flatten(), hidden.new_ones(len(hidden)))
+    return nll.view_as(x).sum(dim=1)

@@ -137,13 +137,13 @@ def channel_losses(
     hidden, latent_hidden = denoiser(x_t, z, times.token.t, times.latent.t, z_masked)
     token = latent = None
     if with_token:
-        token = masked_cross_entropy(hidden, denoiser.token_head, x, masked)
-        token = token * diffusion_weight(token_schedule, times.token, weight)
+        token_weight = diffusion_weight(token_schedule, times.token, weight)
+        token = masked_cross_entropy(hidden, denoiser.token_head, x, masked, token_weight)
     if with_latent and isinstance(latent_schedule, MaskedSchedule):
         assert latents.codes is not None
         assert z_masked is not None
-        latent = masked_cross_entropy(latent_hidden, denoiser.latent_head, latents.codes, z_masked)
-        latent = latent * diffusion_weight(latent_schedule, times.latent, weight)
+        latent_weight = diffusion_weight(latent_schedule, times.latent, weight)
+        latent = masked_cross_entropy(latent_hidden, denoiser.latent_head, latents.codes, z_masked, latent_weight)
     elif with_latent:
         error = denoiser.latent_head(latent_hidden) - latents.vectors
         latent = error.square().mean(dim=(1, 2)) * kept * times.latent.weight

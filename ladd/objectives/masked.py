@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ladd.networks import TokenDenoiser
+from ladd.objectives.cross_entropy import weighted_cross_entropy
 from ladd.processes.masked import draw_mask
 from ladd.randomness import SampleNoise
 from ladd.schedules import MaskedSchedule
 from ladd.times import TimeDraw, low_discrepancy_times
 
 
-def masked_cross_entropy(hidden: Tensor, head: torch.nn.Module, targets: Tensor, masked: Tensor) -> Tensor:
-    """Sum over masked positions of -log p(target); revealed positions cost 0 (SUBS).
+def masked_cross_entropy(
+    hidden: Tensor, head: torch.nn.Module, targets: Tensor, masked: Tensor, weight: Tensor
+) -> Tensor:
+    """Weighted sum over masked positions of -log p(target); revealed positions cost 0 (SUBS).
 
     The head runs on masked positions only.
 
@@ -23,13 +25,12 @@ def masked_cross_entropy(hidden: Tensor, head: torch.nn.Module, targets: Tensor,
         head: (M, d) -> (M, V).
         targets: int64 (B, N).
         masked: bool (B, N).
+        weight: (B,), of the sequences; they must have equal shares in what is minimised (`weighted_cross_entropy`).
     Returns:
         float32 (or wider) (B,), nats per sequence.
     """
-    logits = head(hidden[masked])
-    nll = F.cross_entropy(
-        logits if logits.dtype == torch.float64 else logits.float(), targets[masked], reduction="none"
-    )
+    rows = weight[:, None].expand_as(masked)[masked]
+    nll = weighted_cross_entropy(hidden[masked], head, targets[masked], rows)
     return nll.new_zeros(masked.shape).masked_scatter(masked, nll).sum(dim=1)
 
 
@@ -70,4 +71,4 @@ def mdlm_loss(
     times = low_discrepancy_times(noise.whole.uniform("t_x", step, 1)[:, 0], warp).select(noise.rows)
     masked = draw_mask(times.t, schedule, noise.uniform("token_mask", step, x.shape[1]))
     hidden = denoiser(torch.where(masked, mask_id, x), times.t)
-    return masked_cross_entropy(hidden, denoiser.token_head, x, masked) * diffusion_weight(schedule, times, weight)
+    return masked_cross_entropy(hidden, denoiser.token_head, x, masked, diffusion_weight(schedule, times, weight))

@@ -41,18 +41,18 @@ def draw_reveal(masked: Tensor, t: Tensor, s: Tensor, schedule: MaskedSchedule, 
 def draw_categorical(
     logits: Tensor, uniform: Tensor, *, temperature: float = 1.0, precision: str = "float64"
 ) -> Tensor:
-    """One draw per row by inversion of the cumulative distribution.
+    """Draws from the distribution of each row, by inversion of its cumulative distribution.
 
     Float32 cannot resolve the tail of the distribution (and float32 Gumbel noise lowers the temperature),
     so the default is float64.
 
     Args:
         logits: (M, V), -inf where impossible.
-        uniform: (M,) draws in (0, 1).
+        uniform: (M,) draws in (0, 1), or (M, D) for D draws from each row.
         temperature: divides the logits; > 0.
         precision: "float64" or "float32", of the softmax and of its cumulative sum.
     Returns:
-        int64 (M,).
+        int64, of the shape of ``uniform``.
     Raises:
         SamplingError: a row is not a distribution (NaN, infinite, or impossible everywhere).
     """
@@ -61,7 +61,8 @@ def draw_categorical(
     if not torch.isfinite(cumulative[:, -1]).all():
         raise SamplingError("logits of a categorical draw are NaN, +inf or all -inf: the weights or inputs are broken")
     # Scaling by the last entry keeps rounding in the sum from leaving the range.
-    threshold = uniform.to(dtype)[:, None] * cumulative[:, -1:]
+    total = cumulative[:, -1:].contiguous()
+    threshold = total * (uniform if uniform.ndim == 2 else uniform[:, None]).to(dtype)
+    drawn = torch.searchsorted(cumulative, threshold.contiguous(), right=True)
     # A uniform that float32 rounds to 1 takes the last entry that still adds to the sum, never an impossible one.
-    last = (cumulative < cumulative[:, -1:]).sum(dim=-1)
-    return (cumulative <= threshold).sum(dim=-1).minimum(last)
+    return drawn.minimum(torch.searchsorted(cumulative, total)).view(uniform.shape)

@@ -18,6 +18,7 @@ from ladd.samplers.steps import (
     SamplingOptions,
     fill,
     position_uniform,
+    shared,
     time_grid,
 )
 from ladd.schedules import GaussianSchedule, MaskedSchedule
@@ -55,7 +56,8 @@ def sample_joint_discrete(
         passes += rows
         count = int(rows.sum())
         vectors = codebook.lookup(codes[rows].clamp(max=latent_mask_id - 1))
-        hidden, latent_hidden = denoiser(x[rows], vectors, step.t.expand(count), t_z.expand(count), z_masked[rows])
+        inputs = shared(x[rows], vectors, step.t.expand(count), t_z.expand(count), z_masked[rows])
+        hidden, latent_hidden = denoiser(*inputs)
         x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
         codes = fill(codes, code_reveal, rows, latent_hidden, denoiser.latent_head, code_uniform, options)
     return Samples(x, passes, torch.zeros_like(passes))
@@ -86,7 +88,7 @@ def sample_joint_continuous(
         passes += rows
         count = int(rows.sum())
         t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
-        hidden, latent_hidden = denoiser(x[rows], z[rows], step.t.expand(count), t_z.expand(count))
+        hidden, latent_hidden = denoiser(*shared(x[rows], z[rows], step.t.expand(count), t_z.expand(count)))
         x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
         z = z.clone()
         z[rows] = ddim_step(

@@ -15,6 +15,7 @@ from ladd.samplers.steps import (
     SamplingOptions,
     fill,
     position_uniform,
+    shared,
     time_grid,
 )
 from ladd.schedules import MaskedSchedule
@@ -32,7 +33,7 @@ def sample_masked(
 ) -> Samples:
     """Reveal the masked tokens of x int64 (B, N); the others never change."""
     x, passes = reveal_all(
-        lambda x_t, t, rows: denoiser(x_t, t),
+        lambda x_t, t, rows: denoiser(*shared(x_t, t)),
         denoiser.token_head,
         x,
         noise,

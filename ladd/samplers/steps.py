@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -38,9 +39,9 @@ class SamplingOptions:
 
 
 class Samples(NamedTuple):
-    """Tokens int64 (B, N), and the passes made for each sample, int64 (B,).
+    """Tokens int64 (B, N), and the passes that each sample needed, int64 (B,).
 
-    Token passes are those of the network that holds the token stream; latent passes those of a latent-only network.
+    A pass that all samples share is made once and counted for each. Token passes are those of the network that holds the token stream; latent passes those of a latent-only network.
     """
 
     tokens: Tensor
@@ -64,6 +65,14 @@ def time_grid(steps: int, device: torch.device, lag: float = 1.0) -> Iterator[St
         yield Step(index, times[index], times[index + 1])
 
 
+def shared(*inputs: Tensor) -> list[Tensor]:
+    """Inputs of a network (B, ...), with one row in place of equal ones.
+
+    At t = 1 all tokens are masked, and samples that were given nothing are the same.
+    """
+    return [rows[:1] if (rows == rows[:1]).all() else rows for rows in inputs]
+
+
 def fill(
     state: Tensor,
     reveal: Tensor,
@@ -79,16 +88,21 @@ def fill(
         state: int64 (B, N), tokens or codes.
         reveal: bool (B, N).
         rows: bool (B,), the samples that ``hidden`` holds; every sample with a reveal is among them.
-        hidden: (rows, N, d).
+        hidden: (rows, N, d), or (1, N, d) where they share it.
         head: to logits.
         uniform: (B, N) draws in (0, 1).
         options: temperature and precision.
     Returns:
         A new state.
     """
-    logits = head(hidden[reveal[rows]])
-    drawn = draw_categorical(logits, uniform[reveal], temperature=options.temperature, precision=options.precision)
-    return state.masked_scatter(reveal, drawn)
+    draw = partial(draw_categorical, temperature=options.temperature, precision=options.precision)
+    if len(hidden) > 1:
+        return state.masked_scatter(reveal, draw(head(hidden[reveal[rows]]), uniform[reveal]))
+    # One distribution per position, from which every sample draws.
+    positions = reveal.any(dim=0)
+    values = state.clone()
+    values[:, positions] = draw(head(hidden[0, positions]), uniform[:, positions].T).T
+    return torch.where(reveal, values, state)
 
 
 def position_uniform(noise: SampleNoise, name: str, state: Tensor, step: int = 0) -> Tensor:

@@ -68,7 +68,7 @@ def test_training_uses_the_elbo_weight_only_where_asked_for():
 
 def test_head_runs_on_masked_positions_only():
     head, masked = SpyHead(5, VOCABULARY), torch.rand(6, TOKENS) < 0.4
-    masked_cross_entropy(torch.randn(6, TOKENS, 5), head, torch.randint(3, (6, TOKENS)), masked)
+    masked_cross_entropy(torch.randn(6, TOKENS, 5), head, torch.randint(3, (6, TOKENS)), masked, torch.ones(6))
     assert head.rows == [int(masked.sum())]
 
 
@@ -86,22 +86,24 @@ def test_revealed_positions_cost_nothing():
     hidden, targets = torch.randn(1, TOKENS, 5), torch.tensor([[2, 0, 1, 1]])
     head, masked = nn.Linear(5, VOCABULARY), torch.tensor([[True, False, True, False]])
     nll = -torch.log_softmax(head(hidden), dim=-1)[0, torch.arange(TOKENS), targets[0]]
-    torch.testing.assert_close(masked_cross_entropy(hidden, head, targets, masked), (nll[0] + nll[2])[None])
+    torch.testing.assert_close(masked_cross_entropy(hidden, head, targets, masked, torch.tensor([3.0])), 3 * (nll[0] + nll[2])[None])
 
 
 def test_losses_stay_with_their_sequences():
     hidden, targets, head = torch.randn(3, TOKENS, 5), torch.randint(3, (3, TOKENS)), nn.Linear(5, VOCABULARY)
     masked = torch.tensor([[True] * 4, [False] * 4, [False, True, False, True]])
-    whole = masked_cross_entropy(hidden, head, targets, masked)
+    weight = torch.tensor([1.0, 2.0, 4.0])
+    whole = masked_cross_entropy(hidden, head, targets, masked, weight)
     for row in range(3):
-        alone = masked_cross_entropy(hidden[[row]], head, targets[[row]], masked[[row]])
+        alone = masked_cross_entropy(hidden[[row]], head, targets[[row]], masked[[row]], weight[[row]])
         torch.testing.assert_close(whole[[row]], alone)
     assert whole[1] == 0
 
 
 def test_nothing_masked_costs_nothing_and_can_be_differentiated():
     hidden = torch.randn(2, TOKENS, 5, requires_grad=True)
-    loss = masked_cross_entropy(hidden, nn.Linear(5, 3), torch.zeros(2, TOKENS).long(), torch.zeros(2, TOKENS).bool())
+    targets, masked = torch.zeros(2, TOKENS).long(), torch.zeros(2, TOKENS).bool()
+    loss = masked_cross_entropy(hidden, nn.Linear(5, 3), targets, masked, torch.ones(2))
     assert loss.tolist() == [0, 0]
     loss.sum().backward()
 

@@ -94,6 +94,18 @@ def test_each_row_is_drawn_from_its_own_logits():
     assert draw_categorical(logits, grid(3)).tolist() == [2, 0, 1]
 
 
+def test_many_draws_from_each_row():
+    logits, uniform = torch.randn(3, 50), UNIFORMS.uniform("token", 0, 7)[:3]
+    draws = draw_categorical(logits, uniform)
+    assert draws.shape == (3, 7)
+    for column in range(7):
+        assert torch.equal(draws[:, column], draw_categorical(logits, uniform[:, column]))
+
+
+def test_nothing_is_drawn_for_no_rows():
+    assert draw_categorical(torch.zeros(0, 5), torch.zeros(0, dtype=torch.float64)).shape == (0,)
+
+
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("uniform", [2.0**-53, 1e-9, 0.5, 1 - 1e-9, 1 - 2.0**-53])
 @pytest.mark.parametrize("impossible", [[0], [1], [3], [0, 1, 3], [2, 3]])

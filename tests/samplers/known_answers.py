@@ -54,7 +54,7 @@ class Law:
     def given(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """p(token | visible) (B, N, V) and p(code | visible) (B, L, K); V and K stand for masked."""
         fits = ((x[:, None] == self.tokens) | (x[:, None] == self.vocabulary)).all(dim=-1)
-        fits &= ((codes[:, None] == self.codes) | (codes[:, None] == self.codebook)).all(dim=-1)
+        fits = fits & ((codes[:, None] == self.codes) | (codes[:, None] == self.codebook)).all(dim=-1)
         weight = fits * self.probability
         weight = weight / weight.sum(dim=1, keepdim=True)
         one_hot = nn.functional.one_hot

@@ -112,9 +112,9 @@ def test_code_passes_see_masked_tokens_and_token_passes_clean_codes():
         assert (z.sum(dim=-1) == 1).all()
         assert (t_x > 0).all()
         assert (t_z == 0).all()
-    made = sum(len(call[0]) for call in code_calls), sum(len(call[0]) for call in token_calls)
+    assert {len(x) for x, *_ in code_calls} == {1}  # the tokens are the same in all samples
+    made = sum(len(z) for _, z, *_ in code_calls), sum(len(z) for _, z, *_ in token_calls)
     assert min(made) > 20
-    assert samples.token_passes.sum() == sum(made)
     assert (samples.latent_passes == 0).all()
 
 

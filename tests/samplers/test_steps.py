@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from ladd.samplers.steps import SamplingOptions, fill, time_grid
+from ladd.samplers.steps import SamplingOptions, fill, shared, time_grid
 from tests.samplers.known_answers import ConstantHead, record
 
 
@@ -57,3 +57,22 @@ def test_each_position_uses_its_own_draw():
     state, hidden, head = torch.full((2, 3), 2), torch.zeros(2, 3, 1), ConstantHead([0.0, 0.0])
     x = fill(state, everywhere, rows, hidden, head, uniform, SamplingOptions(1))
     assert x.tolist() == [[0, 1, 0], [1, 0, 1]]
+
+
+def test_samples_that_share_a_hidden_state_draw_from_one_distribution_per_position():
+    # Position i gives i or i + 1, with odds 1 : 1.
+    logits = torch.full((1, 3, 4), -torch.inf)
+    logits[0, torch.arange(3), torch.arange(3)] = logits[0, torch.arange(3), torch.arange(1, 4)] = 0.0
+    head = torch.nn.Identity()
+    calls, every = record(head), torch.ones(3, dtype=torch.bool)
+    uniform = torch.tensor([[0.2, 0.3, 0.7], [0.1, 0.1, 0.1], [0.8, 0.9, 0.6]], dtype=torch.float64)
+    x = fill(STATE, REVEAL, every, logits, head, uniform, SamplingOptions(1))
+    assert x.tolist() == [[0, 4, 3], [9, 5, 6], [9, 2, 7]]
+    assert [len(hidden) for (hidden,) in calls] == [3]
+
+
+def test_equal_rows_become_one():
+    equal, other = torch.full((4, 2), 7), torch.tensor([[1, 2], [1, 2], [1, 3], [1, 2]])
+    first, second = shared(equal, other)
+    assert first.tolist() == [[7, 7]]
+    assert second is other

@@ -1,0 +1,90 @@
+"""Cross-entropy behind a head of many outputs, without the logits of all rows at once.
+
+At V = 151,670 the logits of 512 rows take 310 MB, and their log-softmax and its gradient as much again. Here a few rows
+at a time get logits, loss and gradient, and the logits are dropped. `torch.nn.functional.linear_cross_entropy` does so
+too, but not with a weight per row, which the ELBO asks for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LOGITS_AT_A_TIME = 2**25  # 128 MiB in float32
+
+
+def weighted_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, weight: Tensor) -> Tensor:
+    """weight * -log p(target), row by row.
+
+    Where the logits of all rows would be too many, gradients are computed with the losses, for a sum over all rows:
+    every row must have the same share in what is minimised, apart from its weight.
+
+    Args:
+        hidden: (M, d).
+        head: (M, d) -> logits (M, V).
+        targets: int64 (M,).
+        weight: (M,), a constant.
+    Returns:
+        float32 (or wider) (M,).
+    Raises:
+        RuntimeError: in the backward pass, where rows have unequal shares, or in a second one.
+    """
+    parts = -(-len(hidden) * head.out_features // LOGITS_AT_A_TIME) if isinstance(head, nn.Linear) else 1
+    if parts > 1 and torch.is_grad_enabled():
+        return _InParts.apply(hidden, head.weight, head.bias, targets, weight, parts)
+    losses = [
+        F.cross_entropy(_wide(head(h)), y, reduction="none")
+        for h, y in zip(hidden.tensor_split(max(parts, 1)), targets.tensor_split(max(parts, 1)), strict=True)
+    ]
+    return torch.cat(losses) * weight
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+class _InParts(torch.autograd.Function):
+    """The weighted losses, and the gradients of their sum, from one pass over the rows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, head: Tensor, bias: Tensor, targets: Tensor, weight: Tensor, parts: int
+    ) -> Tensor:
+        losses, hidden_gradients = [], []
+        head_gradient, bias_gradient = torch.zeros_like(head), torch.zeros_like(bias)
+        for h, y, w in zip(*(rows.tensor_split(parts) for rows in (hidden, targets, weight)), strict=True):
+            logits = F.linear(h, head, bias)
+            y, w = y[:, None], w[:, None]
+            # In place from here on, so that there is one (rows, V) tensor: shifted logits, then probabilities, then
+            # the gradient of the logits.
+            p = _wide(logits)
+            p -= p.amax(dim=1, keepdim=True)
+            own = p.gather(1, y)
+            total = p.exp_().sum(dim=1, keepdim=True)
+            losses.append((w * (total.log() - own))[:, 0])
+            w = w.to(p.dtype)
+            p *= w / total
+            p.scatter_add_(1, y, -w)
+            bias_gradient += p.sum(dim=0)
+            p = p.to(logits.dtype)
+            hidden_gradients.append((p @ head).to(h.dtype))
+            if p.dtype == h.dtype == head_gradient.dtype:
+                head_gradient.addmm_(p.t(), h)
+            else:  # autocast: products in half precision, their sum in that of the weights
+                head_gradient += p.t() @ h
+        ctx.gradients = (torch.cat(hidden_gradients), head_gradient, bias_gradient)
+        return torch.cat(losses)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = upstream
+        if ctx.gradients is None:
+            raise RuntimeError("the gradients of a weighted cross-entropy are used up by one backward pass")
+        share = gradient[0]
+        if not bool((gradient == share).all()):
+            raise RuntimeError("the rows of a weighted cross-entropy must have equal shares: put them in its weight")
+        gradients, ctx.gradients = ctx.gradients, None  # scaled in place: these are as large as the head
+        return (*(g.mul_(share) for g in gradients), None, None, None)
