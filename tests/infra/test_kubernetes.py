@@ -130,10 +130,11 @@ def test_job_and_cluster_have_the_same_nodes():
     (head, gpu), (job_head, job_gpu) = cluster[1], job[1]
     assert gpu == job_gpu
     assert head["spec"]["containers"][0] == job_head["spec"]["containers"][0]
-    for key in ("securityContext", "volumes", "terminationGracePeriodSeconds"):
+    for key in ("securityContext", "volumes", "terminationGracePeriodSeconds", "nodeSelector", "tolerations"):
         assert head["spec"][key] == job_head["spec"][key]
     for key in ("rayVersion", "authOptions"):
         assert cluster[0][key] == job[0][key]
+    assert cluster[0]["headGroupSpec"]["rayStartParams"] == job[0]["headGroupSpec"]["rayStartParams"]
 
 
 @pytest.mark.parametrize("name", RAY)
@@ -145,17 +146,27 @@ def test_ray_reads_the_resources_that_are_meant(name):
     )["available_node_types"]
     head, workers = read["headgroup"], read[group["groupName"]]
     assert head["resources"]["CPU"] == 0  # drivers only
-    assert "GPU" not in head["resources"]
+    assert head["resources"]["GPU"] == 0  # although its container has one, which is the driver's
     assert workers["resources"]["GPU"] == 8
     assert (workers["min_workers"], workers["max_workers"]) == (group["minReplicas"], group["maxReplicas"])
 
 
 @pytest.mark.parametrize("name", RAY)
-def test_gpu_nodes_are_h100_and_every_node_has_the_workspace_and_memory_to_share(name):
+def test_every_container_that_runs_stages_has_a_gpu(name):
+    head, _ = (template["spec"] for template in ray_templates(RAY[name]))
+    expected = {"RayCluster": ["ray-head", "prefect-worker"], "RayJob": ["ray-head"]}[RAY[name]["kind"]]
+    assert [container["name"] for container in head["containers"]] == expected
+    for container in head["containers"]:
+        for kind in ("requests", "limits"):  # Kubernetes wants them equal
+            assert container["resources"][kind]["nvidia.com/gpu"] == "1"
+
+
+@pytest.mark.parametrize("name", RAY)
+def test_ray_nodes_are_h100_and_every_node_has_the_workspace_and_memory_to_share(name):
     head, gpu = (template["spec"] for template in ray_templates(RAY[name]))
-    assert gpu["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
-    assert "nodeSelector" not in head
     for pod in (head, gpu):
+        assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
+        assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
         assert volumes["workspace"] == {"name": "workspace", "persistentVolumeClaim": {"claimName": "workspace"}}
         assert volumes["shm"]["emptyDir"]["medium"] == "Memory"
