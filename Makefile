@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install repro repro-text dry-run test test-slow checks ui clean
+.PHONY: help install repro repro-text dry-run test test-slow checks bench ui clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -50,6 +50,16 @@ checks: install ## formatter, linter, types, import contracts
 	ruff check .
 	mypy
 	lint-imports
+
+bench: install ## speed and memory as ratios to the dense way, on 2 cores (20 minutes; docs/SPEED.md)
+	pip install --quiet --editable '.[dev,bench]' --constraint constraints.txt
+	python -m benchmarks.speed suites/lm1b co-32-joint --batch 2 --memory-batch 8
+	python -m benchmarks.speed suites/text-demo co-joint --batch 32 --memory-batch 32 --budgets 1 2 4 8 16 32
+	python -m benchmarks.speed suites/text-demo mdlm --batch 32 --memory-batch 32 --budgets 1 2 4 8 16 32
+	python -m benchmarks.speed . di-seq --batch 128 --memory-batch 128 --budgets 1 2 4 8
+	python -m benchmarks.latents
+	python -m benchmarks.packing --megabytes 30
+	python -m benchmarks.costs
 
 clean: ## remove stage outputs and resume state; the DVC cache and tracked runs stay
 	rm -rf artifacts .work

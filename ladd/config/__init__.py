@@ -3,6 +3,7 @@
 from ladd.config.blocks import (
     Block,
     ComputeConfig,
+    ExecutorConfig,
     LatentChannelConfig,
     NetworkConfig,
     TokenChannelConfig,
@@ -34,6 +35,7 @@ __all__ = [
     "DataConfig",
     "EncoderConfig",
     "EvaluationConfig",
+    "ExecutorConfig",
     "FeaturesConfig",
     "GivenConfig",
     "LatentChannelConfig",

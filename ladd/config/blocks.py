@@ -52,12 +52,15 @@ class NetworkConfig(Block):
 
 
 class ExecutorConfig(Block):
-    """Where a training runs, and how a step is divided. What is computed stays the same; the order of sums does not."""
+    """Where a training runs, and how a step is computed. What is computed stays the same but for rounding."""
 
     kind: Literal["inline", "ray"]  # in the process of the stage, or in workers that Ray starts
     workers: Count  # of ray; where the device is cuda, each has a GPU of its own
     micro_batch: Count | None  # sequences per forward pass of a worker; gradients add up to the batch. null: all
     sharding: Literal["ddp", "fsdp"]  # what workers hold: the whole model, or a part of each parameter
+    precision: Literal["float32", "bfloat16"]  # of matrix products (autocast); weights and losses stay in float32
+    compile: bool  # transformer blocks, by torch.compile
+    recompute: bool  # activations of transformer blocks, in the backward pass, in place of keeping them
 
     @model_validator(mode="after")
     def _check(self) -> ExecutorConfig:

@@ -215,4 +215,8 @@ class Rows:
             gathered[here] = self.shards[shard][index[here] - (self._ends[shard] - len(self.shards[shard]))]
         if first.dtype in _WIDENED:
             gathered = gathered.astype(np.int64)
-        return torch.from_numpy(gathered).to(self.device)
+        values = torch.from_numpy(gathered)
+        if self.device.type == "cpu":
+            return values
+        # From pinned memory the copy does not wait for what the device is computing.
+        return values.pin_memory().to(self.device, non_blocking=True)

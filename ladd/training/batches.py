@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +24,37 @@ class RowSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Tensor, /) -> Tensor: ...
+
+
+class Batch(NamedTuple):
+    """Rows of a step as they are stored: tokens (B, N), and latents (B, L) or (B, L, w) where there are some."""
+
+    tokens: Tensor
+    latents: Tensor | None
+
+    def part(self, rows: slice) -> Batch:
+        """Some rows."""
+        return Batch(self.tokens[rows], None if self.latents is None else self.latents[rows])
+
+
+class Prefetch:
+    """Batches of a training run, each read in a thread while the one before is computed.
+
+    Args:
+        read: the batch of a step.
+        steps: of the run.
+    """
+
+    def __init__(self, read: Callable[[int], Batch], steps: int):
+        self.read, self.steps = read, steps
+        self.thread = ThreadPoolExecutor(1, "prefetch")
+        self.pending: dict[int, Future[Batch]] = {}
+
+    def __getitem__(self, step: int) -> Batch:
+        ready = self.pending.pop(step, None) or self.thread.submit(self.read, step)
+        batch = ready.result()
+        self.pending = {step + 1: self.thread.submit(self.read, step + 1)} if step + 1 < self.steps else {}
+        return batch
 
 
 class BatchOrder:

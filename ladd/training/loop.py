@@ -7,6 +7,7 @@ import sys
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.errors import PreemptedError, TrainingError
 from ladd.randomness import SampleNoise, derive
-from ladd.training.batches import BatchOrder
+from ladd.training.batches import Batch, BatchOrder, Prefetch
 from ladd.training.checkpoint import Checkpoint
 from ladd.training.ema import WeightAverage
 from ladd.training.executor import ExecutorContext
@@ -34,7 +35,11 @@ class Task(Protocol):
         """The networks."""
         ...
 
-    def losses(self, indices: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+    def read(self, indices: np.ndarray) -> Batch:
+        """Rows of the training data, int64 (B,); called in a thread."""
+        ...
+
+    def losses(self, batch: Batch, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         """Scalar losses, means over a batch or a part of it; "loss" is the one that is minimised."""
         ...
 
@@ -57,13 +62,16 @@ class Trainer:
         self.task, self.config, self.context, self.seed = task, config, context, seed
         self.device = next(task.model.parameters()).device
         self.average = WeightAverage(task.model, config.ema)
-        self.losses = Replica(task.model, task.losses, config.executor.sharding)
-        self.metrics = Replica(self.average.model, lambda: task.validate(self.average.model), config.executor.sharding)
+        self.losses = Replica(task.model, task.losses, config.executor)
+        self.metrics = Replica(self.average.model, lambda: task.validate(self.average.model), config.executor)
         self.parameters = [p for p in task.model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.order = BatchOrder(task.size, config.batch, derive(seed, "order"))
+        share = config.batch // world_size()
+        self.share = slice(rank() * share, (rank() + 1) * share)  # of a batch, that this worker computes
+        self.batches = Prefetch(lambda step: task.read(self.order.indices(step)[self.share]), config.steps)
         self.step = self.saved = 0
         self.history: list[dict[str, float]] = []
         self.recent: list[dict[str, float]] = []  # losses of the steps since the last row, means over all workers
@@ -116,24 +124,23 @@ class Trainer:
 
     def backward(self) -> dict[str, Tensor]:
         """Gradients of the batch's mean losses, from this worker's share, a part at a time; the share's mean losses."""
-        indices = torch.from_numpy(self.order.indices(self.step)).to(self.device)
         positions = torch.from_numpy(self.order.positions(self.step)).to(self.device)
         noise = SampleNoise(derive(self.seed, "noise"), positions)
-        parts = self.parts()
+        batch, parts = self.batches[self.step], self.parts()
         sums: dict[str, Tensor] = {}
         for rows in parts:
             with self.losses.without_reduction(rows is not parts[-1]):
-                losses = self.losses(indices[rows], noise.part(rows), self.step)
+                losses = self.losses(batch.part(rows), noise.part(_shift(rows, self.share.start)), self.step)
                 (losses["loss"] / len(parts)).backward()
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value.detach().double() / len(parts)
         return sums
 
     def parts(self) -> list[slice]:
-        """Rows of the batch that this worker computes, a micro-batch each."""
-        share = self.config.batch // world_size()
-        size, first = self.config.executor.micro_batch or share, rank() * share
-        return [slice(start, start + size) for start in range(first, first + share, size)]
+        """Rows of this worker's share, a micro-batch each."""
+        share = self.share.stop - self.share.start
+        size = self.config.executor.micro_batch or share
+        return [slice(start, start + size) for start in range(0, share, size)]
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then constant or a cosine to zero."""
@@ -240,3 +247,7 @@ class Trainer:
         self.history, self.recent = checkpoint.history, checkpoint.recent
         for row in self.history:
             self.context.report(row)
+
+
+def _shift(rows: slice, by: int) -> slice:
+    return slice(rows.start + by, rows.stop + by)

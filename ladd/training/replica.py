@@ -1,28 +1,36 @@
-"""One model on many workers: replicated (DDP) or in shards (FSDP2), and its state as that of one worker."""
+"""One model on many workers: replicated (DDP) or in shards (FSDP2), how it is computed, and its state as one worker's."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ladd.distributed import world_size
-from ladd.networks.transformer import Block
+from ladd.networks.transformer import Block, Transformer
+
+if TYPE_CHECKING:
+    from ladd.config import ExecutorConfig
+
+COMPILER = "inductor"
 
 
 class _Computation(nn.Module):
     """What is computed with a model, as a module: DDP and FSDP act at the calls of modules."""
 
-    def __init__(self, model: nn.Module, compute: Callable[..., Any]):
+    def __init__(self, model: nn.Module, compute: Callable[..., Any], precision: str):
         super().__init__()
         self.model, self.compute = model, compute
+        device = next(model.parameters()).device.type
+        self.autocast = torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
 
     def forward(self, *arguments: Any) -> Any:
-        return self.compute(*arguments)
+        with self.autocast:
+            return self.compute(*arguments)
 
 
 class Replica:
@@ -31,12 +39,17 @@ class Replica:
     Args:
         model: the same on all workers; with "fsdp" its parameters become shards.
         compute: what is computed with it.
-        sharding: "ddp" or "fsdp".
+        executor: how.
     """
 
-    def __init__(self, model: nn.Module, compute: Callable[..., Any], sharding: str = "ddp"):
-        self.sharding = sharding if world_size() > 1 else None
-        self.module: Any = _Computation(model, compute)
+    def __init__(self, model: nn.Module, compute: Callable[..., Any], executor: ExecutorConfig):
+        self.sharding = executor.sharding if world_size() > 1 else None
+        for module in model.modules():
+            if isinstance(module, Transformer):
+                module.recompute = executor.recompute
+            if isinstance(module, Block) and executor.compile:
+                module.compile(backend=COMPILER, fullgraph=True)
+        self.module: Any = _Computation(model, compute, executor.precision)
         if self.sharding == "ddp" and any(p.requires_grad for p in model.parameters()):
             # Stage 1 uses no latent head, and the encoder stays out of Stage 2. Buffers are equal without messages:
             # the quantiser sees the latents of all workers.

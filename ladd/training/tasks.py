@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +22,7 @@ from ladd.objectives.joint import (
 from ladd.objectives.masked import mdlm_loss
 from ladd.randomness import SampleNoise
 from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES, latent_schedule
-from ladd.training.batches import RowSource
+from ladd.training.batches import Batch, RowSource
 
 if TYPE_CHECKING:
     from ladd.config import LatentsConfig, ModelConfig, TokenChannelConfig
@@ -57,6 +58,10 @@ class _TokenTask(Generic[Model]):
         self.tokens_per_sequence = train.shape[1]
         self.train, self.validation = (train, latents), (validation, validation_latents)
 
+    def read(self, indices: np.ndarray) -> Batch:
+        """Rows of the training set."""
+        return _read(self.train, torch.from_numpy(indices))
+
     @torch.no_grad()
     def validate(self, model: Model) -> dict[str, float]:
         """Losses of the averaged weights on the first validation sequences, which the workers share out."""
@@ -67,15 +72,16 @@ class _TokenTask(Generic[Model]):
         rounds = -(-len(rows) // (most * world_size()))  # as many for every worker: shards want all of them
         sums: dict[str, float] = {}
         for part in rows.tensor_split(rounds * world_size())[rank() :: world_size()]:
-            losses = self.compute(model, *_select(self.validation, part), noise.part(_slice(part)), 0)
+            batch = _read(self.validation, part)
+            losses = self.compute(model, batch.tokens.long(), batch.latents, noise.part(_slice(part)), 0)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part)
         total = sum_over_workers(torch.tensor(list(sums.values()), dtype=torch.float64, device=device))
         return dict(zip(sums, (total / len(rows)).tolist(), strict=True))
 
-    def losses(self, indices: Tensor, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         """Losses of a training batch."""
-        return self.compute(self.model, *_select(self.train, indices), noise, step)
+        return self.compute(self.model, batch.tokens.long(), batch.latents, noise, step)
 
     def compute(
         self, model: Model, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
@@ -88,9 +94,9 @@ def _slice(rows: Tensor) -> slice:
     return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
-def _select(data: tuple[RowSource, RowSource | None], rows: Tensor) -> tuple[Tensor, Tensor | None]:
+def _read(data: tuple[RowSource, RowSource | None], rows: Tensor) -> Batch:
     tokens, latents = data
-    return tokens[rows].long(), None if latents is None else latents[rows]
+    return Batch(tokens[rows], None if latents is None else latents[rows])
 
 
 class MdlmTask(_TokenTask[DiT]):

@@ -91,3 +91,19 @@ def test_latents_stand_at_the_centres_of_their_chunks(length, expected):
 def test_dropout_reaches_both_streams():
     rates = [m.p for m in mmdit(dropout=0.2).modules() if isinstance(m, torch.nn.Dropout)]
     assert rates == [0.2] * 4
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_tokens_that_all_samples_share_may_have_one_row(timed):
+    model, z = mmdit(timed=timed).eval(), torch.randn(3, 2, 4)
+    t_z = torch.tensor([0.1, 0.5, 0.9])
+    one = model(X[:1], z, T[:1], t_z)
+    every = model(X[:1].expand(3, -1), z, T[:1].expand(3), t_z)
+    for mine, other in zip(one, every, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_latents_that_all_samples_share_may_have_one_row():
+    model, z = mmdit().eval(), torch.randn(1, 2, 4)
+    for mine, other in zip(model(X, z, T, T[:1]), model(X, z.expand(2, -1, -1), T, T[:1].expand(2)), strict=True):
+        torch.testing.assert_close(mine, other)

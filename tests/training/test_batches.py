@@ -1,9 +1,12 @@
 """Which sequences a step sees."""
 
+import threading
+
 import numpy as np
 import pytest
+import torch
 
-from ladd.training.batches import BatchOrder
+from ladd.training.batches import Batch, BatchOrder, Prefetch
 
 
 @pytest.mark.parametrize(("size", "batch"), [(10, 4), (10, 5), (3, 7), (1, 2)])
@@ -34,3 +37,46 @@ def test_seeds_give_different_orders():
 def test_positions_never_repeat():
     order = BatchOrder(10, 4, seed=1)
     assert np.concatenate([order.positions(step) for step in range(5)]).tolist() == list(range(20))
+
+
+def numbered(step: int) -> Batch:
+    return Batch(torch.tensor([step]), None)
+
+
+def test_batches_come_in_order_and_from_any_step():
+    batches = Prefetch(numbered, 6)
+    assert [int(batches[step].tokens) for step in (0, 1, 2, 4, 5)] == [0, 1, 2, 4, 5]
+
+
+def test_next_batch_is_read_while_this_one_is_computed():
+    read, begun = [], threading.Event()
+
+    def slow(step: int) -> Batch:
+        read.append((step, threading.current_thread() is threading.main_thread()))
+        if step == 1:
+            begun.set()
+        return numbered(step)
+
+    batches = Prefetch(slow, 2)
+    batches[0]
+    assert begun.wait(10)
+    batches[1]
+    assert read == [(0, False), (1, False)]  # nothing beyond the last step, and nothing twice
+
+
+def test_an_error_of_reading_is_that_of_its_step():
+    def broken(step: int) -> Batch:
+        if step == 1:
+            raise OSError("the disk is gone")
+        return numbered(step)
+
+    batches = Prefetch(broken, 3)
+    batches[0]
+    with pytest.raises(OSError, match="gone"):
+        batches[1]
+
+
+def test_part_of_a_batch():
+    batch = Batch(torch.arange(4), torch.arange(4) * 10)
+    assert [part.tolist() for part in batch.part(slice(1, 3))] == [[1, 2], [10, 20]]
+    assert batch._replace(latents=None).part(slice(1, 3)).latents is None

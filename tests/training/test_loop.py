@@ -12,6 +12,7 @@ from ladd.config import TrainingConfig
 from ladd.data.sawtooth import draw_sequences
 from ladd.errors import PreemptedError, TrainingError
 from ladd.models import build_baseline, build_latent_model
+from ladd.training.batches import Batch
 from ladd.training.executor import STOP, InlineContext
 from ladd.training.loop import Trainer
 from ladd.training.tasks import LaddTask, LatentTask, MdlmTask
@@ -62,8 +63,11 @@ class Regression:
         self.model, self.size, self.seen, self.fail_at = nn.Linear(1, 1, bias=False), size, [], {}
         nn.init.zeros_(self.model.weight)
 
-    def losses(self, indices, noise, step):
-        self.seen.append((step, indices.tolist(), noise.samples.tolist()))
+    def read(self, indices):
+        return Batch(torch.from_numpy(indices), None)
+
+    def losses(self, batch, noise, step):
+        self.seen.append((step, batch.tokens.tolist(), noise.samples.tolist()))
         if isinstance(failure := self.fail_at.get(step, 0.0), Exception):
             raise failure
         return {"loss": (self.model.weight - 1).square().sum() + failure}

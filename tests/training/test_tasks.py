@@ -29,6 +29,10 @@ def noise() -> SampleNoise:
     return SampleNoise(1, torch.arange(4))
 
 
+def losses_of(task, step: int = 0, indices: torch.Tensor = INDICES) -> dict[str, torch.Tensor]:
+    return task.losses(task.read(indices.numpy()), noise(), step)
+
+
 def latent_task(kind: str, **changes) -> LatentTask:
     config = blocks().latents[kind].model_copy(update=changes)
     return LatentTask(perturb(build_latent_model(2, config)), TRAIN, VALIDATION, 2, config)
@@ -50,7 +54,7 @@ def test_mdlm_loss_is_in_nats_per_token_of_the_rows_asked_for():
     task = MdlmTask(perturb(build_baseline(2, config)).eval(), TRAIN, VALIDATION, 2, config.token_channel)
     x = TRAIN[INDICES].long()
     expected = mdlm_loss(task.model, x, noise(), 5, MASKED_SCHEDULES["linear"], mask_id=2).mean() / 8
-    torch.testing.assert_close(task.losses(INDICES, noise(), 5)["loss"], expected)
+    torch.testing.assert_close(losses_of(task, 5)["loss"], expected)
 
 
 @pytest.mark.parametrize("option", [{"weight": "constant"}, {"warp": 2.0}, {"schedule": "cosine"}])
@@ -58,14 +62,14 @@ def test_options_of_the_token_channel_reach_the_loss(option):
     config = blocks().baselines["mdlm"]
     channel = config.token_channel.model_copy(update=option)
     model = perturb(build_baseline(2, config)).eval()
-    plain = MdlmTask(model, TRAIN, VALIDATION, 2, config.token_channel).losses(INDICES, noise(), 0)
-    assert MdlmTask(model, TRAIN, VALIDATION, 2, channel).losses(INDICES, noise(), 0)["loss"] != plain["loss"]
+    plain = losses_of(MdlmTask(model, TRAIN, VALIDATION, 2, config.token_channel))
+    assert losses_of(MdlmTask(model, TRAIN, VALIDATION, 2, channel))["loss"] != plain["loss"]
 
 
 def test_ar_loss_is_in_nats_per_token():
     model = perturb(build_baseline(2, blocks().baselines["ar"]))
     expected = autoregressive_loss(model, TRAIN[INDICES].long(), start_id=2).mean() / 8
-    torch.testing.assert_close(ArTask(model, TRAIN, VALIDATION, 2).losses(INDICES, noise(), 0)["loss"], expected)
+    torch.testing.assert_close(losses_of(ArTask(model, TRAIN, VALIDATION, 2))["loss"], expected)
 
 
 @pytest.mark.parametrize("make", [lambda: latent_task("continuous"), lambda: ladd_task("di"), lambda: ladd_task("co")])
@@ -81,7 +85,7 @@ def test_validation_has_the_same_noise_every_time(make):
 @pytest.mark.parametrize("kind", ["continuous", "discrete"])
 def test_token_loss_of_stage_1_teaches_the_encoder(kind):
     task = latent_task(kind, latent_noise=[0.0, 0.0])
-    losses = task.losses(INDICES, noise(), 0)
+    losses = losses_of(task)
     losses["token"].backward()
     for parameter in (task.model.encoder.projection.weight, task.model.encoder.trunk.embedding.weight):
         assert parameter.grad.abs().sum() > 0
@@ -90,7 +94,7 @@ def test_token_loss_of_stage_1_teaches_the_encoder(kind):
 def test_stage_1_times_fill_the_ranges_of_its_configuration():
     task, seen = latent_task("continuous", token_noise=[0.6, 0.9], latent_noise=[0.1, 0.3]), []
     task.model.denoiser.register_forward_hook(lambda _, given, __: seen.extend(given))
-    task.losses(INDICES, noise(), 0)
+    losses_of(task)
     _, _, t_x, t_z, _ = seen
     assert ((t_x > 0.6) & (t_x < 0.9)).all()
     assert ((t_z > 0.1) & (t_z < 0.3)).all()
@@ -100,12 +104,12 @@ def test_stage_1_times_fill_the_ranges_of_its_configuration():
 def test_stage_1_has_no_latent_loss(kind):
     task = latent_task(kind)
     task.model.denoiser.latent_head.forward = None  # calling it would raise
-    losses = task.losses(INDICES, noise(), 0)
+    losses = losses_of(task)
     assert set(losses) == {"loss", "token", "commitment"}
 
 
 def test_stage_1_loss_is_token_loss_plus_commitment():
-    losses = latent_task("discrete").losses(INDICES, noise(), 0)
+    losses = losses_of(latent_task("discrete"))
     assert losses["commitment"] > 0
     torch.testing.assert_close(losses["loss"], losses["token"] + losses["commitment"])
 
@@ -113,16 +117,16 @@ def test_stage_1_loss_is_token_loss_plus_commitment():
 def test_codebook_moves_in_stage_1():
     task = latent_task("discrete")
     task.model.train()
-    task.losses(INDICES, noise(), 0)
+    losses_of(task)
     before = task.model.quantiser.codebook.clone()
-    task.losses(INDICES + 1, noise(), 1)
+    losses_of(task, 1, INDICES + 1)
     assert not torch.equal(task.model.quantiser.codebook, before)
 
 
 def test_quantiser_starts_at_its_step():
     task = latent_task("discrete", quantise_after=2)
     for step, started in ((0, False), (1, False), (2, True), (3, True)):
-        task.losses(INDICES, noise(), step)
+        losses_of(task, step)
         assert bool(task.model.quantising) == started
 
 
@@ -142,7 +146,7 @@ def test_encoder_and_codebook_stand_still_in_stage_2(key):
     optimiser = torch.optim.AdamW(task.model.parameters(), 0.1, weight_decay=0.5)
     for step in range(3):
         optimiser.zero_grad()
-        task.losses(INDICES, noise(), step)["loss"].backward()
+        losses_of(task, step)["loss"].backward()
         optimiser.step()
     after = task.model.state_dict()
     frozen = [name for name in before if name.startswith(("encoder.", "codebook."))]
@@ -154,7 +158,7 @@ def test_encoder_and_codebook_stand_still_in_stage_2(key):
 def test_stage_2_never_runs_the_encoder():
     for task in (ladd_task("di"), ladd_task("co")):
         task.model.encoder.forward = None  # calling it would raise
-        task.losses(INDICES, noise(), 0)
+        losses_of(task)
         task.validate(task.model)
 
 
@@ -162,7 +166,7 @@ def test_stage_2_never_runs_the_encoder():
 def test_stage_2_uses_the_stored_latents_of_its_rows(key):
     task, seen = ladd_task(key), []
     task.model.denoiser.register_forward_hook(lambda _, given, __: seen.append(given))
-    task.losses(INDICES, noise(), 0)
+    losses_of(task)
     x_t, z, *_ = seen[0]
     shown = x_t != 2
     assert torch.equal(x_t[shown], TRAIN[INDICES].long()[shown])
@@ -170,7 +174,7 @@ def test_stage_2_uses_the_stored_latents_of_its_rows(key):
         assert torch.equal(z, task.model.codebook.vectors[task.train[1][INDICES]])
     else:
         task.train = (task.train[0], task.train[1] * 0)
-        task.losses(INDICES, noise(), 0)
+        losses_of(task)
         assert not torch.equal(seen[1][1], z)
 
 
@@ -179,7 +183,7 @@ def test_stage_2_latent_times_fill_their_range_and_token_times_all_of_it(key):
     task, seen = ladd_task(key, latent_noise=[0.1, 0.3]), []
     task.model.denoiser.register_forward_hook(lambda _, given, __: seen.append(given))
     for step in range(8):
-        task.losses(INDICES, noise(), step)
+        losses_of(task, step)
     t_x, t_z = (torch.cat([given[place] for given in seen]) for place in (2, 3))
     assert 0.1 < t_z.min() < 0.13
     assert 0.27 < t_z.max() < 0.3
@@ -198,7 +202,7 @@ def test_validation_uses_the_validation_latents():
 
 @pytest.mark.parametrize("key", ["di", "co"])
 def test_stage_2_loss_is_the_weighted_sum_of_its_parts(key):
-    losses = ladd_task(key, token_weight=0.5, latent_weight=3.0).losses(INDICES, noise(), 0)
+    losses = losses_of(ladd_task(key, token_weight=0.5, latent_weight=3.0))
     expected = 0.5 * losses["token"] + 3 * losses["latent"] + losses.get("latent_denoiser", 0)
     torch.testing.assert_close(losses["loss"], expected)
     assert ("latent_denoiser" in losses) == (key == "co")
@@ -208,7 +212,7 @@ def test_stage_2_loss_is_the_weighted_sum_of_its_parts(key):
 @pytest.mark.parametrize("key", ["di", "co"])
 def test_both_channels_are_learned_in_stage_2(key):
     task = ladd_task(key)
-    task.losses(INDICES, noise(), 0)["loss"].backward()
+    losses_of(task)["loss"].backward()
     heads = [task.model.denoiser.token_head, task.model.denoiser.latent_head]
     heads += [task.model.latent_denoiser.latent_head] if key == "co" else []
     assert all(head.weight.grad.abs().sum() > 0 for head in heads)
@@ -262,6 +266,6 @@ def test_rows_on_disk_train_as_the_same_rows_in_memory(key, dtype, tmp_path):
     disk = LaddTask(memory.model, *tokens, *latents, 2, memory.config)
     assert (disk.size, disk.tokens_per_sequence) == (10, 8)
     for step in range(2):
-        a, b = (task.losses(INDICES, noise(), step) for task in (memory, disk))
+        a, b = (losses_of(task, step) for task in (memory, disk))
         assert a == b
     assert memory.validate(memory.model) == disk.validate(memory.model)

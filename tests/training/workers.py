@@ -16,6 +16,7 @@ from ladd.data.sawtooth import draw_sequences
 from ladd.distributed import gather_rows, own_rows
 from ladd.errors import LaddError
 from ladd.models import build_baseline, build_latent_model
+from ladd.training.batches import Batch
 from ladd.training.checkpoint import Checkpoint, save_checkpoint
 from ladd.training.executor import STOP, GroupContext
 from ladd.training.loop import Trainer
@@ -28,7 +29,9 @@ CPU = torch.device("cpu")
 
 
 def tokens(name: str, count: int) -> torch.Tensor:
-    return torch.from_numpy(draw_sequences(count, 0, name, tokens=8, periods=2, floor=0.01))
+    """Sequences that all differ: equal ones give equal codes, and rounding decides which of two is the nearest."""
+    drawn = torch.from_numpy(draw_sequences(40 * count, 0, name, tokens=8, periods=2, floor=0.3))
+    return drawn.unique(dim=0)[:count]
 
 
 def mdlm() -> MdlmTask:
@@ -84,9 +87,11 @@ class Poisoned(MdlmTask):
 
     row = 17
 
-    def losses(self, indices, noise, step):
-        losses = super().losses(indices, noise, step)
-        return {"loss": losses["loss"] * torch.nan if self.row in indices else losses["loss"]}
+    def read(self, indices):
+        return Batch(super().read(indices).tokens, torch.where(torch.from_numpy(indices) == self.row, torch.nan, 1.0))
+
+    def losses(self, batch, noise, step):
+        return {"loss": super().losses(batch, noise, step)["loss"] * batch.latents.mean()}
 
 
 def main(folder: Path, rank: int, world_size: int) -> None:

@@ -1,0 +1,55 @@
+"""Latent precomputation: one sorted pass of a frozen encoder for all views, against a pass per view in the given order.
+
+    python -m benchmarks.latents --blocks 1024
+
+Blocks, encoder and views are those of suites/text-demo, which fetches them from a package registry.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.speed import in_turns, show
+from ladd.config import load_suite
+from ladd.latents.reduction import truncate
+from ladd.stages.data import make_tokenizer, split_of
+from ladd.stages.text import fetch
+from ladd.text.encoder import FrozenTextEncoder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blocks", type=int, default=1024)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    os.chdir(Path(__file__).resolve().parents[1] / "suites/text-demo")
+    suite = load_suite()
+    torch.set_num_threads(suite.compute.threads)
+    data, config = suite.data["sotu"], suite.encoders["minilm"]
+    tokenizer = make_tokenizer(suite, "sotu", data)
+    ids = np.concatenate(tokenizer.encode(list(islice(split_of(suite, data, validation=True), 12))))
+    x = torch.from_numpy(ids[: options.blocks * data.tokens].astype(np.int64)).view(-1, data.tokens)
+    encoder = FrozenTextEncoder.load(fetch(suite, config.asset) / config.folder, tokenizer, batch=config.batch)
+    reductions = {name: truncate(encoder.hidden, view.width) for name, view in config.views.items()}
+
+    def ours() -> None:
+        for chunk in x.split(16 * config.batch):
+            encoder.views(chunk, config.views, reductions)
+
+    def theirs() -> None:
+        for name, view in config.views.items():
+            for batch in x.split(config.batch):
+                encoder.views(batch, {name: view}, reductions)
+
+    print(f"\nlatents of {len(x)} blocks, N {data.tokens}, {len(config.views)} views, {config.folder}")
+    show("latent precomputation", *in_turns(ours, theirs, torch.device("cpu"), options.repeats))
+
+
+if __name__ == "__main__":
+    main()

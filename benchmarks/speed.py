@@ -1,0 +1,271 @@
+"""Training step, memory and sampling of one sweep's model, as ratios to the dense way (benchmarks/dense.py).
+
+    python -m benchmarks.speed suites/lm1b co-32-joint --batch 2 --memory-batch 8
+
+Random data, tokens and latents; weights as they are initialised. Both sides of a ratio are measured in turns in one
+process. A dense sampling step costs the same in every step, so that more than --dense-steps of them are not made: their
+time is scaled up, which the output says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import statistics
+import time
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks import dense
+from ladd.config import BaselineConfig, ModelConfig, Suite, SweepConfig, TrainingConfig, load_suite
+from ladd.evaluation.flops import backbone_macs
+from ladd.models import Ladd, build_baseline, build_ladd
+from ladd.objectives import joint, masked
+from ladd.processes.masked import draw_mask
+from ladd.randomness import SampleNoise
+from ladd.samplers import SamplingOptions
+from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from ladd.stages.sample import sampler_of
+from ladd.training.checkpoint import Checkpoint
+from ladd.training.loop import Trainer
+from ladd.training.tasks import LaddTask, MdlmTask
+
+PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # bf16 FLOP/s, dense: the makers' figures
+
+
+class Nowhere:
+    """An executor context that keeps nothing."""
+
+    def latest(self) -> Checkpoint | None:
+        return None
+
+    def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None: ...
+
+    def report(self, row: dict[str, float]) -> None: ...
+
+    def stopping(self, step: int) -> bool:
+        return False
+
+
+@contextlib.contextmanager
+def dense_losses() -> Iterator[None]:
+    """Within the block, losses are computed the dense way."""
+    with (
+        mock.patch.object(joint, "masked_cross_entropy", dense.masked_cross_entropy),
+        mock.patch.object(masked, "masked_cross_entropy", dense.masked_cross_entropy),
+    ):
+        yield
+
+
+def seconds(call: Callable[[], object], device: torch.device) -> float:
+    """Wall-clock seconds of one call."""
+    _wait(device)
+    start = time.perf_counter()
+    call()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def in_turns(ours: Callable[[], object], theirs: Callable[[], object], device: torch.device, repeats: int) -> tuple:
+    """Medians of the seconds of both, after one call of each that is not counted."""
+    calls = (ours, theirs)
+    for call in calls:
+        call()
+    times = [[seconds(call, device) for call in calls] for _ in range(repeats)]
+    return tuple(statistics.median(column) for column in zip(*times, strict=True))
+
+
+def build(suite: Suite, config: BaselineConfig | ModelConfig, device: torch.device) -> nn.Module:
+    """The untrained model of a sweep, all of whose blocks do something."""
+    vocabulary = suite.data[config.data].vocabulary
+    torch.manual_seed(0)
+    if isinstance(config, BaselineConfig):
+        model: nn.Module = build_baseline(vocabulary, config)
+    else:
+        model = build_ladd(vocabulary, suite.latent_shape(config.latents), config, suite.latents.get(config.latents))
+    for parameter in model.parameters():
+        parameter.data.add_(0.02 * torch.randn_like(parameter))
+    return model.to(device)
+
+
+def make_trainer(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device) -> Trainer:
+    """A training run of the sweep's model on random rows."""
+    config = suite.model(sweep.model)
+    data = suite.data[config.data]
+    rows = 16 * batch
+    x = torch.randint(data.vocabulary, (rows, data.tokens), device=device)
+    if isinstance(config, BaselineConfig):
+        assert config.token_channel is not None
+        task: MdlmTask | LaddTask = MdlmTask(model, x, x, data.vocabulary, config.token_channel)
+    else:
+        shape = suite.latent_shape(config.latents)
+        latents = torch.randn(rows, shape.length, shape.width, device=device)
+        if shape.codebook:
+            latents = torch.randint(shape.codebook, (rows, shape.length), device=device)
+        task = LaddTask(model, x, x, latents, latents, data.vocabulary, config)
+    executor = config.training.executor
+    if device.type == "cpu":  # as in the suites that a CPU runs
+        executor = executor.model_copy(update={"precision": "float32", "compile": False})
+    training = config.training.model_copy(update={"batch": batch, "executor": executor})
+    return Trainer(task, TrainingConfig.model_validate(training.model_dump()), Nowhere(), seed=0)
+
+
+def training(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device, repeats: int):
+    """Seconds of a whole training step, ours and dense: forward, backward, clipping, optimiser, average."""
+    trainer = make_trainer(suite, sweep, model, batch, device)
+
+    def dense_step() -> None:
+        with dense_losses():
+            trainer.train_step()
+
+    ours, theirs = in_turns(trainer.train_step, dense_step, device, repeats)
+    show(f"training step, batch {batch}", ours, theirs)
+    if device.type == "cuda":
+        config = suite.model(sweep.model)
+        flops = 6 * batch * step_macs(suite, config)
+        name = torch.cuda.get_device_name()
+        peak = next((value for key, value in PEAKS.items() if key in name), None)
+        tokens = batch * suite.data[config.data].tokens / ours
+        share = f"{flops / ours / peak:.1%} of the peak of {name}" if peak else f"no peak is known of {name}"
+        print(f"  {tokens:,.0f} tokens/s, {flops / ours / 1e12:.1f} TFLOP/s, {share}")
+
+
+def step_macs(suite: Suite, config: BaselineConfig | ModelConfig) -> float:
+    """Multiply-adds of the forward pass of one sequence in training: half of its positions go through the head."""
+    data, network = suite.data[config.data], config.network
+    length = data.tokens
+    if isinstance(config, ModelConfig):
+        length += suite.latent_shape(config.latents).length
+    head = network.width * data.vocabulary * data.tokens / 2
+    return backbone_macs(length, network.width, network.layers) + head
+
+
+def memory(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device) -> None:
+    """Peak memory of head and loss, forward and backward, beyond hidden states, weights and their gradients."""
+    config = suite.model(sweep.model)
+    data = suite.data[config.data]
+    denoiser = model.denoiser if isinstance(model, Ladd) else model
+    head, hidden = denoiser.token_head, torch.randn(batch, data.tokens, config.network.width, device=device)
+    x = torch.randint(data.vocabulary, (batch, data.tokens), device=device)
+    noise, weight = SampleNoise(0, torch.arange(batch, device=device)), torch.ones(batch, device=device)
+    times = (torch.arange(batch, device=device) + 0.5) / batch
+    mask = draw_mask(times, MASKED_SCHEDULES["linear"], noise.uniform("mask", 0, data.tokens))
+
+    def peak(loss: Callable[..., Tensor]) -> float:
+        head.zero_grad(set_to_none=True)
+        states = hidden.clone().requires_grad_()
+        gc.collect()
+        used = peak_bytes(lambda: loss(states, head, x, mask, weight).sum().backward(), device)
+        return used - sum(p.grad.nbytes for p in (states, *head.parameters()))
+
+    ours, theirs = peak(masked.masked_cross_entropy), peak(dense.masked_cross_entropy)
+    head.zero_grad(set_to_none=True)
+    megabytes = f"{ours / 1e6:8.0f} MB  dense {theirs / 1e6:8.0f} MB"
+    print(f"{f'head and loss, batch {batch}':34}{megabytes}   share {ours / theirs:5.1%}", flush=True)
+
+
+def peak_bytes(call: Callable[[], object], device: torch.device) -> float:
+    """Peak of the memory in use during a call, less what was in use before it."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        return torch.cuda.max_memory_allocated() - before
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew
+    before = _status("VmRSS")
+    call()
+    return _status("VmHWM") - before
+
+
+def _status(key: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+
+
+def dense_sampler(suite: Suite, sweep: SweepConfig, model: nn.Module) -> Callable[..., Tensor]:
+    """The dense reference of a sweep: (starting tokens, noise, options) -> tokens."""
+    config = suite.model(sweep.model)
+    assert config.token_channel is not None
+    schedule = MASKED_SCHEDULES[config.token_channel.schedule]
+    if isinstance(config, BaselineConfig):
+        return lambda x, noise, options: dense.sample_masked(model, x, noise, schedule, options)
+    shape = suite.latent_shape(config.latents)
+    if (config.family, sweep.schedule) == ("co-ladd", "joint"):
+        latent = GAUSSIAN_SCHEDULES[config.latent_channel.schedule]
+        last, sampler = (shape.length, shape.width), dense.sample_joint_continuous
+    elif (config.family, sweep.schedule) == ("di-ladd", "sequential"):
+        latent = MASKED_SCHEDULES[config.latent_channel.schedule]
+        last, sampler = shape.length, dense.sample_sequential_discrete
+    else:
+        raise SystemExit(f"no dense reference of {config.family} with schedule {sweep.schedule}")
+    return lambda x, noise, options: sampler(model, x, noise, schedule, latent, options, last)
+
+
+def sampling(
+    suite: Suite,
+    sweep: SweepConfig,
+    model: nn.Module,
+    batch: int,
+    device: torch.device,
+    budgets: list[int],
+    dense_steps: int,
+) -> None:
+    """Seconds of sampling, ours and dense, at several budgets."""
+    data = suite.data[sweep.data]
+    ours, theirs = sampler_of(suite, sweep, model.eval()), dense_sampler(suite, sweep, model)
+    x = torch.full((batch, data.tokens), data.vocabulary, device=device)
+    noise = SampleNoise(0, torch.arange(batch, device=device))
+    options = partial(SamplingOptions, latent_steps=sweep.latent_steps, latent_lead=sweep.latent_lead)
+    theirs(x, noise, options(1))
+    for steps in budgets:
+        made = min(steps, dense_steps) if sweep.latent_steps == 0 else steps
+        fast = seconds(lambda n=steps: ours(x, noise, options(n)), device)
+        slow = seconds(lambda n=made: theirs(x, noise, options(n)), device) * steps / made
+        scaled = "" if made == steps else f"  (dense: {made} steps made)"
+        show(f"sampling, K {steps}, batch {batch}", fast, slow, scaled)
+
+
+def show(name: str, ours: float, theirs: float, remark: str = "") -> None:
+    """One line."""
+    print(f"{name:34}{ours:8.3f} s   dense {theirs:8.3f} s    ratio {theirs / ours:5.2f}{remark}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", type=Path, help="folder of a suite")
+    parser.add_argument("sweep", help="one of its sweeps, whose model and schedule are measured")
+    parser.add_argument("--batch", type=int, default=2, help="sequences, in training and sampling")
+    parser.add_argument("--memory-batch", type=int, default=8, help="sequences, for the memory of head and loss")
+    parser.add_argument("--budgets", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64, 128], help="token steps K")
+    parser.add_argument("--dense-steps", type=int, default=8, help="dense sampling steps to make, at most")
+    parser.add_argument("--repeats", type=int, default=5, help="of the training step")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=2, help="of torch on a CPU")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device, suite = torch.device(options.device), load_suite(options.suite / "params.yaml")
+    sweep = suite.sweeps[options.sweep]
+    config = suite.model(sweep.model)
+    data, network = suite.data[config.data], config.network
+    latents = "" if isinstance(config, BaselineConfig) else f" L {suite.latent_shape(config.latents).length}"
+    sizes = f"V {data.vocabulary} N {data.tokens}{latents} d {network.width} x {network.layers}"
+    print(f"\n{options.suite} {options.sweep}: {sizes}, {device.type}", flush=True)
+    model = build(suite, config, device)
+    memory(suite, sweep, model, options.memory_batch, device)
+    sampling(suite, sweep, model, options.batch, device, options.budgets, options.dense_steps)
+    training(suite, sweep, model, options.batch, device, options.repeats)
+
+
+if __name__ == "__main__":
+    main()
