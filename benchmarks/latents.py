@@ -48,7 +48,7 @@ def main() -> None:
                 encoder.views(batch, {name: view}, reductions)
 
     print(f"\nlatents of {len(x)} blocks, N {data.tokens}, {len(config.views)} views, {config.folder}")
-    show("latent precomputation", *in_turns(ours, theirs, torch.device("cpu"), options.repeats))
+    show("latent precomputation", *in_turns(torch.device("cpu"), options.repeats, ours, theirs))
 
 
 if __name__ == "__main__":

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from unittest import mock
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import dense
 from ladd.config import BaselineConfig, ModelConfig, Suite, SweepConfig, TrainingConfig, load_suite
@@ -54,11 +55,11 @@ class Nowhere:
 
 
 @contextlib.contextmanager
-def dense_losses() -> Iterator[None]:
-    """Within the block, losses are computed the dense way."""
+def losses_by(loss: Callable[..., Tensor]) -> Iterator[None]:
+    """Within the block, masked cross-entropies are computed by ``loss``."""
     with (
-        mock.patch.object(joint, "masked_cross_entropy", dense.masked_cross_entropy),
-        mock.patch.object(masked, "masked_cross_entropy", dense.masked_cross_entropy),
+        mock.patch.object(joint, "masked_cross_entropy", loss),
+        mock.patch.object(masked, "masked_cross_entropy", loss),
     ):
         yield
 
@@ -77,13 +78,12 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def in_turns(ours: Callable[[], object], theirs: Callable[[], object], device: torch.device, repeats: int) -> tuple:
-    """Medians of the seconds of both, after one call of each that is not counted."""
-    calls = (ours, theirs)
+def in_turns(device: torch.device, repeats: int, *calls: Callable[[], object]) -> list[float]:
+    """Medians of the seconds of each, after one call of each that is not counted."""
     for call in calls:
         call()
     times = [[seconds(call, device) for call in calls] for _ in range(repeats)]
-    return tuple(statistics.median(column) for column in zip(*times, strict=True))
+    return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
 def build(suite: Suite, config: BaselineConfig | ModelConfig, device: torch.device) -> nn.Module:
@@ -121,16 +121,20 @@ def make_trainer(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int,
     return Trainer(task, TrainingConfig.model_validate(training.model_dump()), Nowhere(), seed=0)
 
 
-def training(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device, repeats: int):
+def training(
+    suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device, repeats: int
+) -> None:
     """Seconds of a whole training step, ours and dense: forward, backward, clipping, optimiser, average."""
     trainer = make_trainer(suite, sweep, model, batch, device)
 
-    def dense_step() -> None:
-        with dense_losses():
+    def step_by(loss: Callable[..., Tensor]) -> None:
+        with losses_by(loss):
             trainer.train_step()
 
-    ours, theirs = in_turns(trainer.train_step, dense_step, device, repeats)
+    references = [partial(step_by, loss) for loss in (dense.masked_cross_entropy, dense.fused_cross_entropy)]
+    ours, theirs, fused = in_turns(device, repeats, trainer.train_step, *references)
     show(f"training step, batch {batch}", ours, theirs)
+    show("  against a fused dense loss", ours, fused)
     if device.type == "cuda":
         config = suite.model(sweep.model)
         flops = 6 * batch * step_macs(suite, config)
@@ -165,32 +169,28 @@ def memory(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, devic
     def peak(loss: Callable[..., Tensor]) -> float:
         head.zero_grad(set_to_none=True)
         states = hidden.clone().requires_grad_()
-        gc.collect()
         used = peak_bytes(lambda: loss(states, head, x, mask, weight).sum().backward(), device)
         return used - sum(p.grad.nbytes for p in (states, *head.parameters()))
 
-    ours, theirs = peak(masked.masked_cross_entropy), peak(dense.masked_cross_entropy)
+    ours = peak(masked.masked_cross_entropy)
+    for name, loss in (("dense", dense.masked_cross_entropy), ("fused", dense.fused_cross_entropy)):
+        theirs = peak(loss)
+        megabytes = f"{ours / 1e6:8.0f} MB  {name} {theirs / 1e6:8.0f} MB"
+        print(f"{f'head and loss, batch {batch}':34}{megabytes}   share {ours / theirs:5.1%}", flush=True)
     head.zero_grad(set_to_none=True)
-    megabytes = f"{ours / 1e6:8.0f} MB  dense {theirs / 1e6:8.0f} MB"
-    print(f"{f'head and loss, batch {batch}':34}{megabytes}   share {ours / theirs:5.1%}", flush=True)
 
 
-def peak_bytes(call: Callable[[], object], device: torch.device) -> float:
-    """Peak of the memory in use during a call, less what was in use before it."""
+def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
+    """Most memory that tensors held during a call, beyond what they held before it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         call()
         return torch.cuda.max_memory_allocated() - before
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew
-    before = _status("VmRSS")
-    call()
-    return _status("VmHWM") - before
-
-
-def _status(key: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        call()
+    events = [e for e in trace.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return max(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
 
 
 def dense_sampler(suite: Suite, sweep: SweepConfig, model: nn.Module) -> Callable[..., Tensor]:
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--memory-batch", type=int, default=8, help="sequences, for the memory of head and loss")
     parser.add_argument("--budgets", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64, 128], help="token steps K")
     parser.add_argument("--dense-steps", type=int, default=8, help="dense sampling steps to make, at most")
-    parser.add_argument("--repeats", type=int, default=5, help="of the training step")
+    parser.add_argument("--repeats", type=int, default=7, help="of the training step")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2, help="of torch on a CPU")
     options = parser.parse_args()
@@ -262,9 +262,9 @@ def main() -> None:
     sizes = f"V {data.vocabulary} N {data.tokens}{latents} d {network.width} x {network.layers}"
     print(f"\n{options.suite} {options.sweep}: {sizes}, {device.type}", flush=True)
     model = build(suite, config, device)
-    memory(suite, sweep, model, options.memory_batch, device)
     sampling(suite, sweep, model, options.batch, device, options.budgets, options.dense_steps)
     training(suite, sweep, model, options.batch, device, options.repeats)
+    memory(suite, sweep, model, options.memory_batch, device)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ LOGITS_AT_A_TIME = 2**25  # 128 MiB in float32
 def weighted_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, weight: Tensor) -> Tensor:
     """weight * -log p(target), row by row.
 
-    Where the logits of all rows would be too many, gradients are computed with the losses, for a sum over all rows:
-    every row must have the same share in what is minimised, apart from its weight.
+    Gradients with respect to a linear head and its input are computed with the losses, for a sum over all rows: every
+    row must have the same share in what is minimised, apart from its weight.
 
     Args:
         hidden: (M, d).
@@ -32,12 +32,14 @@ def weighted_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, wei
     Raises:
         RuntimeError: in the backward pass, where rows have unequal shares, or in a second one.
     """
-    parts = -(-len(hidden) * head.out_features // LOGITS_AT_A_TIME) if isinstance(head, nn.Linear) else 1
-    if parts > 1 and torch.is_grad_enabled():
-        return _InParts.apply(hidden, head.weight, head.bias, targets, weight, parts)
+    parts = 1
+    if type(head) is nn.Linear:  # a subclass may do more
+        parts = max(1, -(-len(hidden) * head.out_features // LOGITS_AT_A_TIME))
+        if torch.is_grad_enabled():
+            return _WithGradients.apply(hidden, head.weight, head.bias, targets, weight, parts)
     losses = [
         F.cross_entropy(_wide(head(h)), y, reduction="none")
-        for h, y in zip(hidden.tensor_split(max(parts, 1)), targets.tensor_split(max(parts, 1)), strict=True)
+        for h, y in zip(hidden.tensor_split(parts), targets.tensor_split(parts), strict=True)
     ]
     return torch.cat(losses) * weight
 
@@ -46,21 +48,20 @@ def _wide(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-class _InParts(torch.autograd.Function):
+class _WithGradients(torch.autograd.Function):
     """The weighted losses, and the gradients of their sum, from one pass over the rows."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, head: Tensor, bias: Tensor, targets: Tensor, weight: Tensor, parts: int
     ) -> Tensor:
-        losses, hidden_gradients = [], []
-        head_gradient, bias_gradient = torch.zeros_like(head), torch.zeros_like(bias)
+        losses, hidden_gradients, bias_gradient = [], [], torch.zeros_like(bias)
+        head_gradient: Tensor | None = None
         for h, y, w in zip(*(rows.tensor_split(parts) for rows in (hidden, targets, weight)), strict=True):
             logits = F.linear(h, head, bias)
-            y, w = y[:, None], w[:, None]
             # In place from here on, so that there is one (rows, V) tensor: shifted logits, then probabilities, then
             # the gradient of the logits.
-            p = _wide(logits)
+            p, y, w = _wide(logits), y[:, None], w[:, None]
             p -= p.amax(dim=1, keepdim=True)
             own = p.gather(1, y)
             total = p.exp_().sum(dim=1, keepdim=True)
@@ -71,10 +72,13 @@ class _InParts(torch.autograd.Function):
             bias_gradient += p.sum(dim=0)
             p = p.to(logits.dtype)
             hidden_gradients.append((p @ head).to(h.dtype))
-            if p.dtype == h.dtype == head_gradient.dtype:
+            if head_gradient is None:
+                head_gradient = (p.t() @ h).to(head.dtype)
+            elif p.dtype == h.dtype == head.dtype:
                 head_gradient.addmm_(p.t(), h)
             else:  # autocast: products in half precision, their sum in that of the weights
                 head_gradient += p.t() @ h
+            del logits, p  # before the next ones are there
         ctx.gradients = (torch.cat(hidden_gradients), head_gradient, bias_gradient)
         return torch.cat(losses)
 
@@ -83,8 +87,9 @@ class _InParts(torch.autograd.Function):
         (gradient,) = upstream
         if ctx.gradients is None:
             raise RuntimeError("the gradients of a weighted cross-entropy are used up by one backward pass")
-        share = gradient[0]
+        share = gradient[:1]
         if not bool((gradient == share).all()):
             raise RuntimeError("the rows of a weighted cross-entropy must have equal shares: put them in its weight")
         gradients, ctx.gradients = ctx.gradients, None  # scaled in place: these are as large as the head
-        return (*(g.mul_(share) for g in gradients), None, None, None)
+        # Without a row there is no share, and the gradients are zero already.
+        return (*(g.mul_(share[0]) if len(share) else g for g in gradients), None, None, None)

@@ -41,7 +41,8 @@ class SamplingOptions:
 class Samples(NamedTuple):
     """Tokens int64 (B, N), and the passes that each sample needed, int64 (B,).
 
-    A pass that all samples share is made once and counted for each. Token passes are those of the network that holds the token stream; latent passes those of a latent-only network.
+    A pass that all samples share is made once and counted for each. Token passes are those of the network that holds
+    the token stream; latent passes those of a latent-only network.
     """
 
     tokens: Tensor

@@ -37,20 +37,24 @@ class Batch(NamedTuple):
         return Batch(self.tokens[rows], None if self.latents is None else self.latents[rows])
 
 
-class Prefetch:
-    """Batches of a training run, each read in a thread while the one before is computed.
+class Batches:
+    """Batches of a training run by step.
 
     Args:
         read: the batch of a step.
         steps: of the run.
+        ahead: read the next batch in a thread while this one is computed: for a GPU. Beside a computation on a CPU a
+            second thread takes time from it.
     """
 
-    def __init__(self, read: Callable[[int], Batch], steps: int):
+    def __init__(self, read: Callable[[int], Batch], steps: int, *, ahead: bool):
         self.read, self.steps = read, steps
-        self.thread = ThreadPoolExecutor(1, "prefetch")
+        self.thread = ThreadPoolExecutor(1, "batches") if ahead else None
         self.pending: dict[int, Future[Batch]] = {}
 
     def __getitem__(self, step: int) -> Batch:
+        if self.thread is None:
+            return self.read(step)
         ready = self.pending.pop(step, None) or self.thread.submit(self.read, step)
         batch = ready.result()
         self.pending = {step + 1: self.thread.submit(self.read, step + 1)} if step + 1 < self.steps else {}

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.errors import PreemptedError, TrainingError
 from ladd.randomness import SampleNoise, derive
-from ladd.training.batches import Batch, BatchOrder, Prefetch
+from ladd.training.batches import Batch, Batches, BatchOrder
 from ladd.training.checkpoint import Checkpoint
 from ladd.training.ema import WeightAverage
 from ladd.training.executor import ExecutorContext
@@ -71,7 +71,9 @@ class Trainer:
         self.order = BatchOrder(task.size, config.batch, derive(seed, "order"))
         share = config.batch // world_size()
         self.share = slice(rank() * share, (rank() + 1) * share)  # of a batch, that this worker computes
-        self.batches = Prefetch(lambda step: task.read(self.order.indices(step)[self.share]), config.steps)
+        self.batches = Batches(
+            lambda step: task.read(self.order.indices(step)[self.share]), config.steps, ahead=self.device.type != "cpu"
+        )
         self.step = self.saved = 0
         self.history: list[dict[str, float]] = []
         self.recent: list[dict[str, float]] = []  # losses of the steps since the last row, means over all workers

@@ -1,4 +1,4 @@
-"""One model on many workers: replicated (DDP) or in shards (FSDP2), how it is computed, and its state as one worker's."""
+"""One model on one or many workers: how it is computed, replicated (DDP) or in shards (FSDP2), and its whole state."""
 
 from __future__ import annotations
 

@@ -94,14 +94,15 @@ def gradients_of(model, compute) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-def test_gradients_of_masked_diffusion_are_those_of_the_dense_loss(parts):
+@pytest.mark.parametrize("reference", [dense.masked_cross_entropy, dense.fused_cross_entropy])
+def test_gradients_of_masked_diffusion_are_those_of_the_dense_loss(parts, reference):
     model, x = mdlm(), torch.randint(VOCABULARY, (SAMPLES, TOKENS))
 
     def loss():
         return mdlm_loss(model, x, noise, 3, LINEAR, mask_id=VOCABULARY)
 
     found = gradients_of(model, loss)
-    with mock.patch.object(masked, "masked_cross_entropy", dense.masked_cross_entropy):
+    with mock.patch.object(masked, "masked_cross_entropy", reference):
         expected = gradients_of(model, loss)
     assert len(expected) == len(list(model.parameters()))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-12)

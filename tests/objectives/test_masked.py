@@ -86,7 +86,9 @@ def test_revealed_positions_cost_nothing():
     hidden, targets = torch.randn(1, TOKENS, 5), torch.tensor([[2, 0, 1, 1]])
     head, masked = nn.Linear(5, VOCABULARY), torch.tensor([[True, False, True, False]])
     nll = -torch.log_softmax(head(hidden), dim=-1)[0, torch.arange(TOKENS), targets[0]]
-    torch.testing.assert_close(masked_cross_entropy(hidden, head, targets, masked, torch.tensor([3.0])), 3 * (nll[0] + nll[2])[None])
+    torch.testing.assert_close(
+        masked_cross_entropy(hidden, head, targets, masked, torch.tensor([3.0])), 3 * (nll[0] + nll[2])[None]
+    )
 
 
 def test_losses_stay_with_their_sequences():

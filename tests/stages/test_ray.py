@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from ladd.files import file_hash
 from ladd.stages.recorded import read_history
 from ladd.stages.runtime import EXIT_TEMPORARY
-from tests.builders import executor
+from tests.builders import executor, text_suite_values
+from tests.stages.text_assets import write_assets
 from tests.stages.tiny import environment, make_suite, stage_command, tiny_values, write_params
 
 pytestmark = [
@@ -238,3 +239,17 @@ def test_shared_out_samples_have_the_same_bytes(suite, inline):
     alone = {path.name: file_hash(path) for path in samples.iterdir()}
     run(suite, "sample", "mdlm", LADD_WORKERS="2")
     assert {path.name: file_hash(path) for path in samples.iterdir()} == alone
+
+
+def test_shared_out_latents_have_the_same_bytes(tmp_path):
+    values = text_suite_values()
+    values["encoders"]["bert"]["shard"] = 8  # more shards than workers
+    write_assets(tmp_path)
+    folder = make_suite(tmp_path, tmp_path / "suites/text", values)
+    run(folder, "data", "text")
+    run(folder, "encode", "bert")
+    latents = folder / "artifacts/latents/bert"
+    alone = {path.relative_to(latents): file_hash(path) for path in latents.rglob("*") if path.is_file()}
+    assert sum(path.suffix == ".arrow" for path in alone) > 4
+    run(folder, "encode", "bert", LADD_WORKERS="2")
+    assert {path.relative_to(latents): file_hash(path) for path in latents.rglob("*") if path.is_file()} == alone

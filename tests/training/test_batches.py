@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ladd.training.batches import Batch, BatchOrder, Prefetch
+from ladd.training.batches import Batch, Batches, BatchOrder
 
 
 @pytest.mark.parametrize(("size", "batch"), [(10, 4), (10, 5), (3, 7), (1, 2)])
@@ -43,8 +43,9 @@ def numbered(step: int) -> Batch:
     return Batch(torch.tensor([step]), None)
 
 
-def test_batches_come_in_order_and_from_any_step():
-    batches = Prefetch(numbered, 6)
+@pytest.mark.parametrize("ahead", [False, True])
+def test_batches_come_in_order_and_from_any_step(ahead):
+    batches = Batches(numbered, 6, ahead=ahead)
     assert [int(batches[step].tokens) for step in (0, 1, 2, 4, 5)] == [0, 1, 2, 4, 5]
 
 
@@ -57,7 +58,7 @@ def test_next_batch_is_read_while_this_one_is_computed():
             begun.set()
         return numbered(step)
 
-    batches = Prefetch(slow, 2)
+    batches = Batches(slow, 2, ahead=True)
     batches[0]
     assert begun.wait(10)
     batches[1]
@@ -70,7 +71,7 @@ def test_an_error_of_reading_is_that_of_its_step():
             raise OSError("the disk is gone")
         return numbered(step)
 
-    batches = Prefetch(broken, 3)
+    batches = Batches(broken, 3, ahead=True)
     batches[0]
     with pytest.raises(OSError, match="gone"):
         batches[1]
