@@ -143,3 +143,12 @@ def test_compiled_model_has_the_state_of_a_plain_one(compiled):
     names = list(model.state_dict())
     computation(model, compile=True)(X, T)
     assert list(model.state_dict()) == names
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_default_compiler_gives_the_gradients():
+    torch._dynamo.reset()
+    for mine, other in zip(gradients(mdlm(), compile=True), gradients(mdlm()), strict=True):
+        if mine is not None:
+            torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)

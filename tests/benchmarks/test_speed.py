@@ -1,0 +1,40 @@
+"""The benchmark runs to its end on a small suite; what it measures is not tested."""
+
+import re
+import sys
+
+import pytest
+import torch
+
+from benchmarks import speed
+from ladd.config import load_suite
+
+SWEEPS = ["mdlm", "co-joint", "di-seq"]
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_every_ratio_is_printed(sweep, monkeypatch, capsys):
+    options = ["--batch", "2", "--memory-batch", "2", "--budgets", "1", "3", "--dense-steps", "2", "--repeats", "1"]
+    monkeypatch.setattr(sys, "argv", ["speed", ".", sweep, *options, "--device", "cpu", "--threads", "1"])
+    speed.main()
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len([line for line in lines if re.search(r"(ratio|share) +\d", line)]) == len(lines) - 1 == 6
+    scaled = [line for line in lines if "dense: 2 steps made" in line]
+    assert len(scaled) == (0 if sweep == "di-seq" else 1)
+
+
+def test_schedules_without_a_dense_reference_are_refused():
+    suite = load_suite("params.yaml")
+    with pytest.raises(SystemExit, match="no dense reference of di-ladd with schedule joint"):
+        speed.dense_sampler(suite, suite.sweeps["di-joint"], torch.nn.Identity())
+
+
+def test_peak_is_the_most_that_is_held_at_once():
+    def call() -> None:
+        first = torch.empty(1000, 1000)
+        del first
+        second = torch.empty(500, 1000)
+        third = torch.empty(250, 1000)
+        del second, third
+
+    assert speed.peak_bytes(call, torch.device("cpu")) == 4_000_000
