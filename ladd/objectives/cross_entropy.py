@@ -88,7 +88,7 @@ class _WithGradients(torch.autograd.Function):
         if ctx.gradients is None:
             raise RuntimeError("the gradients of a weighted cross-entropy are used up by one backward pass")
         share = gradient[:1]
-        if not bool((gradient == share).all()):
+        if not torch.allclose(gradient, share.expand_as(gradient), rtol=0, atol=0, equal_nan=True):
             raise RuntimeError("the rows of a weighted cross-entropy must have equal shares: put them in its weight")
         gradients, ctx.gradients = ctx.gradients, None  # scaled in place: these are as large as the head
         # Without a row there is no share, and the gradients are zero already.

@@ -92,6 +92,12 @@ def test_unequal_shares_are_an_error(in_parts):
         (losses * torch.arange(ROWS)).sum().backward()
 
 
+def test_a_loss_that_is_no_number_has_gradients_that_are_none(in_parts):
+    hidden, head, targets, weight = problem()
+    (weighted_cross_entropy(hidden, head, targets, weight) * torch.nan).sum().backward()
+    assert hidden.grad.isnan().all()
+
+
 def test_a_second_backward_pass_is_an_error(in_parts):
     loss = weighted_cross_entropy(*problem()).sum()
     loss.backward(retain_graph=True)

@@ -41,9 +41,10 @@ def mdlm() -> MdlmTask:
 
 
 def discrete() -> LatentTask:
-    """The quantiser starts in step 4; the codes outnumber the latents of one worker."""
+    """The quantiser starts in step 6: latents of an untrained encoder are so alike that rounding chooses codes."""
     values = blocks().latents["discrete"].model_dump()
-    values |= {"quantise_after": 4, "codebook": 6, "encoder": network(), "denoiser": network()}
+    values |= {"quantise_after": 6, "codebook": 4, "training": training(steps=STEPS)}
+    values |= {"encoder": network(), "denoiser": network()}
     config = LatentsConfig.model_validate(values)
     return LatentTask(build_latent_model(2, config), tokens("train", 40), tokens("validation", 11), 2, config)
 
