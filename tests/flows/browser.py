@@ -68,9 +68,9 @@ class Form:
         for number, value in enumerate(values):
             rows.nth(number).locator("textarea, input").fill(str(value))
 
-    def choose(self, title: str, values: Sequence[str]) -> None:
-        """Pick these values of those offered."""
-        self.field(title).locator("select").first.select_option(list(values))
+    def chosen(self, title: str) -> list[str]:
+        """The values of those offered that are picked."""
+        return self.field(title).locator(".p-tag").all_inner_texts()
 
     def switch_off(self, title: str) -> None:
         self.field(title).locator(".p-toggle__control").click()

@@ -70,7 +70,7 @@ def launch_ablation(page: Page, site: Site) -> FlowRun:
     filled.fill("Name", NAME)
     filled.fill_list("L", [1, 2])
     filled.fill_list("K", [16, 64])
-    filled.choose("Inference schedules", ["joint", "sequential"])
+    assert filled.chosen("Inference schedules") == ["joint", "sequential"]
     filled.fill_list("Step budgets", [1, 2])
     filled.fill_list("Seeds", [0])
     filled.fill("Samples per seed", 16)
