@@ -67,12 +67,13 @@ def shrunk(folder: Path) -> dict:
 
 
 def kept_settings(values: object, place: tuple = ()) -> dict[tuple, object]:
-    """Settings of `KEPT` by their place, assets left out."""
+    """Settings of `KEPT` by their place; assets, and how a step is computed, are those of the machine."""
     if not isinstance(values, dict) or "source" in values:
         return {}
     found = {(*place, key): value for key, value in values.items() if key in KEPT and not isinstance(value, dict)}
     for key, value in values.items():
-        found |= kept_settings(value, (*place, key))
+        if key != "executor":
+            found |= kept_settings(value, (*place, key))
     return found
 
 
