@@ -112,7 +112,7 @@ def draw(path: Path) -> None:
             list(figure.axes)[4:], range(2), ("microseconds to read a batch", "memory of reading, MB"), strict=True
         ):
             axes.semilogx(megabytes, [row[column] for row in read], "o-", color=VERMILLION)
-            axes.set(xlabel="corpus on disk, MB", ylabel=label, ylim=(0, None))
+            axes.set(xlabel="corpus on disk, MB", ylabel=label, ylim=(0, None if column == 0 else 10))
         figure.axes[0].legend()
 
 
