@@ -8,16 +8,15 @@ A small joint Co-LADD (d 128, 4 layers) on a CPU: one size grows, the others sta
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from benchmarks.speed import in_turns
 from ladd.data.shards import Rows, write_array_shards
 from ladd.models import Ladd
 from ladd.networks import MMDiT
@@ -38,18 +37,8 @@ TITLES = {"N": "tokens N", "L": "latents L", "V": "vocabulary V", "batch": "batc
 CORPORA = [2**k for k in range(14, 23, 2)]  # blocks
 NETWORK = {"width": 128, "layers": 4, "heads": 4, "condition": 64, "dropout": 0.0}
 WIDTH, STEPS, REPEATS, READS = 32, 8, 5, 2000
+CPU = torch.device("cpu")
 LINEAR, SQRT = MASKED_SCHEDULES["linear"], GAUSSIAN_SCHEDULES["sqrt"]
-
-
-def median_seconds(call: Callable[[], object], repeats: int = REPEATS) -> float:
-    """After one call that is not counted."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def costs(sizes: dict[str, int]) -> dict[str, float]:
@@ -70,7 +59,8 @@ def costs(sizes: dict[str, int]) -> dict[str, float]:
         options, shape = SamplingOptions(STEPS), (length, WIDTH)
         sample_joint_continuous(model, start, noise, LINEAR, SQRT, options, mask_id=vocabulary, latent_shape=shape)
 
-    return {"training step": 1e3 * median_seconds(step), "sampling step": 1e3 * median_seconds(sample) / STEPS}
+    trained, sampled = (in_turns(CPU, REPEATS, call)[0] for call in (step, sample))
+    return {"training step": 1e3 * trained, "sampling step": 1e3 * sampled / STEPS}
 
 
 def reading(blocks: int, folder: Path) -> tuple[float, float]:
@@ -79,7 +69,7 @@ def reading(blocks: int, folder: Path) -> tuple[float, float]:
     parts = (rng.integers(0, 4096, (65536, BASE["N"]), dtype=np.uint16)[:blocks] for _ in range(-(-blocks // 65536)))
     write_array_shards(folder, parts, shape=(BASE["N"],), dtype="uint16", shard=65536)
     before = _own_memory()
-    rows = Rows.open(folder, torch.device("cpu"))
+    rows = Rows.open(folder, CPU)
     start = time.perf_counter()
     for _ in range(READS):
         rows[rng.integers(0, blocks, BASE["batch"])]

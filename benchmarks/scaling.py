@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ladd.config import BaselineConfig, Suite, load_suite
+from ladd.config import BaselineConfig, ModelConfig, Suite, load_suite
 from ladd.evaluation.flops import backbone_macs
 
 PEAK = 989e12  # bf16 FLOP/s of an H100 SXM, dense: the maker's figure
@@ -37,21 +37,26 @@ class Load:
     checkpoint_every: int
 
 
+def step_macs(suite: Suite, config: BaselineConfig | ModelConfig) -> float:
+    """Multiply-adds of the forward pass of one sequence in training: half of its positions go through the head."""
+    data, network = suite.data[config.data], config.network
+    length = data.tokens
+    if isinstance(config, ModelConfig):
+        length += suite.latent_shape(config.latents).length
+    head = network.width * data.vocabulary * data.tokens / 2
+    return backbone_macs(length, network.width, network.layers) + head
+
+
 def load_of(suite: Suite, key: str) -> Load:
     """Of a model of a suite; a forward and a backward pass cost 6 FLOPs per multiply-add of the forward pass."""
     config = suite.model(key)
-    data, network, training = suite.data[config.data], config.network, config.training
-    length, latent_bytes = data.tokens, 0
+    data, training, latent_bytes = suite.data[config.data], config.training, 0
     if not isinstance(config, BaselineConfig):
         shape = suite.latent_shape(config.latents)
-        length += shape.length
         latent_bytes = shape.length * (4 if shape.codebook else 2 * shape.width)
-    heads = network.width * data.vocabulary
-    # Only masked positions go through the head: half of them on average. Embeddings are looked up.
-    macs = backbone_macs(length, network.width, network.layers) + heads * data.tokens / 2
     return Load(
-        flops=6 * macs * training.batch,
-        parameters=PARAMETERS + 2 * heads,
+        flops=6 * step_macs(suite, config) * training.batch,
+        parameters=PARAMETERS + 2 * config.network.width * data.vocabulary,
         row_bytes=4 * data.tokens + latent_bytes,
         batch=training.batch,
         steps=training.steps,

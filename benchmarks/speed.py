@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed suites/lm1b co-32-joint --batch 2 --memory-batch 8
 
-Random data, tokens and latents; weights as they are initialised. Both sides of a ratio are measured in turns in one
+Random tokens, latents and weights. Both sides of a ratio are measured in turns in one
 process. A dense sampling step costs the same in every step, so that more than --dense-steps of them are not made: their
 time is scaled up, which the output says.
 """
@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import dense
+from benchmarks.scaling import step_macs
 from ladd.config import BaselineConfig, ModelConfig, Suite, SweepConfig, TrainingConfig, load_suite
-from ladd.evaluation.flops import backbone_macs
 from ladd.models import Ladd, build_baseline, build_ladd
 from ladd.objectives import joint, masked
 from ladd.processes.masked import draw_mask
@@ -143,16 +143,6 @@ def training(
         tokens = batch * suite.data[config.data].tokens / ours
         share = f"{flops / ours / peak:.1%} of the peak of {name}" if peak else f"no peak is known of {name}"
         print(f"  {tokens:,.0f} tokens/s, {flops / ours / 1e12:.1f} TFLOP/s, {share}")
-
-
-def step_macs(suite: Suite, config: BaselineConfig | ModelConfig) -> float:
-    """Multiply-adds of the forward pass of one sequence in training: half of its positions go through the head."""
-    data, network = suite.data[config.data], config.network
-    length = data.tokens
-    if isinstance(config, ModelConfig):
-        length += suite.latent_shape(config.latents).length
-    head = network.width * data.vocabulary * data.tokens / 2
-    return backbone_macs(length, network.width, network.layers) + head
 
 
 def memory(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device) -> None:
