@@ -35,15 +35,16 @@ def write_values(values: Values) -> str:
 
 def difference(old: Values, new: Values) -> list[str]:
     """What a change of values comes to, as lines `key: old -> new`."""
-    return [f"{key}: {before} -> {after}" for key, before, after in _changes(old, new, "")]
+    return [f"{key}: {before} -> {after}" for key, before, after in changes(old, new)]
 
 
-def _changes(old: Values, new: Values, prefix: str) -> list[tuple[str, str, str]]:
+def changes(old: Values, new: Values, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Innermost keys that differ, after a prefix, each with the old and the new value as people read them."""
     found = []
     for name in [*old, *(name for name in new if name not in old)]:
         key, before, after = f"{prefix}{name}", old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
-            found += _changes(before, after, f"{key}.")
+            found += changes(before, after, f"{key}.")
         elif name not in old or name not in new or before != after:
             found.append((key, _show(old, name), _show(new, name)))
     return found

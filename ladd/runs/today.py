@@ -11,6 +11,7 @@ import yaml
 
 from ladd.errors import ConfigError
 from ladd.git import code_distance
+from ladd.launch.values import changes
 from ladd.stages.declaration import read_declaration
 from ladd.stages.tracked import versions
 from ladd.tracking import LoggedRun
@@ -56,7 +57,7 @@ def _parameters(folder: Path, run: LoggedRun) -> list[str]:
     except (ConfigError, FileNotFoundError) as error:
         return [f"parameters: {folder} has no {run.tags['dvc.stage']} today ({error})"]
     then = stage_parameters(folder, run.settings, run)
-    return [line for key, value in then.items() for line in _changed(key, value, now.get(key))]
+    return [f"parameter {key}: {before} then, {after} now" for key, before, after in changes(then, now)]
 
 
 def stage_parameters(folder: Path, settings: str, run: LoggedRun) -> dict[str, Any]:
@@ -71,13 +72,6 @@ def stage_parameters(folder: Path, settings: str, run: LoggedRun) -> dict[str, A
         shutil.copy(folder / "dvc.yaml", scratch)
         (Path(scratch) / "params.yaml").write_text(settings)
         return read_declaration(name, key, Path(scratch)).parameters
-
-
-def _changed(key: str, then: Any, now: Any) -> list[str]:
-    """Down to the values that differ."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        return [line for name in {**then, **now} for line in _changed(f"{key}.{name}", then.get(name), now.get(name))]
-    return [] if then == now else [f"parameter {key}: {then!r} then, {now!r} now"]
 
 
 def _inputs(folder: Path, run: LoggedRun) -> list[str]:
