@@ -26,7 +26,7 @@ stages:
   bad:
     foreach: [one]
     do:
-      cmd: python -c "print(*range(40), sep='\\n'); import sys; sys.exit('no such code')"
+      cmd: python -c "print(*range(40), sep='\\n', flush=True); import sys; sys.exit('no such code')"
       deps: [good.txt]
       outs: [bad.txt]
 """
