@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Response
 
 
 class RunsTable:
@@ -25,9 +25,12 @@ class RunsTable:
         self.page.get_by_role("button", name="Close").click()
 
     def filter(self, query: str) -> None:
+        """Filter, and wait for the runs: a list of columns opened before stays folded."""
         search = self.page.get_by_test_id("search-box")
         search.fill(query)
-        search.press("Enter")
+        with self.page.expect_response(lambda answer: _searches(answer, query)):
+            search.press("Enter")
+        self.page.get_by_text(re.compile("matching runs?$")).wait_for()
 
     def columns(self, group: str, names: Iterable[str]) -> None:
         """Tick columns, or remove their tick; a metric, a parameter and a tag may have the same name."""
@@ -70,3 +73,7 @@ class RunsTable:
         lines = self.page.get_by_text(re.compile(rf" \({re.escape(metric)}\)$"))
         lines.first.wait_for()
         return lines.all_inner_texts()
+
+
+def _searches(answer: Response, query: str) -> bool:
+    return answer.url.endswith("/runs/search") and query in (answer.request.post_data_json or {}).get("filter", "")

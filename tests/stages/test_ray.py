@@ -67,10 +67,9 @@ class Attempt:
     def output(self) -> str:
         return self.log.read_text()
 
-    def finish(self, code: int | None = 0) -> str:
-        """Wait for the end; any exit code but 0 where none is given."""
-        found = self.process.wait(PATIENCE)
-        assert found != 0 if code is None else found == code, self.output
+    def finish(self, code: int = 0) -> str:
+        """Wait for the end; the output."""
+        assert self.process.wait(PATIENCE) == code, self.output
         return self.output
 
     def part(self, *names: str) -> list[psutil.Process]:
@@ -182,8 +181,7 @@ def test_killed_part_costs_nothing(suite, two, victim):
         process.kill()
     if victim == "worker":
         assert "start again from step" in attempt.finish()
-    else:  # Ray ends the driver where its head or node is gone
-        attempt.finish(code=None)
+    elif attempt.process.wait(PATIENCE) != 0:  # a training near its end may be done before Ray misses its node
         run(folder, "baseline", KEY)
     assert_nothing_lost(folder, two)
 
