@@ -181,8 +181,11 @@ def test_killed_part_costs_nothing(suite, two, victim):
         process.kill()
     if victim == "worker":
         assert "start again from step" in attempt.finish()
-    elif attempt.process.wait(PATIENCE) != 0:  # a training near its end may be done before Ray misses its node
-        run(folder, "baseline", KEY)
+    else:
+        code = attempt.process.wait(PATIENCE)
+        assert code != 0 or victim == "node", attempt.output  # a training may be done before Ray misses its node
+        if code != 0:
+            run(folder, "baseline", KEY)
     assert_nothing_lost(folder, two)
 
 
