@@ -96,5 +96,7 @@ def heed_interrupts() -> None:
     if threading.current_thread() is threading.main_thread():
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Importing polars makes SIGINT restart the call that it interrupts: a wait for a stage would go on to its end.
+        signal.siginterrupt(signal.SIGINT, True)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             signal.signal(signal.SIGHUP, signal.default_int_handler)

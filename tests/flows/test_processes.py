@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -105,3 +106,18 @@ def test_a_handler_of_somebody_else_stays():
     signal.signal(signal.SIGINT, handler)
     heed_interrupts()
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_wait_is_interrupted_although_a_library_restarts_calls():
+    """Importing polars leaves SIGINT like this, which Python's own view of its handler does not show."""
+    signal.siginterrupt(signal.SIGINT, False)
+    heed_interrupts()
+    over = threading.Event()
+    interrupt = threading.Timer(0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    late = threading.Timer(60, over.set)
+    interrupt.start()
+    late.start()
+    with pytest.raises(KeyboardInterrupt):
+        over.wait()
+    late.cancel()
+    assert not over.is_set()
