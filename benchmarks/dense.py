@@ -17,6 +17,7 @@ from ladd.processes.masked import draw_reveal
 from ladd.randomness import SampleNoise
 from ladd.samplers.steps import SamplingOptions, position_uniform, time_grid
 from ladd.schedules import GaussianSchedule, MaskedSchedule
+from ladd.training.ema import WeightAverage
 
 
 def masked_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, masked: Tensor, weight: Tensor) -> Tensor:
@@ -35,6 +36,17 @@ def fused_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, masked
     """The same, as lean as the dense way can be: one fused cross-entropy over all positions."""
     nll = F.cross_entropy(head(hidden).flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
     return (nll * masked).sum(dim=1) * weight
+
+
+@torch.no_grad()
+def update_average(average: WeightAverage, model: nn.Module) -> None:
+    """As `WeightAverage.update`, parameter by parameter, as public implementations write it."""
+    decay = min(average.decay, (1 + average.updates) / (10 + average.updates))
+    average.updates += 1
+    for mean, current in zip(average.model.parameters(), model.parameters(), strict=True):
+        mean.sub_((1 - decay) * (mean - current))
+    for mean, current in zip(average.model.buffers(), model.buffers(), strict=True):
+        mean.copy_(current)
 
 
 def draw_everywhere(logits: Tensor, uniform: Tensor, options: SamplingOptions) -> Tensor:

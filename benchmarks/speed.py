@@ -2,18 +2,20 @@
 
     python -m benchmarks.speed suites/lm1b co-32-joint --batch 2 --memory-batch 8
 
-Random tokens, latents and weights. Both sides of a ratio are measured in turns in one
-process. A dense sampling step costs the same in every step, so that more than --dense-steps of them are not made: their
-time is scaled up, which the output says.
+Random tokens, latents and weights. Both sides of a ratio are measured in turns in one process. A dense sampling step
+costs the same in every step, so that more than --dense-steps of them are not made: their time is scaled up, which the
+output says. A training step is compared with three others: one as public implementations write it (dense losses,
+PyTorch's AdamW with its defaults, an average that goes from parameter to parameter), and ours with dense losses alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import statistics
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -124,17 +126,41 @@ def make_trainer(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int,
 def training(
     suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device, repeats: int
 ) -> None:
-    """Seconds of a whole training step, ours and dense: forward, backward, clipping, optimiser, average."""
-    trainer = make_trainer(suite, sweep, model, batch, device)
+    """Seconds of a whole training step, ours and dense: forward, backward, clipping, optimiser, average.
 
-    def step_by(loss: Callable[..., Tensor]) -> None:
-        with losses_by(loss):
+    The number of masked positions varies from step to step, so all sides take the same steps, and means are compared.
+    """
+    trainer = make_trainer(suite, sweep, model, batch, device)
+    plain = torch.optim.AdamW(trainer.parameters, weight_decay=trainer.config.weight_decay)
+
+    def step_by(loss: Callable[..., Tensor], *others: contextlib.AbstractContextManager) -> None:
+        with losses_by(loss), contextlib.ExitStack() as stack:
+            for other in others:
+                stack.enter_context(other)
             trainer.train_step()
 
-    references = [partial(step_by, loss) for loss in (dense.masked_cross_entropy, dense.fused_cross_entropy)]
-    ours, theirs, fused = in_turns(device, repeats, trainer.train_step, *references)
-    show(f"training step, batch {batch}", ours, theirs)
-    show("  against a fused dense loss", ours, fused)
+    def straightforward() -> None:
+        optimiser = mock.patch.object(trainer, "optimiser", plain)
+        average = mock.patch.object(trainer.average, "update", partial(dense.update_average, trainer.average))
+        step_by(dense.masked_cross_entropy, optimiser, average)
+
+    sides = [
+        trainer.train_step,
+        straightforward,
+        partial(step_by, dense.masked_cross_entropy),
+        partial(step_by, dense.fused_cross_entropy),
+    ]
+    times = []
+    for step in range(1 + repeats):
+        times.append([])
+        for side in sides:
+            trainer.step = step
+            times[-1].append(seconds(side, device))
+    columns = list(zip(*times[1:], strict=True))  # the first step is not counted
+    ours = statistics.fmean(columns[0])
+    names = [f"training step, batch {batch}", "  dense losses alone", "  a fused dense loss alone"]
+    for name, column in zip(names, columns[1:], strict=True):
+        show(name, ours, statistics.fmean(column), f" +- {ratio_error(column, columns[0]):.2f}")
     if device.type == "cuda":
         config = suite.model(sweep.model)
         flops = 6 * batch * step_macs(suite, config)
@@ -217,13 +243,22 @@ def sampling(
     x = torch.full((batch, data.tokens), data.vocabulary, device=device)
     noise = SampleNoise(0, torch.arange(batch, device=device))
     options = partial(SamplingOptions, latent_steps=sweep.latent_steps, latent_lead=sweep.latent_lead)
-    theirs(x, noise, options(1))
     for steps in budgets:
         made = min(steps, dense_steps) if sweep.latent_steps == 0 else steps
-        fast = seconds(lambda n=steps: ours(x, noise, options(n)), device)
-        slow = seconds(lambda n=made: theirs(x, noise, options(n)), device) * steps / made
+        calls = (partial(ours, x, noise, options(steps)), partial(theirs, x, noise, options(made)))
+        fast, slow = in_turns(device, 3, *calls) if steps < 4 else [seconds(call, device) for call in calls]
+        slow *= steps / made
         scaled = "" if made == steps else f"  (dense: {made} steps made)"
         show(f"sampling, K {steps}, batch {batch}", fast, slow, scaled)
+
+
+def ratio_error(over: Sequence[float], under: Sequence[float]) -> float:
+    """Standard error of the ratio of two means of paired measurements (delta method); nan for one pair."""
+    if len(over) < 2:
+        return math.nan
+    ratio = statistics.fmean(over) / statistics.fmean(under)
+    residuals = [a - ratio * b for a, b in zip(over, under, strict=True)]
+    return statistics.stdev(residuals) / statistics.fmean(under) / math.sqrt(len(over))
 
 
 def show(name: str, ours: float, theirs: float, remark: str = "") -> None:
@@ -239,7 +274,7 @@ def main() -> None:
     parser.add_argument("--memory-batch", type=int, default=8, help="sequences, for the memory of head and loss")
     parser.add_argument("--budgets", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64, 128], help="token steps K")
     parser.add_argument("--dense-steps", type=int, default=8, help="dense sampling steps to make, at most")
-    parser.add_argument("--repeats", type=int, default=7, help="of the training step")
+    parser.add_argument("--repeats", type=int, default=12, help="training steps to time")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2, help="of torch on a CPU")
     options = parser.parse_args()

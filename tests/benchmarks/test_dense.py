@@ -15,6 +15,7 @@ from ladd.objectives.masked import mdlm_loss
 from ladd.randomness import SampleNoise
 from ladd.samplers import SamplingOptions, sample_joint_continuous, sample_masked, sample_sequential_discrete
 from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from ladd.training.ema import WeightAverage
 from tests.builders import network, perturb
 
 SAMPLES, TOKENS, VOCABULARY, LENGTH, WIDTH, CODES = 24, 16, 50, 3, 4, 7
@@ -126,3 +127,14 @@ def test_gradients_of_both_channels_are_those_of_the_dense_losses(parts, kind):
         expected = gradients_of(model, loss)
     assert any(name.startswith("denoiser.latent_head") for name in expected)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-12)
+
+
+def test_average_is_that_of_the_dense_one():
+    model = mdlm()
+    ours, theirs = WeightAverage(model, 0.5), WeightAverage(model, 0.5)
+    for _ in range(3):
+        perturb(model)
+        ours.update(model)
+        dense.update_average(theirs, model)
+    torch.testing.assert_close(ours.model.state_dict(), theirs.model.state_dict())
+    assert ours.updates == theirs.updates == 3

@@ -1,5 +1,6 @@
 """The benchmark runs to its end on a small suite; what it measures is not tested."""
 
+import math
 import re
 import sys
 
@@ -18,7 +19,7 @@ def test_every_ratio_is_printed(sweep, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["speed", ".", sweep, *options, "--device", "cpu", "--threads", "1"])
     speed.main()
     lines = capsys.readouterr().out.strip().splitlines()
-    assert len([line for line in lines if re.search(r"(ratio|share) +\d", line)]) == len(lines) - 1 == 6
+    assert len([line for line in lines if re.search(r"(ratio|share) +\d", line)]) == len(lines) - 1 == 7
     scaled = [line for line in lines if "dense: 2 steps made" in line]
     assert len(scaled) == (0 if sweep == "di-seq" else 1)
 
@@ -27,6 +28,13 @@ def test_schedules_without_a_dense_reference_are_refused():
     suite = load_suite("params.yaml")
     with pytest.raises(SystemExit, match="no dense reference of di-ladd with schedule joint"):
         speed.dense_sampler(suite, suite.sweeps["di-joint"], torch.nn.Identity())
+
+
+def test_error_of_a_ratio_of_means():
+    assert speed.ratio_error([2.0, 4.0], [1.0, 2.0]) == 0.0
+    # Ratio 3 / 2, residuals (-0.5, 0.5): deviation 0.7071, over a mean of 2 and the root of 2.
+    assert speed.ratio_error([1.0, 5.0], [1.0, 3.0]) == pytest.approx(0.25)
+    assert math.isnan(speed.ratio_error([2.0], [1.0]))
 
 
 def test_peak_is_the_most_that_is_held_at_once():
