@@ -51,7 +51,7 @@ checks: install ## formatter, linter, types, import contracts
 	mypy
 	lint-imports
 
-bench: install ## speed and memory as ratios to the dense way, on 2 cores (20 minutes; docs/SPEED.md)
+bench: install ## speed and memory as ratios to the dense way, on 2 cores (15 minutes; docs/SPEED.md)
 	pip install --quiet --editable '.[dev,bench]' --constraint constraints.txt
 	python -m benchmarks.speed suites/lm1b co-32-joint --batch 2 --memory-batch 8
 	python -m benchmarks.speed suites/text-demo co-joint --batch 32 --memory-batch 32 --budgets 1 2 4 8 16 32
