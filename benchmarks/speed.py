@@ -133,16 +133,14 @@ def training(
     trainer = make_trainer(suite, sweep, model, batch, device)
     plain = torch.optim.AdamW(trainer.parameters, weight_decay=trainer.config.weight_decay)
 
-    def step_by(loss: Callable[..., Tensor], *others: contextlib.AbstractContextManager) -> None:
-        with losses_by(loss), contextlib.ExitStack() as stack:
-            for other in others:
-                stack.enter_context(other)
+    def step_by(loss: Callable[..., Tensor]) -> None:
+        with losses_by(loss):
             trainer.train_step()
 
     def straightforward() -> None:
-        optimiser = mock.patch.object(trainer, "optimiser", plain)
-        average = mock.patch.object(trainer.average, "update", partial(dense.update_average, trainer.average))
-        step_by(dense.masked_cross_entropy, optimiser, average)
+        update = partial(dense.update_average, trainer.average)
+        with mock.patch.object(trainer, "optimiser", plain), mock.patch.object(trainer.average, "update", update):
+            step_by(dense.masked_cross_entropy)
 
     sides = [
         trainer.train_step,
