@@ -2,12 +2,13 @@
 
 At V = 151,670 the logits of 512 rows take 310 MB, and their log-softmax and its gradient as much again. Here a few rows
 at a time get logits, loss and gradient, and the logits are dropped. `torch.nn.functional.linear_cross_entropy` does so
-too, but not with a weight per row, which the ELBO asks for.
+too, but not with a weight per row, which the ELBO asks for. Where a head has no more outputs than inputs, there is
+nothing to save, and autograd does it all.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,8 @@ LOGITS_AT_A_TIME = 2**25  # 128 MiB in float32
 def weighted_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, weight: Tensor) -> Tensor:
     """weight * -log p(target), row by row.
 
-    Gradients with respect to a linear head and its input are computed with the losses, for a sum over all rows: every
-    row must have the same share in what is minimised, apart from its weight.
+    Gradients with respect to a head of many outputs and its input are computed with the losses, for a sum over all
+    rows: every row must have the same share in what is minimised, apart from its weight.
 
     Args:
         hidden: (M, d).
@@ -30,18 +31,24 @@ def weighted_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, wei
     Returns:
         float32 (or wider) (M,).
     Raises:
-        RuntimeError: in the backward pass, where rows have unequal shares, or in a second one.
+        RuntimeError: with a head of many outputs, in the backward pass, where rows have unequal shares, or in a second
+            one.
     """
-    parts = 1
-    if type(head) is nn.Linear:  # a subclass may do more
-        parts = max(1, -(-len(hidden) * head.out_features // LOGITS_AT_A_TIME))
-        if torch.is_grad_enabled():
-            return _WithGradients.apply(hidden, head.weight, head.bias, targets, weight, parts)
+    if not _large(head):
+        return F.cross_entropy(_wide(head(hidden)), targets, reduction="none") * weight
+    parts = max(1, -(-len(hidden) * head.out_features // LOGITS_AT_A_TIME))
+    if torch.is_grad_enabled():
+        return _WithGradients.apply(hidden, head.weight, head.bias, targets, weight, parts)
     losses = [
         F.cross_entropy(_wide(head(h)), y, reduction="none")
         for h, y in zip(hidden.tensor_split(parts), targets.tensor_split(parts), strict=True)
     ]
     return torch.cat(losses) * weight
+
+
+def _large(head: nn.Module) -> TypeGuard[nn.Linear]:
+    """Whether logits take more than the hidden states do; a subclass of Linear may do more than multiply."""
+    return type(head) is nn.Linear and head.out_features > head.in_features
 
 
 def _wide(logits: Tensor) -> Tensor:

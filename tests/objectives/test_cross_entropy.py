@@ -46,6 +46,22 @@ def test_losses_and_gradients_in_parts_are_those_of_the_plain_one(in_parts, redu
         torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("outputs", [2, WIDTH])
+def test_a_head_with_no_more_outputs_than_inputs_takes_any_shares_and_any_number_of_backward_passes(outputs):
+    hidden, _, targets, weight = problem()
+    head, targets, shares = nn.Linear(WIDTH, outputs, dtype=torch.float64), targets % outputs, torch.arange(ROWS)
+    found = (weighted_cross_entropy(hidden, head, targets, weight) * shares).sum()
+    expected = (plain(hidden, head, targets, weight) * shares).sum()
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    for _ in range(2):
+        for mine, other in zip(
+            torch.autograd.grad(found, [hidden, head.weight, head.bias], retain_graph=True),
+            torch.autograd.grad(expected, [hidden, head.weight, head.bias], retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_losses_without_gradients_are_the_same_in_parts(in_parts, dtype):
     hidden, head, targets, weight = problem(dtype)
