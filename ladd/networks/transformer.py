@@ -113,6 +113,8 @@ class Block(nn.Module):
 
 def _concatenate(parts: Sequence[Tensor]) -> Tensor:
     """Streams (B or 1, H, S, D) one behind the other; a stream that all samples share has one row."""
+    if len(parts) == 1:
+        return parts[0]  # `cat` would copy it
     batch = max(len(part) for part in parts)
     # `expand` costs a call in both passes, even where it changes nothing.
     return torch.cat([p if len(p) == batch else p.expand(batch, -1, -1, -1) for p in parts], dim=2)
