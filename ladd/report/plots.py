@@ -97,7 +97,7 @@ def _plot(compare: pl.DataFrame, path: Path, quality: Quality, x: str, title: st
 
 
 def _quality(figure: Figure, axes: Axes, summary: pl.DataFrame, lines: list[Series], quality: Quality) -> None:
-    draw_floor(axes, summary, quality.metric, quality.floor)
+    draw_floor(axes, summary, lines, quality.metric, quality.floor)
     for line in lines:
         draw(axes, line)
     axes.set_yscale("log")

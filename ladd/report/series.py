@@ -15,6 +15,7 @@ from ladd.report.style import FAMILY_COLOURS, SCHEDULE_LINES, shade
 # Of the first, second, ... model of one family and schedule.
 MARKERS = {"none": "oD^vPX", "joint": "oD^vPX", "sequential": "sdpv*h"}
 FLOOR = "Real data (floor)"
+FAR = 5  # times below the best model; a line there would leave the models a strip
 LINE = ("suite", "model", "family", "schedule", "latent_steps")
 SIZE = ("L", "K", "w")
 
@@ -117,10 +118,19 @@ def draw(axes: Axes, series: Series) -> None:
     axes.fill_between(series.x, low, high, color=series.colour, alpha=0.18, linewidth=0, zorder=2)
 
 
-def draw_floor(axes: Axes, summary: pl.DataFrame, metric: str = "swd", label: str = FLOOR) -> None:
-    """Dashed line and band at the value of real data: of swd, the distance between two independent sets."""
+def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Series], metric: str = "swd", label: str = FLOOR) -> None:
+    """Value of real data (of swd, the distance between two independent sets): dashed line and band.
+
+    Where it is FAR below all ``lines``, it is given in words.
+    """
     floors = sampled(summary, metric).filter(pl.col("family") == "real")
-    for row in floors.iter_rows(named=True):
-        error, colour = row["stderr"] or 0.0, FAMILY_COLOURS["real"]
+    far = pl.col("value") < min(value for line in lines for value in line.y) / FAR
+    colour = FAMILY_COLOURS["real"]
+    for row in floors.filter(~far).iter_rows(named=True):
+        error = row["stderr"] or 0.0
         axes.axhline(row["value"], color=colour, linestyle=(0, (6, 3)), linewidth=1.2, label=label, zorder=1)
         axes.axhspan(row["value"] - error, row["value"] + error, color=colour, alpha=0.18, linewidth=0, zorder=0)
+    if below := [f"{value:.3g}" for value in floors.filter(far)["value"]]:
+        axes.margins(y=0.12)  # room for the words
+        words = f"{label}: {', '.join(below)}, far below"
+        axes.text(0.01, 0.02, words, transform=axes.transAxes, fontsize=8.5, color=colour)

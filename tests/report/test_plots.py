@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -82,17 +83,30 @@ def test_figures_are_those_that_the_table_has_rows_for(rows, text_rows, table, t
 
 def test_joint_is_solid_sequential_dashed_and_the_floor_a_grey_band(rows, table):
     summary = summarise(table(rows + [row | {"token_steps": 4} for row in rows if row["schedule"] == "sequential"]))
-    axes = Figure().add_subplot()
-    draw_floor(axes, summary)
+    axes, lines = Figure().add_subplot(), quality_series(summary, "token_steps")
+    draw_floor(axes, summary, lines)
     assert set(axes.lines[0].get_ydata()) == {0.004}
     assert axes.patches[0].get_extents().height > 0
-    lines = quality_series(summary, "token_steps")
+    assert not axes.texts
     for line in lines:
         draw(axes, line)
     drawn = {line.get_label(): line for line in axes.lines}
     joint, sequential = drawn["Di-LADD joint"], drawn["Di-LADD sequential\n+ 1 latent step"]
     assert joint.get_color() == sequential.get_color() != drawn["MDLM"].get_color()
     assert (joint.get_linestyle(), sequential.get_linestyle()) == ("-", "--")
+
+
+def test_real_data_far_below_all_models_leave_them_the_axis(text_rows, table):
+    def drawn(value: float) -> Axes:
+        rows = [row | {"value": value} if row["family"] == "real" else row for row in text_rows]
+        summary, axes = summarise(table(rows)), Figure().add_subplot()
+        draw_floor(axes, summary, quality_series(summary, "token_steps", "gen_ppl"), "gen_ppl", "Real text")
+        return axes
+
+    lowest = min(row["value"] for row in text_rows if row["metric"] == "gen_ppl" and row["family"] != "real")
+    near, far = drawn(lowest / 4), drawn(lowest / 8)
+    assert (len(near.lines), len(near.texts)) == (1, 0)
+    assert (len(far.lines), [text.get_text() for text in far.texts]) == (0, [f"Real text: {lowest / 8:.3g}, far below"])
 
 
 def test_what_cannot_be_drawn_is_refused(rows, table, tmp_path):
