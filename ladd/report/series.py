@@ -132,5 +132,5 @@ def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Series], metric: s
         axes.axhspan(row["value"] - error, row["value"] + error, color=colour, alpha=0.18, linewidth=0, zorder=0)
     if below := [f"{value:.3g}" for value in floors.filter(far)["value"]]:
         axes.margins(y=0.12)  # room for the words
-        words = f"{label}: {', '.join(below)}, far below"
-        axes.text(0.01, 0.02, words, transform=axes.transAxes, fontsize=8.5, color=colour)
+        words, behind = f"{label}: {', '.join(below)}, far below", {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axes.text(0.01, 0.02, words, transform=axes.transAxes, fontsize=8.5, color=colour, bbox=behind)
