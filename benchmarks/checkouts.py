@@ -122,6 +122,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=4, help="of processes, at least 2 (%(default)s)")
     parser.add_argument("--seconds", type=float, default=2.0, help="per call, side and process (%(default)s)")
     arguments = parser.parse_args()
+    if arguments.pairs < 2:
+        parser.error(f"--pairs {arguments.pairs}: an error takes at least 2")
     folders = [arguments.before.resolve(), arguments.after.resolve()]
     work = partial(compare, stages=arguments.stages or stages_of(folders[1]), budget=arguments.seconds)
     orders = [order for _ in range(arguments.pairs) for order in (folders, folders[::-1])]
