@@ -27,13 +27,15 @@ from typing import Any
 import yaml
 
 Calls = dict[str, Callable[[], object]]
-BLOCKS = {"stage1": "latents", "baseline": "baselines", "stage2": "models", "sample": "sweeps"}  # of params.yaml
+TIMED = ("stage1", "baseline", "stage2", "sample")
 
 
 def stages_of(folder: Path) -> list[str]:
     """All that a suite trains and samples, such as "stage1@di"."""
-    values = yaml.safe_load((folder / "params.yaml").read_text())
-    return [f"{name}@{key}" for name, block in BLOCKS.items() for key in values[block]]
+    from ladd.dry_run import stages_in_order  # here alone: other processes import each side's ladd and no third one
+
+    values, pipeline = (yaml.safe_load((folder / name).read_text()) for name in ("params.yaml", "dvc.yaml"))
+    return [f"{name}@{key}" for name, key in stages_in_order(values, pipeline) if name in TIMED]
 
 
 def load(folder: Path, stage: str) -> Calls:
