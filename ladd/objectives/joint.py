@@ -45,9 +45,11 @@ def draw_channel_times(
             "clean" (t_z = 0, the sequential schedule's token steps) or "latent_first" (t_x = 1, its latent steps).
         warp: of the token times.
         latents_first: share of sequences at t_x = 1, where the sequential schedule draws its latents. Independent times
-            come near this edge and never reach it, and the latents' marginal law is learned there alone.
+            come near this edge and never reach it, and the latents' marginal law is learned there alone. These
+            sequences are for the latent loss: their token weight is 0, and the others' is 1 / (1 - share), so that the
+            token loss stays an average over uniform t_x.
         latent_lead: of shared times, at least 1; the weight of t_z carries dt_z / dt_x.
-        token_range, latent_range: [low, high], which the times are squeezed into.
+        token_range, latent_range: [low, high]; weighted averages are then over uniform times in these.
     """
     rows, noise = noise.rows, noise.whole
     token = low_discrepancy_times(noise.uniform("t_x", step, 1)[:, 0], warp)
@@ -60,12 +62,18 @@ def draw_channel_times(
         token, latent = TimeDraw(torch.ones_like(token.t), torch.ones_like(token.t)), token
     elif kind == "independent":
         latent = independent_times(noise.uniform("t_z", step, 1)[:, 0], noise.uniform("t_z_order", step, 1)[:, 0])
+        latent = TimeDraw(latent.t, token.weight)  # of the pair: an average over t_z is one over uniform t_x too
     else:
         raise ValueError(f"kind {kind!r} is not one of independent, shared, clean, latent_first")
+    token, latent = _squeeze(token, token_range), _squeeze(latent, latent_range)
     if latents_first:
-        edge = noise.uniform("latents_first", step, 1)[:, 0] < latents_first
-        token = TimeDraw(token.t.masked_fill(edge, 1.0), token.weight.masked_fill(edge, 1.0))
-    return ChannelTimes(_squeeze(token, token_range).select(rows), _squeeze(latent, latent_range).select(rows))
+        # Stratified, so that every batch has the same share of them, to one sequence.
+        draws = noise.uniform("latents_first", step, 1)[:, 0], noise.uniform("latents_first_order", step, 1)[:, 0]
+        edge = independent_times(*draws).t < latents_first
+        weight = token.weight.masked_fill(edge, 0.0) / (1 - latents_first)
+        token = TimeDraw(token.t.masked_fill(edge, 1.0), weight)
+        latent = TimeDraw(latent.t, latent.weight.masked_fill(edge, 1.0))
+    return ChannelTimes(token.select(rows), latent.select(rows))
 
 
 def _squeeze(draw: TimeDraw, bounds: Sequence[float]) -> TimeDraw:
@@ -138,7 +146,9 @@ def channel_losses(
     token = latent = None
     if with_token:
         token_weight = diffusion_weight(token_schedule, times.token, weight)
-        token = masked_cross_entropy(hidden, denoiser.token_head, x, masked, token_weight)
+        # Sequences of weight 0 are there for their latents: the head does not run on them.
+        counted = masked & (token_weight > 0)[:, None]
+        token = masked_cross_entropy(hidden, denoiser.token_head, x, counted, token_weight)
     if with_latent and isinstance(latent_schedule, MaskedSchedule):
         assert latents.codes is not None
         assert z_masked is not None

@@ -69,7 +69,8 @@ def test_warp_is_of_the_token_times():
     plain, warped = (draw_channel_times(noise(), 0, "independent", warp=warp) for warp in (1.0, 3.0))
     torch.testing.assert_close(warped.token.t, plain.token.t**3)
     assert torch.equal(warped.latent.t, plain.latent.t)
-    assert warped.latent.weight.tolist() == [1.0] * 16
+    assert torch.equal(warped.latent.weight, warped.token.weight)
+    assert plain.latent.weight.tolist() == [1.0] * 16
 
 
 def test_times_fill_the_ranges_asked_for():
@@ -99,6 +100,11 @@ def losses_of_every_pair() -> list[tuple[int, int, float, float]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
+def probability(t: torch.Tensor, of: int, masked: int) -> torch.Tensor:
+    """Of one pattern with so many of the positions masked, at times t, on the linear schedule."""
+    return t**masked * (1 - t) ** (of - masked)
+
+
 def weigh(kind: str, k: int, j: int, lead: float, *, channel: str) -> float:
     """Integral over the times of P(k given tokens masked) P(j given codes masked) / t of the channel."""
     by_x, by_z = int(channel == "token"), int(channel == "latent")
@@ -106,8 +112,27 @@ def weigh(kind: str, k: int, j: int, lead: float, *, channel: str) -> float:
         return beta(k + 1 - by_x, TOKENS - k + 1) * beta(j + 1 - by_z, LENGTH - j + 1)
     t = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
     t_z, rate = t**lead, lead * t ** (lead - 1)
-    probability = t**k * (1 - t) ** (TOKENS - k) * t_z**j * (1 - t_z) ** (LENGTH - j)
-    return float((probability / t if channel == "token" else probability / t_z * rate).mean())
+    both = probability(t, TOKENS, k) * probability(t_z, LENGTH, j)
+    return float((both / t if channel == "token" else both / t_z * rate).mean())
+
+
+def mean_losses(kind: str, batch: int = 1024, steps: int = 60, **settings) -> list[tuple[float, float]]:
+    """(mean, its standard error) over many batches, of the token and of the code loss with the ELBO's weight."""
+    denoiser, rows = TwoTableDenoiser(TOKENS, VOCABULARY, LENGTH, CODES), []
+    latents = Latents(torch.eye(CODES)[C].expand(batch, LENGTH, CODES), C.expand(batch, LENGTH))
+    for step in range(steps):
+        times = draw_channel_times(noise(batch), step, kind, **settings)
+        x = X.expand(batch, TOKENS)
+        losses = channel_losses(denoiser, x, latents, times, noise(batch), step, LINEAR, LINEAR, mask_id=VOCABULARY)
+        rows.append(torch.stack([losses.token.mean(), losses.latent.mean()]))
+    means = torch.stack(rows)
+    return list(zip(means.mean(0).tolist(), (means.std(0) / steps**0.5).tolist(), strict=True))
+
+
+def check_means(found: list[tuple[float, float]], *exact: float) -> None:
+    for (mean, error), value in zip(found, exact, strict=True):
+        assert error < 0.02 * value
+        assert abs(mean - value) < 5 * error
 
 
 @pytest.mark.parametrize(
@@ -118,18 +143,43 @@ def test_both_elbo_terms_are_unbiased(kind, warp, lead):
     pairs = losses_of_every_pair()
     exact_token = sum(weigh(kind, k, j, lead, channel="token") * token for k, j, token, _ in pairs if k)
     exact_code = sum(weigh(kind, k, j, lead, channel="latent") * code for k, j, _, code in pairs if j)
-    batch, steps, rows = 1024, 60, []
-    denoiser = TwoTableDenoiser(TOKENS, VOCABULARY, LENGTH, CODES)
-    latents = Latents(torch.eye(CODES)[C].expand(batch, LENGTH, CODES), C.expand(batch, LENGTH))
-    for step in range(steps):
-        times = draw_channel_times(noise(batch), step, kind, warp=warp, latent_lead=lead)
-        x = X.expand(batch, TOKENS)
-        losses = channel_losses(denoiser, x, latents, times, noise(batch), step, LINEAR, LINEAR, mask_id=VOCABULARY)
-        rows.append(torch.stack([losses.token.mean(), losses.latent.mean()]))
-    means = torch.stack(rows)
-    for mean, error, exact in zip(means.mean(0), means.std(0) / steps**0.5, (exact_token, exact_code), strict=True):
-        assert error < 0.02 * exact
-        assert abs(mean - exact) < 5 * error
+    check_means(mean_losses(kind, warp=warp, latent_lead=lead), exact_token, exact_code)
+
+
+def mean_over(bounds: tuple[float, float], of: int, masked: int, *, weighted: bool) -> float:
+    """Mean over uniform t in the bounds of the probability of one pattern, over t where the ELBO's weight counts."""
+    low, high = bounds
+    t = low + (high - low) * (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+    return float((probability(t, of, masked) / (t if weighted else 1)).mean())
+
+
+WHOLE = (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("latents_first", "warp", "token_range", "latent_range"),
+    [
+        (0.3, 1.0, WHOLE, WHOLE),
+        (0.7, 2.0, WHOLE, WHOLE),
+        (0.3, 1.0, WHOLE, (0.1, 0.5)),
+        (0.0, 1.0, (0.5, 1.0), WHOLE),
+        (0.0, 2.0, (0.25, 0.75), (0.2, 1.0)),
+        (0.3, 2.0, (0.25, 0.75), (0.2, 1.0)),
+    ],
+)
+def test_whatever_reshapes_the_times_leaves_both_losses_unbiased(latents_first, warp, token_range, latent_range):
+    """The token loss is the ELBO's over uniform t_x and t_z in their ranges; the code loss has a share at t_x = 1."""
+    exact_token = exact_code = 0.0
+    for k, j, token, code in losses_of_every_pair():
+        if k:
+            codes = mean_over(latent_range, LENGTH, j, weighted=False)
+            exact_token += token * codes * mean_over(token_range, TOKENS, k, weighted=True)
+        if j:
+            tokens = (1 - latents_first) * mean_over(token_range, TOKENS, k, weighted=False)
+            tokens += latents_first * (k == TOKENS)
+            exact_code += code * tokens * mean_over(latent_range, LENGTH, j, weighted=True)
+    settings = {"warp": warp, "token_range": token_range, "latent_range": latent_range}
+    check_means(mean_losses("independent", latents_first=latents_first, **settings), exact_token, exact_code)
 
 
 def continuous(latent_dropout: float = 0.0, batch: int = 64, **options):
@@ -284,12 +334,35 @@ def test_latent_denoiser_learns_from_its_loss():
     assert network_.latent_head.weight.grad.abs().sum() > 0
 
 
-def test_a_share_of_sequences_has_all_tokens_masked():
-    draws = SampleNoise(3, torch.arange(4000))
-    plain = draw_channel_times(draws, 0, "independent")
-    times = draw_channel_times(draws, 0, "independent", latents_first=0.3)
-    edge = times.token.t == 1
-    assert abs(float(edge.double().mean()) - 0.3) < 5 * (0.21 / 4000) ** 0.5
-    assert torch.equal(times.token.t[~edge], plain.token.t[~edge])
-    assert torch.equal(times.latent.t, plain.latent.t)
-    assert (times.token.weight[edge] == 1).all()
+@pytest.mark.parametrize(("batch", "share"), [(32, 0.3), (128, 0.3), (4000, 0.25)])
+def test_a_share_of_every_batch_trains_the_latents_alone_where_all_tokens_are_masked(batch, share):
+    for step in range(5):
+        plain = draw_channel_times(noise(batch), step, "independent")
+        times = draw_channel_times(noise(batch), step, "independent", latents_first=share)
+        edge = times.token.t == 1
+        assert abs(int(edge.sum()) - share * batch) < 1
+        assert torch.equal(times.token.t[~edge], plain.token.t[~edge])
+        assert torch.equal(times.latent.t, plain.latent.t)
+        assert (times.token.weight[edge] == 0).all()
+        torch.testing.assert_close(times.token.weight[~edge], plain.token.weight[~edge] / (1 - share))
+        assert times.latent.weight.tolist() == [1.0] * batch
+
+
+def test_which_sequences_these_are_does_not_depend_on_the_times():
+    rows = []
+    for step in range(200):
+        times = draw_channel_times(noise(32), step, "independent", latents_first=0.3)
+        plain = draw_channel_times(noise(32), step, "independent")
+        rows.append(torch.stack([(times.token.t == 1).double(), plain.token.t, plain.latent.t]))
+    correlations = torch.corrcoef(torch.cat(rows, dim=1))[0, 1:]
+    assert correlations.abs().max() < 5 / 6400**0.5
+
+
+def test_token_head_does_not_run_for_sequences_that_are_there_for_their_latents():
+    denoiser = perturb(MMDiT(VOCABULARY, latent_width=4, latent_outputs=4, **network()))
+    denoiser.token_head = SpyHead(8, VOCABULARY)
+    times = draw_channel_times(noise(64), 0, "independent", latents_first=0.5)
+    arguments = X.expand(64, TOKENS), Latents(torch.randn(64, LENGTH, 4)), times, noise(64), 0, LINEAR, SQRT
+    losses = channel_losses(denoiser, *arguments, mask_id=VOCABULARY)
+    assert (losses.token[times.token.t == 1] == 0).all()
+    assert denoiser.token_head.rows[0] <= 32 * TOKENS
