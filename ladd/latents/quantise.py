@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from ladd.errors import ConfigError
 from ladd.latents.codebook import Codebook, vector_quantiser
 from ladd.latents.statistics import latent_statistics
+from ladd.progress import counted
 from ladd.randomness import derive
 
 
@@ -63,7 +62,7 @@ def fit_codebook(
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
         torch.manual_seed(derive(seed, "codebook"))
-        for step in tqdm(range(steps), desc="codebook", unit="step", file=sys.stderr, mininterval=1.0):
+        for step in counted(range(steps), "codebook", "step"):
             rows = np.random.default_rng(derive(seed, "codebook", step)).integers(len(latents), size=batch)
             quantiser(_read(latents, np.sort(rows)).view(1, -1, width).to("cpu" if step == 0 else device))
             if step == 0:

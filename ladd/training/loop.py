@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import sys
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.errors import PreemptedError, TrainingError
 from ladd.latents.model import LatentModel
+from ladd.progress import bar
 from ladd.randomness import SampleNoise, derive
 from ladd.training.batches import Batch, Batches, BatchOrder
 from ladd.training.checkpoint import Checkpoint
@@ -23,6 +22,8 @@ from ladd.training.executor import ExecutorContext
 from ladd.training.replica import Replica, shard_like, shard_optimiser, whole_state
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from ladd.config import TrainingConfig
 
 
@@ -89,15 +90,7 @@ class Trainer:
         """
         config = self.config
         self.resume()
-        with tqdm(
-            total=config.steps,
-            initial=self.step,
-            desc="training",
-            unit="step",
-            file=sys.stderr,
-            mininterval=1.0,
-            disable=rank() > 0,
-        ) as progress:
+        with bar("training", config.steps, "step", initial=self.step, hidden=rank() > 0) as progress:
             while True:
                 if self.step % config.validate_every == 0 or self.step == config.steps:
                     self.validate(progress)
