@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ladd.errors import ConfigError
 from ladd.latents.codebook import Codebook, vector_quantiser
-from ladd.latents.statistics import latent_statistics
+from ladd.latents.statistics import REPORT_ROWS, latent_statistics, report_rows
 from ladd.progress import counted
 from ladd.randomness import derive
 
@@ -72,7 +72,9 @@ def fit_codebook(
     return frozen
 
 
-def codebook_report(codebook: Codebook, latents: Latents, *, rows: int = 65536, batch: int = 1024) -> dict[str, Any]:
+def codebook_report(
+    codebook: Codebook, latents: Latents, *, rows: int = REPORT_ROWS, batch: int = 1024
+) -> dict[str, Any]:
     """How a codebook serves the latents it was fitted on.
 
     Args:
@@ -84,9 +86,9 @@ def codebook_report(codebook: Codebook, latents: Latents, *, rows: int = 65536, 
         `latent_statistics` of the codes (used, dead, entropy in nats, perplexity, probabilities), ``cosine``, the mean
         cosine similarity of the latents with their code vectors, and ``latents``, how many were looked at.
     """
-    chosen = np.linspace(0, len(latents) - 1, min(rows, len(latents))).round().astype(np.int64)
+    chosen = report_rows(len(latents), rows)
     codes, cosines = [], []
-    for start in range(0, len(chosen), batch):
+    for start in counted(range(0, len(chosen), batch), "codebook report", "batch"):
         z = _read(latents, chosen[start : start + batch]).to(codebook.vectors.device)
         codes.append(codebook.nearest(z))
         cosines.append(F.cosine_similarity(z, codebook.lookup(codes[-1]), dim=-1).double())

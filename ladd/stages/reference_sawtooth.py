@@ -39,7 +39,12 @@ def sawtooth_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tup
 def likelihood_rows(suite: Suite, row: Row, exact: SawtoothReference, x: Tensor) -> list[Row]:
     """Entropy rate by exact likelihoods, and the bound of the exact denoiser, which must agree with it."""
     settings = bound_settings(suite.evaluation, suite.seed)
-    nll = torch.cat([-exact.log_likelihood(part) / x.shape[1] for part in x.split(settings.batch)])
+    nll = torch.cat(
+        [
+            -exact.log_likelihood(part) / x.shape[1]
+            for part in counted(x.split(settings.batch), "exact likelihood", "batch")
+        ]
+    )
     bound = mdlm_bound(exact, x, MASKED_SCHEDULES["linear"], settings, mask_id=exact.mask_id)["token_elbo"]
     return [measured(row, "entropy_rate", estimate(nll)), measured(row, "token_elbo", estimate(bound))]
 

@@ -15,6 +15,7 @@ from ladd.data.shards import Rows
 from ladd.evaluation.generation import perplexity
 from ladd.evaluation.ngram import Bigram, Unigram, count_ngrams, fit_bigram
 from ladd.evaluation.rows import Row, measured
+from ladd.progress import counted
 from ladd.randomness import derive
 from ladd.stages.artifacts import load_tokens
 from ladd.stages.likelihood import zero_shot
@@ -70,5 +71,5 @@ def ngram_rows(suite: Suite, key: str, row: Row, device: torch.device) -> list[R
 
 
 def _batches(rows: Rows, count: int) -> Iterator[Tensor]:
-    for start in range(0, count, BATCH):
+    for start in counted(range(0, count, BATCH), "n-grams", "batch"):
         yield rows[start : min(start + BATCH, count)]

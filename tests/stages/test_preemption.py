@@ -84,7 +84,9 @@ def test_last_interrupt_is_one_line(suite, body):
 @pytest.mark.slow
 def test_interrupt_of_dvc_and_its_stage_saves(suite):
     """Ctrl-C goes to the whole group: DVC waits for its stage, which saves, and records nothing."""
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", f"baseline@{KEY}"]
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--quiet"], cwd=suite, env=environment(), check=True)
+    command = [*dvc, "repro", "--single-item", f"baseline@{KEY}"]
     for _ in range(2):
         before = max(steps(suite), default=0)
         with start(suite, command) as process:
