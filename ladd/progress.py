@@ -37,7 +37,7 @@ STANDARD_ERROR: Any = _StandardError()
 def bar(
     title: str, total: int | None, unit: str, *, initial: int = 0, hidden: bool = False, scale: bool = False
 ) -> tqdm:
-    """A bar with an ETA that is moved by hand, in a ``with`` block.
+    """A bar with an ETA that is moved by hand, in a ``with`` block; inside of another one it shows nothing.
 
     Args:
         title: in front of it.
@@ -54,7 +54,7 @@ def bar(
         unit=unit,
         file=STANDARD_ERROR,
         mininterval=1.0,
-        disable=hidden,
+        disable=hidden or len(tqdm._instances) > 0,  # type: ignore[attr-defined]  # those that are open
         unit_scale=scale,
     )
 

@@ -33,7 +33,7 @@ PLUMBING = {
     *(
         f"ladd/stages/{name}.py"
         for name in (
-            *("__init__", "artifacts", "chain", "comparison", "declaration", "manifest", "recorded"),
+            *("__init__", "artifacts", "chain", "comparison", "declaration", "manifest", "md5", "recorded"),
             *("runtime", "signals", "tracked"),
         )
     ),

@@ -25,6 +25,16 @@ def test_hidden_bar_shows_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_bar_inside_of_another_shows_nothing(capsys):
+    for _ in counted(range(2), "outer", "piece"):
+        list(counted(range(2), "inner", "piece"))
+    list(counted(range(2), "after", "piece"))
+    shown = capsys.readouterr().err
+    assert "outer: 100%" in shown
+    assert "after: 100%" in shown
+    assert "inner" not in shown
+
+
 def test_reader_that_is_gone_does_not_end_the_work():
     """As after `ladd launch` was interrupted, or in a terminal that was closed."""
     code = "from ladd.progress import *\nfor i in counted(range(3), 'work', 'piece'): pass\n"

@@ -44,18 +44,17 @@ def average_draws(x: Tensor, settings: BoundSettings, loss: Callable[[Tensor, Sa
         float64 (n,) or (n, terms).
     """
     parts = []
-    progress = bar("bound", len(x) * settings.time_draws, "pass")
-    for rows in torch.arange(len(x), device=x.device).split(settings.batch):
-        draws = []
-        for draw in range(settings.time_draws):
-            # The strata of the times are dealt out in batch order: turning it lets every sequence meet all of them.
-            turn = draw * len(rows) // settings.time_draws
-            turned = rows.roll(turn)
-            noise = SampleNoise(derive(settings.seed, "bounds"), turned)
-            draws.append(loss(turned, noise, draw).double().roll(-turn, dims=0))
-            progress.update(len(rows))
-        parts.append(torch.stack(draws).mean(dim=0) / x.shape[1])
-    progress.close()
+    with bar("bound", len(x) * settings.time_draws, "pass") as progress:
+        for rows in torch.arange(len(x), device=x.device).split(settings.batch):
+            draws = []
+            for draw in range(settings.time_draws):
+                # The strata of the times are dealt out in batch order: turning it lets every sequence meet all of them.
+                turn = draw * len(rows) // settings.time_draws
+                turned = rows.roll(turn)
+                noise = SampleNoise(derive(settings.seed, "bounds"), turned)
+                draws.append(loss(turned, noise, draw).double().roll(-turn, dims=0))
+                progress.update(len(rows))
+            parts.append(torch.stack(draws).mean(dim=0) / x.shape[1])
     return torch.cat(parts)
 
 

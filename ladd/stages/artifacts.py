@@ -79,7 +79,8 @@ def save_latents(
                     parts.append(encode(rows[place : min(place + batch, stop)]).cpu().numpy())
                     progress.update(len(parts[-1]))
                 write_shard(path, np.concatenate(parts, dtype=dtype))
-            shutil.copytree(kept / split, folder / split, copy_function=os.link)
+            # A killed process may have left the beginning of a shard, under a hidden name.
+            shutil.copytree(kept / split, folder / split, ignore=shutil.ignore_patterns(".*"), copy_function=os.link)
 
 
 def load_array(path: Path) -> np.ndarray:

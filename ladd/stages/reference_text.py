@@ -32,7 +32,7 @@ def text_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tuple[l
     measures = TextMeasures(suite, key, device)
     rows = ngram_rows(suite, key, replace(row, tokenizer=measures.tokenizer.name), device)
     config, shown = suite.evaluation.reference, []
-    for index, seed in enumerate(config.seeds):
+    for index, seed in enumerate(counted(config.seeds, "real text", "seed")):
         # Another set than the one that samples of this seed are compared with.
         x = real_chunk(suite, key, len(config.seeds) + index, config.samples, device)
         real = replace(row, model=f"real-{key}", family="real", seed=seed)
