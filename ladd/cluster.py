@@ -118,9 +118,15 @@ def _attempt(function: Callable[..., None], arguments: Sequence[Any], workers: W
     from ray.train.torch import TorchTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
+    class Trainer(TorchTrainer):
+        """Leaves the handler of SIGINT as it is: Ray's own would abort the workers, which save when they are asked."""
+
+        def _register_sigint_handler(self, controller: Any) -> None:
+            pass
+
     _NOTES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ray-", dir=_NOTES.absolute(), ignore_cleanup_errors=True) as notes:
-        trainer = TorchTrainer(
+        trainer = Trainer(
             _call_in_group,
             train_loop_config={"call": (function, tuple(arguments), os.getcwd())},
             scaling_config=ScalingConfig(num_workers=workers.count, use_gpu=workers.gpu),

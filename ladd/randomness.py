@@ -7,8 +7,10 @@ The hash is the SplitMix64 finaliser (Steele, Lea & Flood, 2014).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -86,3 +88,30 @@ class SampleNoise:
     def normal(self, name: str, step: int, *shape: int) -> Tensor:
         """Standard normal draws, float64 (B, *shape), by inversion of `uniform`."""
         return torch.special.ndtri(self.uniform(name, step, *shape))
+
+
+class StepStream:
+    """Draws of library code from torch's global generators, apart from all that is drawn outside.
+
+    What all workers must draw alike goes through it: outside, each draws dropout masks of its own. Until `restart` is
+    called, draws come from the global generators as they are.
+    """
+
+    def __init__(self) -> None:
+        self.seed: int | None = None
+        self.uses = 0
+
+    def restart(self, seed: int) -> None:
+        """Begin a step: the next uses are a function of ``seed`` and their number."""
+        self.seed, self.uses = seed, 0
+
+    @contextlib.contextmanager
+    def use(self, device: torch.device) -> Iterator[None]:
+        """Draw from this stream inside; the global generators of the CPU and ``device`` are left as they were."""
+        if self.seed is None:
+            yield
+            return
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(derive(self.seed, "use", self.uses) if self.uses else self.seed)
+            self.uses += 1
+            yield

@@ -19,7 +19,7 @@ SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 
 _PLUMBING_MODULES = (
-    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock"),
+    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock", "progress"),
     *("data/__init__", "data/shards"),
 )
 # Modules that move, check and record numbers but do not make them (docs/architecture.md, "Code dependencies").
@@ -33,8 +33,8 @@ PLUMBING = {
     *(
         f"ladd/stages/{name}.py"
         for name in (
-            *("__init__", "artifacts", "chain", "comparison", "declaration", "manifest", "recorded"),
-            *("runtime", "tracked"),
+            *("__init__", "artifacts", "chain", "comparison", "declaration", "manifest", "md5", "recorded"),
+            *("runtime", "signals", "tracked"),
         )
     ),
 }

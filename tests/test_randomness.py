@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ladd import randomness
-from ladd.randomness import SampleNoise, derive
+from ladd.randomness import SampleNoise, StepStream, derive
 
 ONES_64 = (1 << 64) - 1
 
@@ -129,3 +129,25 @@ def test_derived_seeds_are_63_bit_and_differ():
 
 def test_derived_seeds_never_change():
     assert derive(42, "sample", "di-seq") == 1129098224190550437
+
+
+def test_stream_of_a_step_is_apart_from_the_global_generator():
+    stream, drawn = StepStream(), []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        before = torch.get_rng_state()
+        stream.restart(5)
+        for _ in range(2):
+            with stream.use(torch.device("cpu")):
+                drawn.append(torch.rand(()).item())
+        assert torch.equal(torch.get_rng_state(), before)
+    assert drawn[:2] == drawn[2:]
+    assert drawn[0] != drawn[1]
+
+
+def test_stream_that_was_not_started_is_the_global_generator():
+    torch.manual_seed(1)
+    expected = torch.rand(())
+    torch.manual_seed(1)
+    with StepStream().use(torch.device("cpu")):
+        assert torch.rand(()) == expected

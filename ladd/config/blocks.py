@@ -52,7 +52,10 @@ class NetworkConfig(Block):
 
 
 class ExecutorConfig(Block):
-    """Where a training runs, and how a step is computed. What is computed stays the same but for rounding."""
+    """Where a training runs, and how a step is computed.
+
+    What is computed stays the same but for rounding and for dropout: masks are drawn per worker and micro-batch.
+    """
 
     kind: Literal["inline", "ray"]  # in the process of the stage, or in workers that Ray starts
     workers: Count  # of ray; where the device is cuda, each has a GPU of its own

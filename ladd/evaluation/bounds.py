@@ -13,6 +13,7 @@ from ladd.networks import CausalTransformer, TokenDenoiser
 from ladd.objectives.autoregressive import autoregressive_loss
 from ladd.objectives.joint import Latents, channel_losses, draw_channel_times
 from ladd.objectives.masked import mdlm_loss
+from ladd.progress import bar, counted
 from ladd.randomness import SampleNoise, derive
 from ladd.schedules import GaussianSchedule, MaskedSchedule
 
@@ -43,15 +44,17 @@ def average_draws(x: Tensor, settings: BoundSettings, loss: Callable[[Tensor, Sa
         float64 (n,) or (n, terms).
     """
     parts = []
-    for rows in torch.arange(len(x), device=x.device).split(settings.batch):
-        draws = []
-        for draw in range(settings.time_draws):
-            # The strata of the times are dealt out in batch order: turning it lets every sequence meet all of them.
-            turn = draw * len(rows) // settings.time_draws
-            turned = rows.roll(turn)
-            noise = SampleNoise(derive(settings.seed, "bounds"), turned)
-            draws.append(loss(turned, noise, draw).double().roll(-turn, dims=0))
-        parts.append(torch.stack(draws).mean(dim=0) / x.shape[1])
+    with bar("bound", len(x) * settings.time_draws, "pass") as progress:
+        for rows in torch.arange(len(x), device=x.device).split(settings.batch):
+            draws = []
+            for draw in range(settings.time_draws):
+                # The strata of the times are dealt out in batch order: turning it lets every sequence meet all of them.
+                turn = draw * len(rows) // settings.time_draws
+                turned = rows.roll(turn)
+                noise = SampleNoise(derive(settings.seed, "bounds"), turned)
+                draws.append(loss(turned, noise, draw).double().roll(-turn, dims=0))
+                progress.update(len(rows))
+            parts.append(torch.stack(draws).mean(dim=0) / x.shape[1])
     return torch.cat(parts)
 
 
@@ -73,13 +76,16 @@ def autoregressive_bound(
     network: CausalTransformer, x: Tensor, settings: BoundSettings, *, start_id: int
 ) -> dict[str, Tensor]:
     """token_elbo (n,): the exact -log p(x) of the model, nats per token."""
-    losses = [autoregressive_loss(network, part, start_id=start_id) for part in x.split(settings.batch)]
+    losses = [
+        autoregressive_loss(network, part, start_id=start_id)
+        for part in counted(x.split(settings.batch), "likelihood", "batch")
+    ]
     return {"token_elbo": torch.cat(losses).double() / x.shape[1]}
 
 
 def encode_all(model: Ladd, x: Tensor, batch: int) -> Latents:
     """Latents of all sequences, computed once."""
-    vectors, codes = zip(*(model.encode(part) for part in x.split(batch)), strict=True)
+    vectors, codes = zip(*(model.encode(part) for part in counted(x.split(batch), "latents", "batch")), strict=True)
     return Latents(torch.cat(vectors), None if codes[0] is None else torch.cat(codes))
 
 

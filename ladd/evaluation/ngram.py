@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ladd.progress import counted
+
 BUFFER = 1 << 22  # pairs held before they are counted
 WEIGHTS = tuple(percent / 100 for percent in range(5, 100, 5))
 
@@ -111,4 +113,5 @@ def fit_bigram(counts: NgramCounts, held_out: Tensor) -> Bigram:
     Hold out the end of the training blocks, never validation blocks.
     """
     models = [Bigram(counts, weight) for weight in WEIGHTS]
-    return min(models, key=lambda model: float(model.nll(held_out).mean()))
+    losses = [float(model.nll(held_out).mean()) for model in counted(models, "bigram", "weight")]
+    return models[losses.index(min(losses))]

@@ -12,6 +12,7 @@ from ladd.distributed import gather_rows, own_rows, world_size
 from ladd.latents.codebook import Codebook, vector_quantiser
 from ladd.latents.normalise import normalise_latents
 from ladd.networks import Encoder, MMDiT
+from ladd.randomness import StepStream
 
 
 class Encoded(NamedTuple):
@@ -40,6 +41,7 @@ class LatentModel(nn.Module):
         super().__init__()
         self.encoder, self.denoiser, self.scale = encoder, denoiser, scale
         self.quantiser = None if codebook_size is None else vector_quantiser(codebook_size, latent_width)
+        self.stream = StepStream()  # of k-means and of the revival of dead codes
         self.register_buffer("quantising", torch.tensor(False))
 
     def encode(self, x: Tensor) -> Encoded:
@@ -54,9 +56,12 @@ class LatentModel(nn.Module):
         if not self.training:
             vectors, codes, commitment = self.quantiser(z)
             return Encoded(vectors * self.scale, codes, commitment.sum())
-        # Every worker moves its codebook by the latents of all, in the same order, so that codebooks stay equal to the
-        # bit and do not depend on the number of workers; k-means and revival of dead codes need no messages then.
-        vectors, codes, commitment = self.quantiser(gather_rows(z))
+        # Every worker moves its codebook by the latents of all, in the same order and with the same draws, so that
+        # codebooks stay equal to the bit and do not depend on the number of workers; k-means and revival of dead codes
+        # need no messages then.
+        everywhere = gather_rows(z)
+        with self.stream.use(z.device):
+            vectors, codes, commitment = self.quantiser(everywhere)
         # The commitment is a mean over all workers, and gradients are averaged over workers: scale this one's share.
         share = commitment.sum() * world_size()
         return Encoded(own_rows(vectors) * self.scale, own_rows(codes), share - (share - commitment.sum()).detach())

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from ladd.errors import ConfigError
 from ladd.latents.codebook import Codebook, vector_quantiser
-from ladd.latents.statistics import latent_statistics
+from ladd.latents.statistics import REPORT_ROWS, latent_statistics, report_rows
+from ladd.progress import counted
 from ladd.randomness import derive
 
 
@@ -63,7 +62,7 @@ def fit_codebook(
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
         torch.manual_seed(derive(seed, "codebook"))
-        for step in tqdm(range(steps), desc="codebook", unit="step", file=sys.stderr, mininterval=1.0):
+        for step in counted(range(steps), "codebook", "step"):
             rows = np.random.default_rng(derive(seed, "codebook", step)).integers(len(latents), size=batch)
             quantiser(_read(latents, np.sort(rows)).view(1, -1, width).to("cpu" if step == 0 else device))
             if step == 0:
@@ -73,7 +72,9 @@ def fit_codebook(
     return frozen
 
 
-def codebook_report(codebook: Codebook, latents: Latents, *, rows: int = 65536, batch: int = 1024) -> dict[str, Any]:
+def codebook_report(
+    codebook: Codebook, latents: Latents, *, rows: int = REPORT_ROWS, batch: int = 1024
+) -> dict[str, Any]:
     """How a codebook serves the latents it was fitted on.
 
     Args:
@@ -85,9 +86,9 @@ def codebook_report(codebook: Codebook, latents: Latents, *, rows: int = 65536, 
         `latent_statistics` of the codes (used, dead, entropy in nats, perplexity, probabilities), ``cosine``, the mean
         cosine similarity of the latents with their code vectors, and ``latents``, how many were looked at.
     """
-    chosen = np.linspace(0, len(latents) - 1, min(rows, len(latents))).round().astype(np.int64)
+    chosen = report_rows(len(latents), rows)
     codes, cosines = [], []
-    for start in range(0, len(chosen), batch):
+    for start in counted(range(0, len(chosen), batch), "codebook report", "batch"):
         z = _read(latents, chosen[start : start + batch]).to(codebook.vectors.device)
         codes.append(codebook.nearest(z))
         cosines.append(F.cosine_similarity(z, codebook.lookup(codes[-1]), dim=-1).double())

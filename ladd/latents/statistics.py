@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+REPORT_ROWS = 65536  # of a data set that its statistics look at
+
+
+def report_rows(count: int, most: int = REPORT_ROWS) -> np.ndarray:
+    """Rows that the statistics of ``count`` rows look at, int64: all, or ``most`` that are evenly spaced."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
 
 
 def latent_statistics(latents: Tensor, codebook: int | None) -> dict[str, Any]:

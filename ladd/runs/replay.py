@@ -11,7 +11,8 @@ import yaml
 from ladd.errors import ArtifactError, ConfigError
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 from ladd.runs.today import INPUT, OUTPUT, differences, hashes
-from ladd.stages.manifest import dvc_hash, is_timed
+from ladd.stages.manifest import is_timed
+from ladd.stages.md5 import dvc_hash
 from ladd.tracking import LoggedRun
 
 Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite, environment, stage
@@ -116,7 +117,7 @@ def _check_outputs(folder: Path, run: LoggedRun) -> None:
         raise ArtifactError(f"run {run.id} has no {OUTPUT}* tag: it did not end well, so there is nothing to compare")
     wrong = []
     for name, digest in expected.items():
-        actual = dvc_hash(folder / name) if (folder / name).exists() else "missing"
+        actual = dvc_hash(folder / name, known=None) if (folder / name).exists() else "missing"
         timed = is_timed(name)
         print(f"{name}: {_verdict(equal=actual == digest, timed=timed)}", flush=True)
         wrong += [f"{name} ({digest} then, {actual} now)"] if actual != digest and not timed else []

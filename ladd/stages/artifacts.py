@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ladd.config import ComputeConfig
-from ladd.data.shards import Rows, write_array_shards
+from ladd.data.shards import Rows, shard_path, write_shard
 from ladd.errors import ArtifactError, ConfigError
-from ladd.files import save_tensors
+from ladd.files import file_hash, save_tensors
+from ladd.progress import bar
 
 WEIGHTS = "weights.safetensors"
 REDUCTION = "reduction.safetensors"  # of the states of a pretrained encoder
@@ -42,9 +45,42 @@ def load_latents(folder: Path, split: str, device: torch.device) -> Rows:
     return Rows.open(folder / split, device)
 
 
-def save_latents(folder: Path, parts: Iterable[Tensor], shape: tuple[int, ...], dtype: str) -> None:
-    """Write latents as they come: codes (B, L), or vectors (B, L, w)."""
-    write_array_shards(folder, (part.cpu().numpy() for part in parts), shape=shape, dtype=dtype, shard=LATENT_SHARD)
+def save_latents(
+    work: Path,
+    folder: Path,
+    splits: Mapping[str, Rows],
+    encode: Callable[[Tensor], Tensor],
+    dtype: str,
+    *,
+    batch: int,
+    shard: int = LATENT_SHARD,
+) -> None:
+    """Write the latents of all rows of every split, folder/SPLIT/00000.arrow, ...; a killed pass goes on.
+
+    Args:
+        work: keeps finished shards until the stage ends, under the hash of the weights that made them.
+        folder: the output; it holds the weights already.
+        splits: rows to encode.
+        encode: rows (B, ...) -> codes (B, L), or vectors (B, L, w).
+        dtype: stored type.
+        batch: rows at a time; batches do not cross the borders of shards.
+        shard: rows per file.
+    """
+    kept = work / f"latents-{file_hash(folder / WEIGHTS)[:16]}"
+    with bar("latents", sum(map(len, splits.values())), "row") as progress:
+        for split, rows in splits.items():
+            for number, start in enumerate(range(0, len(rows), shard)):
+                stop, path = min(start + shard, len(rows)), shard_path(kept / split, number)
+                if path.is_file():
+                    progress.update(stop - start)
+                    continue
+                parts = []
+                for place in range(start, stop, batch):
+                    parts.append(encode(rows[place : min(place + batch, stop)]).cpu().numpy())
+                    progress.update(len(parts[-1]))
+                write_shard(path, np.concatenate(parts, dtype=dtype))
+            # A killed process may have left the beginning of a shard, under a hidden name.
+            shutil.copytree(kept / split, folder / split, ignore=shutil.ignore_patterns(".*"), copy_function=os.link)
 
 
 def load_array(path: Path) -> np.ndarray:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from torch import Tensor
-
-from ladd.data.shards import Rows
 from ladd.files import write_json
-from ladd.latents.codebook import Codebook
 from ladd.latents.quantise import codebook_report, fit_codebook
 from ladd.randomness import derive
 from ladd.stages.artifacts import REDUCTION, load_latents, save_latents, save_weights, use_device
 from ladd.stages.recorded import record_codebook
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.tracked import stage_run, tag_outputs
+
+BATCH = 4096  # rows that are encoded at a time
 
 
 def main(stage: Stage) -> None:
@@ -37,17 +34,10 @@ def main(stage: Stage) -> None:
         with stage.output(f"artifacts/latents/{stage.key}") as folder:
             save_weights(codebook, folder)
             shutil.copy(source / REDUCTION, folder / REDUCTION)
-            for split, latents in splits.items():
-                save_latents(folder / split, codes_of(codebook, latents), (shape.length,), "int32")
+            save_latents(stage.work, folder, splits, lambda z: codebook.nearest(z.float()).int(), "int32", batch=BATCH)
         write_json(Path(f"results/stage1/{stage.key}.json"), codebook_report(codebook, splits["train"]))
         record_codebook(stage.key, config.steps, run)
         tag_outputs(stage.declaration, run)
-
-
-def codes_of(codebook: Codebook, latents: Rows, batch: int = 4096) -> Iterator[Tensor]:
-    """Codes of all latents, int32 (B, L), a batch at a time."""
-    for start in range(0, len(latents), batch):
-        yield codebook.nearest(latents[start : start + batch].float()).int()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,13 @@ def main(stage: Stage) -> None:
         for name in config.views:
             for split in splits:
                 # Links: at full size the latents are hundreds of gigabytes, and a kill here must not lose them.
-                shutil.copytree(stage.work / split / name, folder / name / split, copy_function=os.link)
+                # The beginning of a shard, which a kill may leave under a hidden name, is no part of them.
+                shutil.copytree(
+                    stage.work / split / name,
+                    folder / name / split,
+                    ignore=shutil.ignore_patterns(".*"),
+                    copy_function=os.link,
+                )
             reductions[name].save(folder / name / REDUCTION)
 
 

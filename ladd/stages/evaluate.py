@@ -14,6 +14,7 @@ from ladd.config import ModelConfig, Suite, SweepConfig, SweepPoint
 from ladd.evaluation.cost import sample_cost
 from ladd.evaluation.rows import Row
 from ladd.files import write_json
+from ladd.progress import counted
 from ladd.stages.artifacts import load_array, use_device
 from ladd.stages.chain import describe_model
 from ladd.stages.likelihood import likelihood_rows
@@ -50,7 +51,7 @@ def sampled_rows(
     passes = json.loads((folder / "passes.json").read_text())
     seconds = json.loads(Path(f"results/sample/{key}.json").read_text())["seconds_per_sequence"]
     rows, shown = [], []
-    for point in sweep.points:
+    for point in counted(sweep.points, "metrics", "point"):
         for index, seed in enumerate(sweep.seeds):
             name = f"{point.name}-seed-{seed}"
             x = torch.from_numpy(load_array(folder / f"{name}.npy").astype("int64")).to(device)

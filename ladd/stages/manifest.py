@@ -63,17 +63,3 @@ def _hash_by_manifest(path: Path) -> str:
 
 def _is_cache(path: Path) -> bool:
     return any(part == "__pycache__" or part.startswith(".") for part in path.parts)
-
-
-def dvc_hash(path: Path) -> str:
-    """The md5 under which DVC stores an output: that of the file, or that of a folder's listing with ".dir" added."""
-    if path.is_file():
-        return _md5(path.read_bytes())
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    listing = [{"md5": _md5(p.read_bytes()), "relpath": p.relative_to(path).as_posix()} for p in files]
-    listing.sort(key=lambda entry: entry["relpath"])  # as strings: DVC's order, which is not that of Path
-    return _md5(json.dumps(listing, sort_keys=True).encode()) + ".dir"
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()

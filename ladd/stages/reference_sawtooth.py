@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ladd.config import SawtoothConfig, SawtoothEvaluationConfig, Suite
 from ladd.evaluation.bounds import mdlm_bound
 from ladd.evaluation.estimate import Estimate, estimate
 from ladd.evaluation.exact import SawtoothReference
 from ladd.evaluation.rows import Row, measured
+from ladd.progress import counted
 from ladd.randomness import derive
 from ladd.samplers import SamplingOptions, sample_in_batches, sample_masked
 from ladd.schedules import MASKED_SCHEDULES
@@ -40,7 +39,12 @@ def sawtooth_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tup
 def likelihood_rows(suite: Suite, row: Row, exact: SawtoothReference, x: Tensor) -> list[Row]:
     """Entropy rate by exact likelihoods, and the bound of the exact denoiser, which must agree with it."""
     settings = bound_settings(suite.evaluation, suite.seed)
-    nll = torch.cat([-exact.log_likelihood(part) / x.shape[1] for part in x.split(settings.batch)])
+    nll = torch.cat(
+        [
+            -exact.log_likelihood(part) / x.shape[1]
+            for part in counted(x.split(settings.batch), "exact likelihood", "batch")
+        ]
+    )
     bound = mdlm_bound(exact, x, MASKED_SCHEDULES["linear"], settings, mask_id=exact.mask_id)["token_elbo"]
     return [measured(row, "entropy_rate", estimate(nll)), measured(row, "token_elbo", estimate(bound))]
 
@@ -59,7 +63,7 @@ def sampling_rows(suite: Suite, key: str, row: Row, exact: SawtoothReference, de
     for index, seed in enumerate(config.seeds):
         other = real_chunk(suite, key, len(config.seeds) + index, config.samples, device)
         rows += measures.rows(replace(row, model=f"real-{key}", family="real", seed=seed), other, index)
-        for steps in tqdm(config.token_steps, desc=f"exact sampler, seed {seed}", file=sys.stderr, mininterval=1.0):
+        for steps in counted(config.token_steps, f"exact sampler, seed {seed}", "budget"):
             noise_seed = derive(suite.seed, "sample", seed)
             samples = sample_in_batches(sample, start, noise_seed, SamplingOptions(token_steps=steps), config.batch)
             nfe = float(samples.token_passes.double().mean())

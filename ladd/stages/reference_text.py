@@ -15,6 +15,7 @@ from ladd.data.shards import Rows
 from ladd.evaluation.generation import perplexity
 from ladd.evaluation.ngram import Bigram, Unigram, count_ngrams, fit_bigram
 from ladd.evaluation.rows import Row, measured
+from ladd.progress import counted
 from ladd.randomness import derive
 from ladd.stages.artifacts import load_tokens
 from ladd.stages.likelihood import zero_shot
@@ -31,7 +32,7 @@ def text_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tuple[l
     measures = TextMeasures(suite, key, device)
     rows = ngram_rows(suite, key, replace(row, tokenizer=measures.tokenizer.name), device)
     config, shown = suite.evaluation.reference, []
-    for index, seed in enumerate(config.seeds):
+    for index, seed in enumerate(counted(config.seeds, "real text", "seed")):
         # Another set than the one that samples of this seed are compared with.
         x = real_chunk(suite, key, len(config.seeds) + index, config.samples, device)
         real = replace(row, model=f"real-{key}", family="real", seed=seed)
@@ -70,5 +71,5 @@ def ngram_rows(suite: Suite, key: str, row: Row, device: torch.device) -> list[R
 
 
 def _batches(rows: Rows, count: int) -> Iterator[Tensor]:
-    for start in range(0, count, BATCH):
+    for start in counted(range(0, count, BATCH), "n-grams", "batch"):
         yield rows[start : min(start + BATCH, count)]

@@ -13,10 +13,12 @@ from pathlib import Path
 from ladd.config import Suite, load_suite
 from ladd.errors import LaddError, TemporaryError
 from ladd.lock import exclusive
+from ladd.progress import STANDARD_ERROR
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
 
 WORK = Path(".work")
+EXIT_INTERRUPTED = 130  # as shells have it
 EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed
 
 
@@ -89,7 +91,10 @@ def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -
     try:
         execute(name, arguments[0] if keyed else None, body)
     except TemporaryError as error:
-        print(error, file=sys.stderr)
+        print(error, file=STANDARD_ERROR)
         sys.exit(EXIT_TEMPORARY)
+    except KeyboardInterrupt:
+        print("interrupted", file=STANDARD_ERROR)
+        sys.exit(EXIT_INTERRUPTED)
     except LaddError as error:
         sys.exit(str(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ladd.cluster import share_out, workers_asked
 from ladd.config import BaselineConfig, LatentShape, ModelConfig, Suite, SweepConfig, SweepPoint
@@ -21,6 +19,7 @@ from ladd.data.shards import token_type
 from ladd.files import write_atomically, write_json
 from ladd.models import Ladd
 from ladd.networks import CausalTransformer, DiT
+from ladd.progress import bar
 from ladd.randomness import derive
 from ladd.samplers import (
     Sampler,
@@ -84,7 +83,7 @@ def _sample(stage: Stage, worker: int = 0, workers: int = 1) -> None:
     sample = sampler_of(suite, sweep, load_trained(suite, sweep.model, device))
     # Samples of all budgets and seeds share one progress bar; a step budget of K costs K passes.
     steps = sum(run.point.token_steps for run in runs)
-    with tqdm(total=steps, desc="sampling", unit="pass", file=sys.stderr, mininterval=1.0) as progress:
+    with bar("sampling", steps, "pass") as progress:
         for run in runs:
             _draw(stage, sample, run, device)
             progress.update(run.point.token_steps)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ladd.data.shards import Rows
 from ladd.files import write_json
 from ladd.latents.model import LatentModel
-from ladd.latents.statistics import latent_statistics
+from ladd.latents.statistics import latent_statistics, report_rows
 from ladd.models import build_latent_model
 from ladd.stages.artifacts import load_latents, load_tokens, save_latents, save_weights, use_device
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import Training, seed_weights, train_stage
 from ladd.training.tasks import LatentTask
+
+BATCH = 512  # sequences that are encoded at a time
 
 
 def main(stage: Stage) -> None:
@@ -33,22 +34,25 @@ def training(stage: Stage) -> Training:
 
     def finish(average: LatentModel, folder: Path) -> None:
         save_weights(average, folder)
-        row, dtype = ((config.length,), "int32") if config.codebook else ((config.length, config.width), "float32")
-        for split, tokens in splits.items():
-            save_latents(folder / split, encode_all(average, tokens), row, dtype)
-        train = load_latents(folder, "train", device)[:]
-        write_json(Path(f"results/stage1/{stage.key}.json"), latent_statistics(train, config.codebook))
+        encode, dtype = encoding(average), "int32" if config.codebook else "float32"
+        save_latents(stage.work, folder, splits, encode, dtype, batch=BATCH)
+        latents = load_latents(folder, "train", device)
+        sample = latents[report_rows(len(latents))]
+        write_json(Path(f"results/stage1/{stage.key}.json"), latent_statistics(sample, config.codebook))
 
     task = LatentTask(model, splits["train"], splits["validation"], vocabulary, config)
     return Training(task, config.training, f"artifacts/latents/{stage.key}", finish)
 
 
-@torch.no_grad()
-def encode_all(model: LatentModel, tokens: Rows, batch: int = 512) -> Iterator[Tensor]:
-    """Latents of all sequences, a batch at a time: codes int32 (B, L), or vectors float32 (B, L, w)."""
-    for start in range(0, len(tokens), batch):
-        encoded = model.encode(tokens[start : start + batch].long())
-        yield encoded.vectors if encoded.codes is None else encoded.codes.int()
+def encoding(model: LatentModel) -> Callable[[Tensor], Tensor]:
+    """Sequences (B, N) to their latents: codes int32 (B, L), or vectors float32 (B, L, w)."""
+
+    @torch.no_grad()
+    def encode(tokens: Tensor) -> Tensor:
+        encoded = model.encode(tokens.long())
+        return encoded.vectors if encoded.codes is None else encoded.codes.int()
+
+    return encode
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 from ladd.config import Suite
 from ladd.stages.chain import describe_chain, describe_model
 from ladd.stages.declaration import Declaration
-from ladd.stages.manifest import dvc_hash
+from ladd.stages.md5 import dvc_hash
 from ladd.stages.runtime import Stage
 from ladd.tracking import TrackedRun, flatten
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +19,7 @@ from ladd.files import write_atomically
 from ladd.randomness import derive
 from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
+from ladd.stages.signals import EndRequests
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.training.checkpoint import AVERAGE, checkpoint_step, latest_step
 from ladd.training.executor import STOP, ExecutorContext, GroupContext, InlineContext
@@ -58,9 +57,9 @@ def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
         stage: the running stage.
         build: makes its training; a function of the stage's module called ``training``, where workers find it.
     Raises:
-        PreemptedError: SIGTERM came; a checkpoint is saved.
+        PreemptedError: a signal asked to end; a checkpoint is saved.
     """
-    with _ending_on_signal(stage.work):
+    with EndRequests(stage.work / STOP) as requests:
         training = build(stage)
         executor = training.config.executor
         if executor.kind == "ray":
@@ -70,6 +69,7 @@ def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
         with stage_run(stage) as run:
             trainer = _trainer(stage, training, InlineContext(stage.work, run.log_row, run.run_id))
             model = trainer.train()
+            requests.end_where_it_is()
             with stage.output(training.folder) as partial:
                 training.finish(model, partial)
                 _keep_checkpoints(stage.work, trainer.kept_steps(), partial / "checkpoints")
@@ -94,18 +94,6 @@ def _train_worker(stage: Stage) -> None:
 
 def _trainer(stage: Stage, training: Training, context: ExecutorContext) -> Trainer:
     return Trainer(training.task, training.config, context, seed=derive(stage.suite.seed, stage.declaration.name))
-
-
-@contextlib.contextmanager
-def _ending_on_signal(folder: Path) -> Iterator[None]:
-    """Ask the workers to save and end when SIGTERM comes, as it does before a machine is taken away."""
-    request = folder / STOP
-    request.unlink(missing_ok=True)
-    before = signal.signal(signal.SIGTERM, lambda number, frame: request.touch())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _keep_checkpoints(work: Path, kept: Collection[int], folder: Path) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from xml.etree import ElementTree
 
 from ladd.errors import ArtifactError, ConfigError
+from ladd.progress import bar
 from ladd.text.detokenise import DETOKENISERS
 
 if TYPE_CHECKING:
@@ -44,8 +45,19 @@ def read_documents(corpus: CorpusConfig, files: list[Path]) -> Iterator[str]:
         raise ConfigError(f"detokeniser: {corpus.detokeniser!r} is none of {', '.join(DETOKENISERS)}")
     if corpus.format in ("jsonl", "parquet") and not corpus.field:
         raise ConfigError(f"field: format {corpus.format} needs the name of the field that holds the text")
-    texts = (detokenise(text) for file in files for text in reader(file, corpus))
+    texts = (detokenise(text) for text in _all_texts(reader, corpus, files))
     return islice((text for text in texts if text and not text.isspace()), corpus.documents)
+
+
+def _all_texts(
+    reader: Callable[[Path, CorpusConfig], Iterator[str]], corpus: CorpusConfig, files: list[Path]
+) -> Iterator[str]:
+    """The texts of all files, with a bar that moves by the size of each."""
+    sizes = [file.stat().st_size for file in files]
+    with bar("documents", sum(sizes), "B", scale=True) as progress:
+        for file, size in zip(files, sizes, strict=True):
+            yield from reader(file, corpus)
+            progress.update(size)
 
 
 def _open(file: Path) -> BinaryIO:

@@ -20,6 +20,7 @@ from torch import Tensor
 from ladd.errors import ArtifactError, ConfigError
 from ladd.latents.pooling import adaptive_keep_eos, adaptive_pool, align
 from ladd.latents.reduction import Reduction
+from ladd.progress import counted
 
 if TYPE_CHECKING:
     import tokenizers
@@ -160,7 +161,7 @@ class FrozenTextEncoder:
                 )
         blocks = self._read(x)
         lengths = torch.tensor([len(block.ids) for block in blocks])
-        for rows in lengths.argsort(descending=True, stable=True).split(self.batch):
+        for rows in counted(lengths.argsort(descending=True, stable=True).split(self.batch), "encoder", "batch"):
             encoded = self._run([blocks[row] for row in rows])
             wanted = {(view.pooling, view.length) for view in views.values()}
             yield rows, {(pooling, length): self._pool(encoded, pooling, length) for pooling, length in wanted}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ladd.data.shards import Rows, shard_path, write_shard
 from ladd.errors import ArtifactError
 from ladd.latents.normalise import normalise_latents
 from ladd.latents.reduction import PrincipalComponents, Reduction, truncate
+from ladd.progress import bar
 from ladd.text.encoder import FrozenTextEncoder
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def encode_blocks(
 def _chunks(rows: Rows, chosen: np.ndarray, encoder: FrozenTextEncoder, title: str) -> Iterator[Tensor]:
     """The chosen blocks, int64 (B, N), as many at a time as are sorted by length together."""
     size = encoder.batch * _BATCHES_AT_A_TIME
-    with tqdm(total=len(chosen), desc=title, unit="block", file=sys.stderr, mininterval=1.0) as progress:
+    with bar(title, len(chosen), "block") as progress:
         for start in range(0, len(chosen), size):
             indices = chosen[start : start + size]
             yield rows[indices].long()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ladd.errors import ArtifactError, ConfigError
+from ladd.progress import counted
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -133,7 +134,7 @@ class Teacher:
         nll = torch.zeros(len(ids), dtype=torch.float64)
         # Texts of like length share a batch, so that little of it is padding.
         order = [row for row in tokens.argsort(stable=True).tolist() if tokens[row] > 0]
-        for start in range(0, len(order), self.batch):
+        for start in counted(range(0, len(order), self.batch), "teacher", "batch"):
             rows = order[start : start + self.batch]
             nll[rows] = self._negative_log_likelihood([ids[row] for row in rows])
         return TeacherScores(nll, tokens, torch.tensor([len(row) > self.window for row in encoded], dtype=torch.bool))

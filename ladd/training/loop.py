@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import sys
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.errors import PreemptedError, TrainingError
+from ladd.latents.model import LatentModel
+from ladd.progress import bar
 from ladd.randomness import SampleNoise, derive
 from ladd.training.batches import Batch, Batches, BatchOrder
 from ladd.training.checkpoint import Checkpoint
@@ -22,6 +22,8 @@ from ladd.training.executor import ExecutorContext
 from ladd.training.replica import Replica, shard_like, shard_optimiser, whole_state
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from ladd.config import TrainingConfig
 
 
@@ -88,15 +90,7 @@ class Trainer:
         """
         config = self.config
         self.resume()
-        with tqdm(
-            total=config.steps,
-            initial=self.step,
-            desc="training",
-            unit="step",
-            file=sys.stderr,
-            mininterval=1.0,
-            disable=rank() > 0,
-        ) as progress:
+        with bar("training", config.steps, "step", initial=self.step, hidden=rank() > 0) as progress:
             while True:
                 if self.step % config.validate_every == 0 or self.step == config.steps:
                     self.validate(progress)
@@ -110,9 +104,7 @@ class Trainer:
 
     def train_step(self) -> None:
         """One optimiser step on one batch."""
-        # Only dropout and the quantiser's code revival draw from the global generator; seeding it by the step
-        # leaves no state to carry across a resume.
-        torch.manual_seed(derive(self.seed, "torch", self.step))
+        self.seed_step()
         self.task.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         losses = self.backward()
@@ -123,6 +115,18 @@ class Trainer:
         self.average.update(self.task.model)
         self.own.append(losses | {"gradient_norm": gradient_norm.double()})
         self.step += 1
+
+    def seed_step(self) -> None:
+        """Seed torch's global generators, which only dropout and the quantiser draw from, by the step.
+
+        So there is no state to carry across a resume. Dropout masks are each worker's own; the quantiser's draws are
+        those of all workers.
+        """
+        seed = derive(self.seed, "torch", self.step)
+        torch.manual_seed(derive(seed, "worker", rank()) if rank() else seed)
+        for module in self.task.model.modules():
+            if isinstance(module, LatentModel):
+                module.stream.restart(seed)
 
     def backward(self) -> dict[str, Tensor]:
         """Gradients of the batch's mean losses, from this worker's share, a part at a time; the share's mean losses."""

@@ -72,8 +72,9 @@ class _TokenTask(Generic[Model]):
         rounds = -(-len(rows) // (most * world_size()))  # as many for every worker: shards want all of them
         sums: dict[str, float] = {}
         for part in rows.tensor_split(rounds * world_size())[rank() :: world_size()]:
-            batch = _read(self.validation, part)
-            losses = self.compute(model, batch.tokens.long(), batch.latents, noise.part(_slice(part)), 0)
+            computed = part if len(part) else rows[:1]  # a worker without rows keeps step with the others: weight 0
+            batch = _read(self.validation, computed)
+            losses = self.compute(model, batch.tokens.long(), batch.latents, noise.part(_slice(computed)), 0)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part)
         total = sum_over_workers(torch.tensor(list(sums.values()), dtype=torch.float64, device=device))

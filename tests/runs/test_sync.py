@@ -18,7 +18,7 @@ from ladd.runs import sync as module
 from ladd.runs.sync import outdated_stages
 from ladd.stages.comparison import current_fingerprints
 from ladd.stages.declaration import read_declaration
-from ladd.stages.manifest import dvc_hash
+from ladd.stages.md5 import dvc_hash
 from ladd.stages.tracked import open_run
 from tests.runs.fake import distance, fake_values
 

@@ -18,7 +18,7 @@ from ladd.evaluation.rows import Row
 from ladd.files import file_hash
 from ladd.report.table import summarise
 from ladd.stages.declaration import read_declaration
-from ladd.stages.manifest import dvc_hash
+from ladd.stages.md5 import dvc_hash
 from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_here, stages_in_order, write_params
 
 TRAINED = ("stage1", "baseline", "stage2")

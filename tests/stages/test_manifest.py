@@ -11,7 +11,8 @@ from dvc_objects.fs.local import LocalFileSystem
 
 from ladd.errors import ArtifactError
 from ladd.files import file_hash
-from ladd.stages.manifest import content_hash, dvc_hash, write_manifest
+from ladd.stages.manifest import content_hash, write_manifest
+from ladd.stages.md5 import dvc_hash
 from tests.stages.tiny import REPOSITORY
 
 # Sorted as whole strings these come in another order than sorted folder by folder.

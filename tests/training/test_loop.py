@@ -12,6 +12,7 @@ from ladd.config import TrainingConfig
 from ladd.data.sawtooth import draw_sequences
 from ladd.errors import PreemptedError, TrainingError
 from ladd.models import build_baseline, build_latent_model
+from ladd.training import loop
 from ladd.training.batches import Batch
 from ladd.training.executor import STOP, InlineContext
 from ladd.training.loop import Trainer
@@ -269,6 +270,35 @@ def test_every_step_has_dropout_of_its_own():
     task.losses = lambda *given: (states.append(torch.rand(()).item()), losses(*given))[1]
     trainer(task, MemoryContext()).train()
     assert len(set(states)) == 6
+
+
+def test_first_worker_draws_the_dropout_of_one_and_the_others_their_own(monkeypatch):
+    drawn = []
+    for rank in (None, 0, 1, 2):
+        if rank is not None:
+            monkeypatch.setattr(loop, "rank", lambda rank=rank: rank)
+        run = trainer(Regression(), MemoryContext())
+        run.seed_step()
+        drawn.append(torch.rand(()).item())
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 3
+
+
+def test_codebook_of_a_step_does_not_depend_on_the_dropout_before_it(monkeypatch):
+    """The quantiser starts in the step after the last checkpoint of the encoder, with latents that dropout spares."""
+    torch.manual_seed(1)
+    task, codebooks = discrete_task(), []
+    z = nn.functional.normalize(torch.randn(8, 2, 4), dim=-1)
+    for rank in (0, 1):
+        monkeypatch.setattr(loop, "rank", lambda rank=rank: rank)
+        run = trainer(copy.deepcopy(task), MemoryContext())
+        model = run.task.model.train()
+        model.quantising.fill_(True)
+        model.encoder.forward = lambda x: z + 0 * torch.nn.functional.dropout(torch.ones(()), 0.5)
+        run.seed_step()
+        model.encode(torch.zeros(8, 8, dtype=torch.long))
+        codebooks.append(model.quantiser.codebook)
+    assert torch.equal(*codebooks)
 
 
 def test_validation_and_checkpoints_come_at_their_intervals_and_at_the_end():

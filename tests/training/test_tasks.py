@@ -232,6 +232,27 @@ def test_validation_in_parts_is_that_of_all_sequences_at_once(key, logits, monke
     assert found == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 5, 6])
+@pytest.mark.parametrize("logits", [1, 2 * 8 * 2, 2**28])
+@pytest.mark.parametrize("world", [2, 4, 8])
+def test_validation_on_any_number_of_workers_is_that_of_one(count, logits, world, monkeypatch):
+    """Every worker makes as many calls of the model as every other, also where rows are too few for all."""
+    task = ladd_task("di")
+    task.validation = tuple(part[:count] for part in task.validation)
+    monkeypatch.setattr(tasks, "_VALIDATION_LOGITS", logits)
+    expected, sums, calls = task.validate(task.model), [], []
+    handle = task.model.denoiser.register_forward_hook(lambda *_: calls.append(rank))
+    monkeypatch.setattr(tasks, "world_size", lambda: world)
+    monkeypatch.setattr(tasks, "sum_over_workers", lambda values: (sums.append(values), values)[1])
+    for rank in range(world):
+        monkeypatch.setattr(tasks, "rank", lambda rank=rank: rank)
+        names = list(task.validate(task.model))
+    handle.remove()
+    assert len({calls.count(rank) for rank in range(world)}) == 1
+    found = dict(zip(names, (sum(sums) / count).tolist(), strict=True))
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_autoregressive_validation_does_not_depend_on_its_parts(monkeypatch):
     model = perturb(build_baseline(2, blocks().baselines["ar"])).eval()
     task = ArTask(model, TRAIN, VALIDATION, 2)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ladd.training.executor import InlineContext
-from tests.training.workers import STEPS, TASKS, Trainer, mdlm, outcome, trainer
+from tests.training.workers import STEPS, TASKS, Trainer, few, mdlm, outcome, trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,6 +83,21 @@ def test_codebook_moved_and_is_that_of_one_worker(folder):
     expected = outcome(one("discrete", folder))["model"][codebook]
     torch.testing.assert_close(model[codebook], expected, atol=1e-4, rtol=1e-4)
     assert torch.equal(model[codebook], left(folder, "ddp-discrete", 1)["model"][codebook])
+
+
+def test_workers_have_dropout_of_their_own_and_one_codebook(folder):
+    first, second = (left(folder, "dropout", rank) for rank in range(2))
+    assert len(first["masks"]) == len(second["masks"]) > 0
+    assert not any(torch.equal(*masks) for masks in zip(first["masks"], second["masks"], strict=True))
+    codebook = "quantiser._codebook.embed"
+    assert first["model"]["quantiser._codebook.initted"]
+    assert torch.equal(first["model"][codebook], second["model"][codebook])
+    assert first["history"] == second["history"]
+
+
+def test_more_workers_than_validation_sequences_measure_what_one_does(folder):
+    expected = trainer(few, InlineContext(folder / "one-few")).metrics()
+    assert left(folder, "few") == left(folder, "few", 1) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["mdlm", "co-ladd"])

@@ -49,6 +49,21 @@ def discrete() -> LatentTask:
     return LatentTask(build_latent_model(2, config), tokens("train", 40), tokens("validation", 11), 2, config)
 
 
+def with_dropout() -> LatentTask:
+    task = discrete()
+    for module in task.model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+    return task
+
+
+def few() -> MdlmTask:
+    """Fewer validation sequences than workers."""
+    task = mdlm()
+    task.validation = (task.validation[0][:1], None)
+    return task
+
+
 def co_ladd() -> LaddTask:
     generator = torch.Generator().manual_seed(0)
     latents = [2 * nn.functional.normalize(torch.randn(n, 2, 4, generator=generator), dim=-1) for n in (40, 11)]
@@ -114,6 +129,16 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         run = trainer(TASKS[name], context(folder / f"fsdp-{name}"), executor=ways)
         run.train()
         leave(f"fsdp-{name}", outcome(run))
+
+    run = trainer(with_dropout, context(folder / "dropout"), executor=executor(kind="ray", workers=2))
+    masks: list[torch.Tensor] = []
+    dropout = next(module for module in run.task.model.encoder.modules() if isinstance(module, nn.Dropout))
+    dropout.register_forward_hook(lambda _, given, out: masks.append((out == 0).cpu()) if dropout.training else None)
+    run.train()
+    leave("dropout", {"masks": masks, "model": run.task.model.state_dict(), "history": run.history})
+
+    ways = executor(kind="ray", workers=2, sharding="fsdp")
+    leave("few", trainer(few, context(folder / "few"), executor=ways).metrics())
 
     run = trainer(mdlm, context(folder / "micro"), executor=executor(kind="ray", workers=2, micro_batch=2))
     run.train()
