@@ -57,7 +57,7 @@ def sampling_rows(suite: Suite, key: str, row: Row, exact: SawtoothReference, de
 
     rows = []
     for index, seed in enumerate(config.seeds):
-        other = real_chunk(suite, key, len(config.seeds) + index, config.samples, device)
+        other = real_chunk(suite, key, "floor", index, config.samples, device)
         rows += measures.rows(replace(row, model=f"real-{key}", family="real", seed=seed), other, index)
         for steps in tqdm(config.token_steps, desc=f"exact sampler, seed {seed}", file=sys.stderr, mininterval=1.0):
             noise_seed = derive(suite.seed, "sample", seed)

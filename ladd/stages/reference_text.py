@@ -32,8 +32,7 @@ def text_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tuple[l
     rows = ngram_rows(suite, key, replace(row, tokenizer=measures.tokenizer.name), device)
     config, shown = suite.evaluation.reference, []
     for index, seed in enumerate(config.seeds):
-        # Another set than the one that samples of this seed are compared with.
-        x = real_chunk(suite, key, len(config.seeds) + index, config.samples, device)
+        x = real_chunk(suite, key, "floor", index, config.samples, device)
         real = replace(row, model=f"real-{key}", family="real", seed=seed)
         rows += measures.rows(real, x, index)
         texts = measures.texts(x)
