@@ -14,7 +14,6 @@ from ladd.errors import ConfigError
 from ladd.randomness import SampleNoise, derive
 from ladd.stages.artifacts import load_tokens
 
-
 # What a set of real sequences is for: samples are compared with it; it is compared as samples are, which gives the
 # floor; samplers are given tokens of it. A sequence that served two of these would be compared with itself.
 Use = Literal["compared", "floor", "given"]
