@@ -44,6 +44,24 @@ class Row:
 
 
 @dataclass(frozen=True)
+class TimeRow:
+    """Token loss of one model in one bin of t_x."""
+
+    model: str  # key of the model
+    sweep: str
+    family: str
+    latents: str  # clean, noisy, shared or masked; "" without latents
+    t_low: float
+    t_high: float
+    weighted: float  # share of the bin in the token loss with the ELBO weight, nats per token
+    weighted_stderr: float | None
+    per_masked: float | None  # nats per masked token; None where none was masked
+    per_masked_stderr: float | None
+    n: int  # sequences
+    evaluator_version: str = EVALUATOR_VERSION
+
+
+@dataclass(frozen=True)
 class SampleMetricSettings:
     """How sample metrics are computed.
 

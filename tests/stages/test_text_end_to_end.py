@@ -281,6 +281,20 @@ def test_learned_encoder_goes_with_its_model(finished):
     assert not Path("artifacts/models/co-learned/reduction.safetensors").exists()
 
 
+def test_losses_by_time_are_those_of_every_sweep_whose_model_has_a_time(finished):
+    expected = {"mdlm": [""], "co": ["clean", "shared", "masked"], "di": ["clean", "noisy", "masked"]}
+    for key, sweep in finished.suite.sweeps.items():
+        rows = pl.read_csv(f"results/loss_by_time/{key}.csv", empty_string_is_null=False)
+        timed = sweep.given is None and sweep.model != "ar"
+        family = {"ccdd": "co", "co-learned": "co"}.get(sweep.model, sweep.model)
+        given = expected[family] if timed else []
+        assert rows.select("latents", "t_low").rows() == [(name, place / 10) for name in given for place in range(10)]
+    # Of all sequences of the bound, on other time draws.
+    total = pl.read_csv("results/loss_by_time/mdlm.csv")["weighted"].sum()
+    bound = finished.compare.filter(pl.col("metric") == "val_ppl", pl.col("model") == "mdlm")["value"].log()
+    assert total == pytest.approx(bound.item(), rel=0.2)
+
+
 def test_pages_show_every_sweep(finished):
     table, page = (Path(f"results/{name}").read_text() for name in ("compare.txt", "samples.html"))
     assert [key for key, sweep in VALUES["sweeps"].items() if sweep["given"] is None and key not in table] == []
@@ -288,7 +302,9 @@ def test_pages_show_every_sweep(finished):
     report = Path("results/report.html").read_text()
     assert "<html" in report
     assert [key for key in VALUES["sweeps"] if key not in report.split("params.yaml")[0]] == []
-    assert {"gen-ppl.png", "curves.png", "codebook.png"} <= {path.name for path in Path("results/plots").iterdir()}
+    assert {"gen-ppl.png", "curves.png", "codebook.png", "loss-by-time.png"} <= {
+        path.name for path in Path("results/plots").iterdir()
+    }
 
 
 def test_runs_are_tracked_with_the_encoder_behind_their_latents(finished):
