@@ -45,6 +45,7 @@ def ratio(numerator: Tensor, denominator: Tensor, groups: Tensor | None = None) 
     residual = numerator - value * denominator
     if groups is not None:
         _, place = groups.unique(return_inverse=True)
+        place = place.to(residual.device)
         residual = residual.new_zeros(int(place.max()) + 1).index_add(0, place, residual)
     count = len(residual)
     if count < 2:

@@ -31,11 +31,13 @@ WIDTH = 2.9  # inches of a panel
 
 def loss_by_time_caption(losses: pl.DataFrame) -> str:
     """What the figure shows, in a sentence or two."""
-    counts = sorted(losses["n"].unique())
+    counts = " to ".join(map(str, sorted(losses["n"].unique())))
+    documents = " to ".join(map(str, sorted(losses["documents"].drop_nulls().unique())))
     return (
         "Token loss by time t_x. Above: the part of each tenth of t_x in the token loss with the ELBO weight, nats per "
         "token; the ten parts add up to it. Below: nats per masked token, without a weight. Bands: one standard error "
-        f"over n = {' to '.join(map(str, counts))} validation sequences. AR has no time and is left out"
+        f"over {f'the {documents} documents of ' if documents else ''}n = {counts} validation sequences. AR has no "
+        "time and is left out"
     )
 
 

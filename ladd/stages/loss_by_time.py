@@ -16,8 +16,8 @@ from ladd.evaluation.rows import TimeRow
 from ladd.models import Ladd
 from ladd.networks import CausalTransformer
 from ladd.schedules import MASKED_SCHEDULES, latent_schedule
-from ladd.stages.artifacts import load_tokens
 from ladd.stages.encoders import pretrained_encoder
+from ladd.stages.held_out import held_out
 from ladd.stages.measure import bound_settings
 from ladd.stages.trained import load_trained
 
@@ -45,12 +45,13 @@ def loss_by_time_rows(suite: Suite, key: str, device: torch.device) -> list[Time
     config = suite.model(sweep.model)
     if sweep.given is not None or config.token_channel is None:
         return []
-    validation = load_tokens(sweep.data, "validation", device)
-    x = validation[: min(SEQUENCES, suite.evaluation.sequences)].long()
-    row = TimeRow(sweep.model, key, config.family, "", 0.0, 1.0, 0.0, None, None, None, len(x))
-    return [
-        made for name, losses in _losses(suite, key, x, device) for made in _rows(replace(row, latents=name), losses)
-    ]
+    found = held_out(suite, sweep.data, "validation", min(SEQUENCES, suite.evaluation.sequences), device)
+    row = TimeRow(model=sweep.model, sweep=key, family=config.family, n=len(found.tokens))
+    row = replace(row, documents=found.document_count)
+    rows: list[TimeRow] = []
+    for name, losses in _losses(suite, key, found.tokens, device):
+        rows += _rows(replace(row, latents=name), losses, found.documents)
+    return rows
 
 
 def _losses(suite: Suite, key: str, x: Tensor, device: torch.device) -> Iterator[tuple[str, LossByTime]]:
@@ -86,11 +87,11 @@ def _losses(suite: Suite, key: str, x: Tensor, device: torch.device) -> Iterator
         )
 
 
-def _rows(row: TimeRow, losses: LossByTime) -> Iterator[TimeRow]:
+def _rows(row: TimeRow, losses: LossByTime, documents: Tensor | None) -> Iterator[TimeRow]:
     for place in range(BINS):
         weighted, plain, masked = (part[:, place] for part in losses)
-        mean = estimate(weighted)
-        per_masked = ratio(plain, masked) if masked.sum() > 0 else None
+        mean = estimate(weighted, documents)
+        per_masked = ratio(plain, masked, documents) if masked.sum() > 0 else None
         yield replace(
             row,
             t_low=place / BINS,

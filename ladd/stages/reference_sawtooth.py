@@ -18,7 +18,7 @@ from ladd.evaluation.rows import Row, measured
 from ladd.randomness import derive
 from ladd.samplers import SamplingOptions, sample_in_batches, sample_masked
 from ladd.schedules import MASKED_SCHEDULES
-from ladd.stages.artifacts import load_tokens
+from ladd.stages.held_out import held_out
 from ladd.stages.measure import SawtoothMeasures, bound_settings
 from ladd.stages.real import real_chunk
 
@@ -29,7 +29,7 @@ def sawtooth_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tup
     assert isinstance(data, SawtoothConfig)
     assert isinstance(evaluation, SawtoothEvaluationConfig)
     exact = SawtoothReference(data.tokens, data.periods, data.floor, evaluation.grid).to(device)
-    validation = load_tokens(key, "validation", device)[: evaluation.sequences].long()
+    validation = held_out(suite, key, "validation", evaluation.sequences, device).tokens
     oracle = Estimate(exact.oracle_loss(), 0.0, 0)  # a quadrature, no sample
     rows = [measured(replace(row, model=f"oracle-{key}", family="oracle"), "token_loss_clean_latent", oracle)]
     row = replace(row, model=f"exact-{key}", family="exact")

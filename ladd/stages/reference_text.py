@@ -17,6 +17,7 @@ from ladd.evaluation.ngram import Bigram, Unigram, count_ngrams, fit_bigram
 from ladd.evaluation.rows import Row, measured
 from ladd.randomness import derive
 from ladd.stages.artifacts import load_tokens
+from ladd.stages.held_out import held_out
 from ladd.stages.likelihood import zero_shot
 from ladd.stages.measure_text import TextMeasures
 from ladd.stages.real import real_chunk
@@ -59,12 +60,16 @@ def ngram_rows(suite: Suite, key: str, row: Row, device: torch.device) -> list[R
         "unigram": Unigram(counts),
         "bigram": fit_bigram(counts, train[counted:].long()),
     }
-    texts = {"val_ppl": load_tokens(key, "validation", device)[: suite.evaluation.sequences].long()}
-    texts |= {f"zero_shot_ppl/{name}": x for name, x in zero_shot(suite, key, device).items()}
+    texts = {"val_ppl": held_out(suite, key, "validation", suite.evaluation.sequences, device)}
+    texts |= {f"zero_shot_ppl/{name}": found for name, found in zero_shot(suite, key, device).items()}
     return [
-        measured(replace(row, model=f"{name}-{key}", family=name), metric, perplexity(model.nll(x.cpu())))
+        measured(
+            replace(row, model=f"{name}-{key}", family=name, documents=found.document_count),
+            metric,
+            perplexity(model.nll(found.tokens.cpu()), found.documents),
+        )
         for name, model in models.items()
-        for metric, x in texts.items()
+        for metric, found in texts.items()
     ]
 
 

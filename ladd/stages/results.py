@@ -21,10 +21,10 @@ TEXT_COLUMNS = (
     *("suite", "model", "family", "schedule", "given", "metric", "precision"),
     *("evaluator_version", "tokenizer", "git_commit", "versions"),
 )
-SCHEMA = {
-    name: pl.Int64 if name in ("L", "K", "w", "token_steps", "latent_steps", "n", "seed") else pl.Float64
-    for name in COLUMNS
-} | dict.fromkeys(TEXT_COLUMNS, pl.String)
+INTEGER_COLUMNS = ("L", "K", "w", "token_steps", "latent_steps", "n", "documents", "seed")
+SCHEMA = {name: pl.Int64 if name in INTEGER_COLUMNS else pl.Float64 for name in COLUMNS} | dict.fromkeys(
+    TEXT_COLUMNS, pl.String
+)
 
 
 MEASURED = "measured."  # tags of a run, one per metric: JSON of what must be alike among rows that are compared
@@ -58,6 +58,7 @@ LOSS_BY_TIME_SCHEMA = {
     **dict.fromkeys(("model", "sweep", "family", "latents"), pl.String),
     **dict.fromkeys(("t_low", "t_high", "weighted", "weighted_stderr", "per_masked", "per_masked_stderr"), pl.Float64),
     "n": pl.Int64,
+    "documents": pl.Int64,
     "evaluator_version": pl.String,
 }
 

@@ -25,9 +25,12 @@ def rows(model: str, family: str, latents: str, level: float = 4.0, sweep: str |
     """A loss that rises with time; in the first bin no token was masked."""
     bins = [(place / 10, (place + 1) / 10) for place in range(10)]
     return [
-        TimeRow(model, sweep or model, family, latents, low, high, (level + low) / 10, 0.01, level + low, 0.1, 500)
-        if low
-        else TimeRow(model, sweep or model, family, latents, low, high, 0.0, None, None, None, 500)
+        TimeRow(
+            *(model, sweep or model, family, latents, low, high),
+            *(((level + low) / 10, 0.01, level + low, 0.1) if low else (0.0, None, None, None)),
+            n=500,
+            documents=12,
+        )
         for low, high in bins
     ]
 
@@ -77,7 +80,7 @@ def test_no_loss_is_refused(tmp_path):
 def test_caption_says_units_and_what_the_error_is_over():
     caption = loss_by_time_caption(table())
     assert "nats per masked token" in caption
-    assert "one standard error over n = 500 validation sequences" in caption
+    assert "one standard error over the 12 documents of n = 500 validation sequences" in caption
     assert "AR has no time" in caption
 
 
