@@ -1,20 +1,54 @@
-"""Means with standard errors."""
+"""Means and ratios with standard errors, of independent values or of groups of values that depend on each other."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
 class Estimate(NamedTuple):
-    """A mean over sequences with its standard error."""
+    """A mean over sequences with its standard error; None where nothing is known of it."""
 
     value: float
-    stderr: float
+    stderr: float | None
     n: int
 
 
-def estimate(values: Tensor) -> Estimate:
-    """Mean and standard error of independent values (n,)."""
+def estimate(values: Tensor, groups: Tensor | None = None) -> Estimate:
+    """Mean and standard error of values (n,).
+
+    Args:
+        values: independent ones, but within groups.
+        groups: int64 (n,), see `ratio`; None where every value is a group of its own.
+    """
+    if groups is not None:
+        return ratio(values, torch.ones_like(values), groups)
     return Estimate(float(values.mean()), float(values.std() / len(values) ** 0.5), len(values))
+
+
+def ratio(numerator: Tensor, denominator: Tensor, groups: Tensor | None = None) -> Estimate:
+    """Ratio of the sums of two (n,), with its linearised standard error.
+
+    The sum over a group of the residuals, numerator - ratio * denominator, is what varies: the variance of the ratio is
+    G / (G - 1) times the sum of their squares, over the squared sum of the denominator (G groups; the ratio-to-size
+    estimate of cluster sampling). With every value in its own group and a denominator of ones it is that of a mean.
+
+    Args:
+        numerator, denominator: of every sequence.
+        groups: int64 (n,), such as the document of every sequence. Values of one group may depend on each other. A
+            single group has no known error. None where every value is a group of its own.
+    """
+    numerator, denominator = numerator.double(), denominator.double()
+    value = numerator.sum() / denominator.sum()
+    residual = numerator - value * denominator
+    if groups is not None:
+        _, place = groups.unique(return_inverse=True)
+        place = place.to(residual.device)
+        residual = residual.new_zeros(int(place.max()) + 1).index_add(0, place, residual)
+    count = len(residual)
+    if count < 2:
+        return Estimate(float(value), None, len(numerator))
+    variance = residual.square().sum() * count / (count - 1)
+    return Estimate(float(value), float(variance.sqrt() / denominator.sum()), len(numerator))

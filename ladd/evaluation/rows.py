@@ -35,12 +35,32 @@ class Row:
     value: float = float("nan")
     stderr: float | None = None
     n: int = 0
+    documents: int | None = None  # that the n sequences are of, where the error is that over documents
     precision: str = "float64"
     evaluator_version: str = EVALUATOR_VERSION
     tokenizer: str = ""  # whose tokens were counted: that of the data, or of the teacher; "" without text
     git_commit: str = ""
     versions: str = ""  # of the libraries that computed the value
     seed: int | None = None
+
+
+@dataclass(frozen=True)
+class TimeRow:
+    """Token loss of one model in one bin of t_x."""
+
+    model: str  # key of the model
+    sweep: str
+    family: str
+    latents: str = ""  # clean, noisy, shared or masked; "" without latents
+    t_low: float = 0.0
+    t_high: float = 1.0
+    weighted: float = float("nan")  # share of the bin in the token loss with the ELBO weight, nats per token
+    weighted_stderr: float | None = None
+    per_masked: float | None = None  # nats per masked token; None where none was masked
+    per_masked_stderr: float | None = None
+    n: int = 0  # sequences
+    documents: int | None = None  # that they are of; None where each is independent
+    evaluator_version: str = EVALUATOR_VERSION
 
 
 @dataclass(frozen=True)

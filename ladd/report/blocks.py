@@ -74,7 +74,7 @@ def _perplexities(summary: pl.DataFrame) -> Block:
     def text(row: Record) -> str:
         return flagged(4 if row["metric"] == "full_bound" else 2)(row)
 
-    title = "Validation perplexity, per token (value ± standard error)"
+    title = "Validation perplexity, per token (value ± standard error over documents)"
     rows = pl.concat([summary, as_perplexity])
     return tabulate(title, PERPLEXITY_NOTE, rows, list(names.values()), column, text)
 
@@ -85,7 +85,7 @@ def _zero_shot(summary: pl.DataFrame) -> Block:
     def column(row: Record) -> str:
         return row["metric"].removeprefix(ZERO_SHOT)
 
-    title = "Zero-shot perplexity, per token, by corpus (value ± standard error)"
+    title = "Zero-shot perplexity, per token, by corpus (value ± standard error over documents)"
     return tabulate(title, ZERO_SHOT_NOTE, summary, corpora, column, flagged(2)).without_latents()
 
 

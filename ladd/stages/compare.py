@@ -12,12 +12,13 @@ from ladd.evaluation import EVALUATOR_VERSION
 from ladd.files import write_atomically, write_json
 from ladd.report.figures import quality_figures
 from ladd.report.labels import family_name, schedule_name
+from ladd.report.loss_by_time import loss_by_time_caption, plot_loss_by_time
 from ladd.report.page import write_page
 from ladd.report.plots import plot_codebook, plot_curves
 from ladd.report.samples import SampleGroup, sample_metrics, write_samples_page
 from ladd.report.table import render, summarise
 from ladd.stages.comparison import publish_comparison
-from ladd.stages.results import nested_means, read_results
+from ladd.stages.results import nested_means, read_loss_by_time, read_results
 from ladd.stages.runtime import Stage, run_stage
 
 
@@ -56,6 +57,9 @@ def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Pa
     figures = quality_figures(compare, plots)
     plot_curves(histories, plots / "curves.png")
     figures["Training curves"] = plots / "curves.png"
+    if not (losses := read_loss_by_time(suite.sweeps)).is_empty():
+        figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"
+        plot_loss_by_time(losses, plots / "loss-by-time.png")
     if usage:
         plot_codebook(usage, plots / "codebook.png")
         figures["Use of the codes"] = plots / "codebook.png"

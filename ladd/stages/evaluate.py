@@ -18,10 +18,11 @@ from ladd.progress import counted
 from ladd.stages.artifacts import load_array, use_device
 from ladd.stages.chain import describe_model
 from ladd.stages.likelihood import likelihood_rows
+from ladd.stages.loss_by_time import loss_by_time_rows
 from ladd.stages.measure import SampleMeasures, SawtoothMeasures, base_row
 from ladd.stages.measure_text import TextMeasures
 from ladd.stages.real import given_positions
-from ladd.stages.results import log_results, write_results
+from ladd.stages.results import log_results, write_loss_by_time, write_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.samples import shown_samples
 from ladd.stages.tracked import stage_run, tag_outputs
@@ -36,6 +37,7 @@ def main(stage: Stage) -> None:
     measures = (SawtoothMeasures if suite.evaluation.kind == "sawtooth" else TextMeasures)(suite, sweep.data, device)
     sampled, shown = sampled_rows(suite, stage.key, row, measures, device)
     rows += sampled
+    write_loss_by_time(stage.key, loss_by_time_rows(suite, stage.key, device))
     table = write_results(stage.key, rows)
     write_json(Path(f"results/samples/{stage.key}.json"), shown)
     with stage_run(stage) as run:

@@ -15,8 +15,8 @@ from ladd.evaluation.rows import Row, measured
 from ladd.models import Ladd
 from ladd.networks import CausalTransformer, DiT
 from ladd.schedules import MASKED_SCHEDULES, latent_schedule
-from ladd.stages.artifacts import load_tokens
 from ladd.stages.encoders import pretrained_encoder
+from ladd.stages.held_out import HeldOut, held_out
 from ladd.stages.measure import bound_settings
 from ladd.stages.text import load_tokenizer
 from ladd.stages.trained import load_trained
@@ -30,28 +30,30 @@ def likelihood_rows(suite: Suite, key: str, row: Row, device: torch.device) -> l
     if isinstance(model, Ladd):
         model.pretrained_encoder = pretrained_encoder(suite, sweep.model, device)
     settings = bound_settings(evaluation, suite.seed)
-    validation = load_tokens(sweep.data, "validation", device)[: evaluation.sequences].long()
+    validation = held_out(suite, sweep.data, "validation", evaluation.sequences, device)
     row = replace(row, precision="float32")
-    bounds = bounds_of(suite, sweep, model, validation, settings)
+    bounds = bounds_of(suite, sweep, model, validation.tokens, settings)
     if not isinstance(evaluation, TextEvaluationConfig):
         return [measured(row, metric, estimate(values)) for metric, values in bounds.items()]
     row = replace(row, tokenizer=load_tokenizer(sweep.data).name)
-    rows = [measured(row, "val_ppl", perplexity(bounds["token_elbo"]))]
+    of_validation, groups = replace(row, documents=validation.document_count), validation.documents
+    rows = [measured(of_validation, "val_ppl", perplexity(bounds["token_elbo"], groups))]
     if "full_bound" in bounds:
-        rows.append(measured(row, "full_bound", estimate(bounds["full_bound"])))
-    for corpus, x in zero_shot(suite, sweep.data, device).items():
-        token_elbo = bounds_of(suite, sweep, model, x, settings, token_only=True)["token_elbo"]
-        rows.append(measured(row, f"zero_shot_ppl/{corpus}", perplexity(token_elbo)))
+        rows.append(measured(of_validation, "full_bound", estimate(bounds["full_bound"], groups)))
+    for corpus, found in zero_shot(suite, sweep.data, device).items():
+        token_elbo = bounds_of(suite, sweep, model, found.tokens, settings, token_only=True)["token_elbo"]
+        of_corpus = replace(row, documents=found.document_count)
+        rows.append(measured(of_corpus, f"zero_shot_ppl/{corpus}", perplexity(token_elbo, found.documents)))
     return rows
 
 
-def zero_shot(suite: Suite, data: str, device: torch.device) -> dict[str, Tensor]:
-    """Blocks int64 (n, N) of every corpus that no model was trained on."""
+def zero_shot(suite: Suite, data: str, device: torch.device) -> dict[str, HeldOut]:
+    """Blocks of every corpus that no model was trained on."""
     config, evaluation = suite.data[data], suite.evaluation
     assert isinstance(config, TextDataConfig)
     assert isinstance(evaluation, TextEvaluationConfig)
     return {
-        name: load_tokens(data, f"zero_shot/{name}", device)[: evaluation.zero_shot_sequences].long()
+        name: held_out(suite, data, f"zero_shot/{name}", evaluation.zero_shot_sequences, device)
         for name in config.zero_shot
     }
 

@@ -44,7 +44,7 @@ class SawtoothMeasures:
         self.settings = SampleMetricSettings(suite.evaluation.directions, derive(suite.seed, "directions"))
 
     def rows(self, row: Row, x: Tensor, index: int) -> list[Row]:
-        real = real_chunk(self.suite, self.data, index, len(x), self.device)
+        real = real_chunk(self.suite, self.data, "compared", index, len(x), self.device)
         return sample_rows(row, x, real, self.settings)
 
     def texts(self, x: Tensor) -> list[str]:

@@ -90,9 +90,9 @@ class TextMeasures:
         ]
 
     def mauve_row(self, row: Row, x: Tensor, index: int) -> Row:
-        """MAUVE between samples and as many real texts."""
+        """MAUVE between samples and as many real texts, none of which gave the samples tokens."""
         if (index, len(x)) not in self.real_features:
-            real = real_chunk(self.suite, self.data, index, len(x), self.device)
+            real = real_chunk(self.suite, self.data, "compared", index, len(x), self.device)
             self.real_features[index, len(x)] = self.features(real)
         seed, clusters = derive(self.suite.seed, "mauve") % 2**31, self.config.mauve_clusters
         value = mauve(self.features(x), self.real_features[index, len(x)], seed=seed, clusters=clusters)

@@ -17,7 +17,7 @@ from ladd.progress import counted
 from ladd.randomness import derive
 from ladd.samplers import SamplingOptions, sample_in_batches, sample_masked
 from ladd.schedules import MASKED_SCHEDULES
-from ladd.stages.artifacts import load_tokens
+from ladd.stages.held_out import held_out
 from ladd.stages.measure import SawtoothMeasures, bound_settings
 from ladd.stages.real import real_chunk
 
@@ -28,7 +28,7 @@ def sawtooth_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tup
     assert isinstance(data, SawtoothConfig)
     assert isinstance(evaluation, SawtoothEvaluationConfig)
     exact = SawtoothReference(data.tokens, data.periods, data.floor, evaluation.grid).to(device)
-    validation = load_tokens(key, "validation", device)[: evaluation.sequences].long()
+    validation = held_out(suite, key, "validation", evaluation.sequences, device).tokens
     oracle = Estimate(exact.oracle_loss(), 0.0, 0)  # a quadrature, no sample
     rows = [measured(replace(row, model=f"oracle-{key}", family="oracle"), "token_loss_clean_latent", oracle)]
     row = replace(row, model=f"exact-{key}", family="exact")
@@ -61,7 +61,7 @@ def sampling_rows(suite: Suite, key: str, row: Row, exact: SawtoothReference, de
 
     rows = []
     for index, seed in enumerate(config.seeds):
-        other = real_chunk(suite, key, len(config.seeds) + index, config.samples, device)
+        other = real_chunk(suite, key, "floor", index, config.samples, device)
         rows += measures.rows(replace(row, model=f"real-{key}", family="real", seed=seed), other, index)
         for steps in counted(config.token_steps, f"exact sampler, seed {seed}", "budget"):
             noise_seed = derive(suite.seed, "sample", seed)

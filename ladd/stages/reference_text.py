@@ -18,6 +18,7 @@ from ladd.evaluation.rows import Row, measured
 from ladd.progress import counted
 from ladd.randomness import derive
 from ladd.stages.artifacts import load_tokens
+from ladd.stages.held_out import held_out
 from ladd.stages.likelihood import zero_shot
 from ladd.stages.measure_text import TextMeasures
 from ladd.stages.real import real_chunk
@@ -33,8 +34,7 @@ def text_rows(suite: Suite, key: str, row: Row, device: torch.device) -> tuple[l
     rows = ngram_rows(suite, key, replace(row, tokenizer=measures.tokenizer.name), device)
     config, shown = suite.evaluation.reference, []
     for index, seed in enumerate(counted(config.seeds, "real text", "seed")):
-        # Another set than the one that samples of this seed are compared with.
-        x = real_chunk(suite, key, len(config.seeds) + index, config.samples, device)
+        x = real_chunk(suite, key, "floor", index, config.samples, device)
         real = replace(row, model=f"real-{key}", family="real", seed=seed)
         rows += measures.rows(real, x, index)
         texts = measures.texts(x)
@@ -61,12 +61,16 @@ def ngram_rows(suite: Suite, key: str, row: Row, device: torch.device) -> list[R
         "unigram": Unigram(counts),
         "bigram": fit_bigram(counts, train[counted:].long()),
     }
-    texts = {"val_ppl": load_tokens(key, "validation", device)[: suite.evaluation.sequences].long()}
-    texts |= {f"zero_shot_ppl/{name}": x for name, x in zero_shot(suite, key, device).items()}
+    texts = {"val_ppl": held_out(suite, key, "validation", suite.evaluation.sequences, device)}
+    texts |= {f"zero_shot_ppl/{name}": found for name, found in zero_shot(suite, key, device).items()}
     return [
-        measured(replace(row, model=f"{name}-{key}", family=name), metric, perplexity(model.nll(x.cpu())))
+        measured(
+            replace(row, model=f"{name}-{key}", family=name, documents=found.document_count),
+            metric,
+            perplexity(model.nll(found.tokens.cpu()), found.documents),
+        )
         for name, model in models.items()
-        for metric, x in texts.items()
+        for metric, found in texts.items()
     ]
 
 

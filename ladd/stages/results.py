@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from ladd.errors import ArtifactError
-from ladd.evaluation.rows import COLUMNS, Row
+from ladd.evaluation.rows import COLUMNS, Row, TimeRow
 from ladd.files import write_atomically, write_json
 from ladd.report.rules import ALIKE, over_seeds
 
@@ -21,10 +21,10 @@ TEXT_COLUMNS = (
     *("suite", "model", "family", "schedule", "given", "metric", "precision"),
     *("evaluator_version", "tokenizer", "git_commit", "versions"),
 )
-SCHEMA = {
-    name: pl.Int64 if name in ("L", "K", "w", "token_steps", "latent_steps", "n", "seed") else pl.Float64
-    for name in COLUMNS
-} | dict.fromkeys(TEXT_COLUMNS, pl.String)
+INTEGER_COLUMNS = ("L", "K", "w", "token_steps", "latent_steps", "n", "documents", "seed")
+SCHEMA = {name: pl.Int64 if name in INTEGER_COLUMNS else pl.Float64 for name in COLUMNS} | dict.fromkeys(
+    TEXT_COLUMNS, pl.String
+)
 
 
 MEASURED = "measured."  # tags of a run, one per metric: JSON of what must be alike among rows that are compared
@@ -51,6 +51,37 @@ def read_results(path: Path) -> pl.DataFrame:
     if table.columns != COLUMNS:
         raise ArtifactError(f"{path} has columns {table.columns}, expected {COLUMNS}; run `dvc repro` to make it again")
     return table
+
+
+LOSS_BY_TIME = Path("results/loss_by_time")
+LOSS_BY_TIME_SCHEMA = {
+    **dict.fromkeys(("model", "sweep", "family", "latents"), pl.String),
+    **dict.fromkeys(("t_low", "t_high", "weighted", "weighted_stderr", "per_masked", "per_masked_stderr"), pl.Float64),
+    "n": pl.Int64,
+    "documents": pl.Int64,
+    "evaluator_version": pl.String,
+}
+
+
+def write_loss_by_time(key: str, rows: list[TimeRow]) -> None:
+    """Write ``results/loss_by_time/KEY.csv``; without rows it has a header alone."""
+    table = pl.DataFrame([vars(row) for row in rows], schema=LOSS_BY_TIME_SCHEMA)
+    write_atomically(LOSS_BY_TIME / f"{key}.csv", table.write_csv().encode())
+
+
+def read_loss_by_time(keys: Iterable[str]) -> pl.DataFrame:
+    """The losses by time of some sweeps; of several sweeps of one model those of the first that has some.
+
+    Raises:
+        ArtifactError: a file is missing.
+    """
+    tables = []
+    for key in keys:
+        if not (path := LOSS_BY_TIME / f"{key}.csv").is_file():
+            raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
+        tables.append(pl.read_csv(path, schema=LOSS_BY_TIME_SCHEMA, empty_string_is_null=False))
+    table = pl.concat(tables)
+    return table.filter(pl.col("sweep") == pl.col("sweep").first().over("model"))
 
 
 def nested_means(table: pl.DataFrame) -> dict[str, dict]:

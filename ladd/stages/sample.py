@@ -34,7 +34,7 @@ from ladd.samplers import (
 )
 from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
 from ladd.stages.artifacts import use_device
-from ladd.stages.real import given_positions, real_chunk
+from ladd.stages.real import check_real, given_positions, real_chunk
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.trained import load_trained
 
@@ -54,6 +54,7 @@ class Run:
 
 
 def main(stage: Stage) -> None:
+    check_real(stage.suite, stage.suite.sweeps[stage.key].data)  # before anything is drawn that cannot be compared
     if workers := workers_asked(stage.suite.compute):
         share_out(_sample, (stage,), workers)
     _sample(stage)  # what is not there yet
@@ -127,7 +128,7 @@ def starting_tokens(suite: Suite, sweep: SweepConfig, index: int, device: torch.
     start = torch.full((sweep.samples, data.tokens), data.vocabulary, device=device)
     if sweep.given is None:
         return start
-    real = real_chunk(suite, sweep.data, index, sweep.samples, device)
+    real = real_chunk(suite, sweep.data, "given", index, sweep.samples, device)
     given = given_positions(suite, sweep.given, sweep.seeds[index], sweep.samples, data.tokens, device)
     return torch.where(given, real, start)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ import torch
 from ladd.config import GivenConfig, Suite
 from ladd.data.shards import write_shards
 from ladd.errors import ConfigError
-from ladd.stages.real import given_positions, real_chunk
+from ladd.stages import sample
+from ladd.stages.real import USES, check_real, given_positions, real_chunk
 from tests.builders import suite_values, text_suite_values
 
 CPU = torch.device("cpu")
@@ -33,21 +35,24 @@ def text(tmp_path, monkeypatch) -> Suite:
     return Suite.model_validate(text_suite_values())
 
 
-def first_tokens(suite: Suite, index: int, count: int) -> list[int]:
-    chunk = real_chunk(suite, "text", index, count, CPU)
+def first_tokens(suite: Suite, use: str, index: int, count: int) -> list[int]:
+    chunk = real_chunk(suite, "text", use, index, count, CPU)
     assert (chunk.dtype, chunk.shape) == (torch.int64, (count, TOKENS))
     return chunk[:, 0].tolist()
 
 
 def test_sets_of_text_are_disjoint_and_use_the_whole_split(text):
-    sets = [first_tokens(text, index, 5) for index in range(4)]
-    assert sorted(token for chunk in sets for token in chunk) == list(range(COUNT))
+    sets = [first_tokens(text, use, seed, 3) for use in USES for seed in range(2)]
+    tokens = [token for chunk in sets for token in chunk]
+    assert len(set(tokens)) == len(tokens) == 18
+    whole = [token for use in ("compared", "floor") for seed in range(2) for token in first_tokens(text, use, seed, 5)]
+    assert sorted(whole) == list(range(COUNT))
 
 
 def test_text_comes_from_all_over_the_split_and_not_in_order(text):
     # Neighbouring blocks are of one document.
     for index in range(2):
-        chunk = first_tokens(text, index, 10)
+        chunk = first_tokens(text, "compared", index, 10)
         assert chunk != sorted(chunk)
         assert min(chunk) < 5
         assert max(chunk) >= 15
@@ -55,25 +60,42 @@ def test_text_comes_from_all_over_the_split_and_not_in_order(text):
 
 def test_sets_of_text_depend_on_the_seed_of_the_suite_alone(text):
     other = Suite.model_validate(text_suite_values() | {"seed": 2})
-    assert first_tokens(text, 1, 5) == first_tokens(text, 1, 5)
-    assert first_tokens(text, 1, 5) != first_tokens(other, 1, 5)
+    assert first_tokens(text, "floor", 1, 5) == first_tokens(text, "floor", 1, 5)
+    assert first_tokens(text, "floor", 1, 5) != first_tokens(other, "floor", 1, 5)
 
 
 def test_larger_sets_begin_with_the_smaller_ones(text):
-    assert first_tokens(text, 0, 10)[:5] == first_tokens(text, 0, 5)
+    assert first_tokens(text, "compared", 0, 10)[:5] == first_tokens(text, "compared", 0, 5)
 
 
 def test_sawtooth_has_a_split_of_its_own_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x = numbered("artifacts/data/saw/reference", 12, 8, 2)
     suite = Suite.model_validate(suite_values())
-    assert torch.equal(real_chunk(suite, "saw", 1, 5, CPU), x[5:10])
+    assert torch.equal(real_chunk(suite, "saw", "compared", 1, 3, CPU), x[3:6])
+    assert torch.equal(real_chunk(suite, "saw", "floor", 0, 3, CPU), x[6:9])
 
 
 def test_too_few_real_sequences_are_an_error_that_says_how_many_there_are(text):
-    assert len(first_tokens(text, 1, 10)) == 10
-    with pytest.raises(ConfigError, match=r"evaluation.reference.samples: 10 sequences for the 3th.*only 20 real ones"):
-        real_chunk(text, "text", 2, 10, CPU)
+    assert len(first_tokens(text, "compared", 1, 10)) == 10
+    with pytest.raises(
+        ConfigError, match=r"evaluation.reference.samples: .* need 30 real .*data\.text has only 20; lower"
+    ):
+        real_chunk(text, "text", "floor", 0, 10, CPU)
+
+
+@pytest.mark.parametrize(("given", "needed"), [(True, 3 * 2 * 8), (False, 2 * 2 * 8)])
+def test_sampling_is_refused_before_it_starts_where_the_split_is_too_small(tmp_path, monkeypatch, given, needed):
+    monkeypatch.chdir(tmp_path)
+    values = text_suite_values()
+    values["sweeps"] = {key: sweep for key, sweep in values["sweeps"].items() if given or sweep["given"] is None}
+    suite = Suite.model_validate(values)
+    numbered("artifacts/data/text/validation", needed, TOKENS, 290)
+    check_real(suite, "text")
+    numbered("artifacts/data/text/validation", needed - 1, TOKENS, 290)
+    message = rf"8 samples x 2 seeds need {needed} real .*has only {needed - 1}; .*\(data\.text\.validation\)"
+    with pytest.raises(ConfigError, match=message):
+        sample.main(SimpleNamespace(suite=suite, key="mdlm"))
 
 
 @pytest.mark.parametrize(

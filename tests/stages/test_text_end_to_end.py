@@ -7,6 +7,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,18 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from ladd.data.shards import Rows
+from ladd.evaluation.bounds import mdlm_bound
 from ladd.files import file_hash
+from ladd.schedules import MASKED_SCHEDULES
 from ladd.stages.artifacts import load_latents, load_tokens
 from ladd.stages.declaration import read_declaration
+from ladd.stages.held_out import held_out
+from ladd.stages.loss_by_time import TIME_DRAWS
 from ladd.stages.manifest import content_hash
+from ladd.stages.measure import bound_settings
 from ladd.stages.sample import starting_tokens
 from ladd.stages.text import load_tokenizer
+from ladd.stages.trained import load_trained
 from ladd.text import packing
 from tests.builders import corpus, path_asset, text_suite_values
 from tests.stages.finished import Finished
@@ -153,6 +160,7 @@ def test_likelihoods_are_of_as_many_sequences_as_asked_for(finished):
     counts = dict(rows.group_by("metric").agg(pl.col("n").unique().sort()).iter_rows())
     assert counts == {"val_ppl": [12], "full_bound": [12], **{name: [6] for name in ZERO_SHOT}}
     assert rows["stderr"].null_count() == 0
+    assert rows["documents"].min() > 1
     assert set(rows["tokenizer"]) == {load_tokenizer("text").file_hash[:32]}
 
 
@@ -281,6 +289,24 @@ def test_learned_encoder_goes_with_its_model(finished):
     assert not Path("artifacts/models/co-learned/reduction.safetensors").exists()
 
 
+def test_losses_by_time_are_those_of_every_sweep_whose_model_has_a_time(finished):
+    expected = {"mdlm": [""], "co": ["clean", "shared", "masked"], "di": ["clean", "noisy", "masked"]}
+    for key, sweep in finished.suite.sweeps.items():
+        rows = pl.read_csv(f"results/loss_by_time/{key}.csv", empty_string_is_null=False)
+        timed = sweep.given is None and sweep.model != "ar"
+        family = {"ccdd": "co", "co-learned": "co"}.get(sweep.model, sweep.model)
+        given = expected[family] if timed else []
+        assert rows.select("latents", "t_low").rows() == [(name, place / 10) for name in given for place in range(10)]
+    # They are of the sequences of the bound, and add up to the bound at as many time draws.
+    suite = finished.suite
+    x = held_out(suite, "text", "validation", suite.evaluation.sequences, CPU).tokens
+    settings = replace(bound_settings(suite.evaluation, suite.seed), time_draws=TIME_DRAWS)
+    arguments = load_trained(suite, "mdlm", CPU), x, MASKED_SCHEDULES["linear"], settings
+    bound = mdlm_bound(*arguments, mask_id=VOCABULARY)["token_elbo"].mean()
+    total = pl.read_csv("results/loss_by_time/mdlm.csv")["weighted"].sum()
+    assert total == pytest.approx(float(bound), rel=1e-5)
+
+
 def test_pages_show_every_sweep(finished):
     table, page = (Path(f"results/{name}").read_text() for name in ("compare.txt", "samples.html"))
     assert [key for key, sweep in VALUES["sweeps"].items() if sweep["given"] is None and key not in table] == []
@@ -288,7 +314,9 @@ def test_pages_show_every_sweep(finished):
     report = Path("results/report.html").read_text()
     assert "<html" in report
     assert [key for key in VALUES["sweeps"] if key not in report.split("params.yaml")[0]] == []
-    assert {"gen-ppl.png", "curves.png", "codebook.png"} <= {path.name for path in Path("results/plots").iterdir()}
+    assert {"gen-ppl.png", "curves.png", "codebook.png", "loss-by-time.png"} <= {
+        path.name for path in Path("results/plots").iterdir()
+    }
 
 
 def test_runs_are_tracked_with_the_encoder_behind_their_latents(finished):
