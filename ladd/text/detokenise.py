@@ -34,7 +34,7 @@ def _enclosed(pairs: Iterable[str], inside: str) -> list[Rule]:
         inside: pattern between the marks, with one group; ``%`` stands for characters that are neither mark.
     """
     rules = []
-    for opening, closing in pairs:
+    for opening, closing in map(tuple, pairs):
         pattern = inside.replace("%", f"[^{re.escape(opening)}{re.escape(closing)}]")
         rules.append((re.escape(opening) + pattern + re.escape(closing), rf"{opening}\1{closing}"))
     return rules
