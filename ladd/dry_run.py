@@ -138,7 +138,9 @@ def _shrink_data(data: Values, seeds: int) -> None:
         data["tokenizer"]["vocabulary"] = min(data["tokenizer"]["vocabulary"], VOCABULARY)
     for corpus in (data["train"], *data["zero_shot"].values()):
         _shrink_corpus(corpus, DOCUMENTS)
-    if isinstance(data["validation"], dict):
+    if isinstance(data["validation"], dict) and "last" in data["validation"]:
+        data["validation"] = {"last": DOCUMENTS // 2}
+    elif isinstance(data["validation"], dict):
         _shrink_corpus(data["validation"], VALIDATION_DOCUMENTS)
     else:
         data["validation"] = 1 / DOCUMENTS  # one of them

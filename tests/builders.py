@@ -271,7 +271,7 @@ def _text_data() -> dict:
         "zero_shot": {
             "sentences": corpus("corpora/sentences.parquet", "", "parquet", field="sentence"),
             "articles": corpus(
-                "corpora/articles", "**/*.jsonl", "jsonl", field="article", detokeniser="scientific_papers"
+                "corpora/articles", "**/*.jsonl", "jsonl", field="article", detokeniser="mdlm-scientific-papers"
             ),
         },
         "workers": 1,

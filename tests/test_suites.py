@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from ladd.config import ModelConfig, load_suite
+from ladd.config import CorpusConfig, LastDocuments, ModelConfig, load_suite
 from ladd.dry_run import named_assets
 from ladd.evaluation.flops import backbone_macs
 from ladd.models import build_baseline, build_ladd
@@ -154,18 +156,39 @@ def test_training_and_sampling_are_those_of_the_paper(name, tokens, steps, budge
 def test_zero_shot_corpora_are_the_seven_of_table_4():
     corpora = SUITES["owt"].data["owt"].zero_shot
     assert {name: (corpus.field, corpus.detokeniser) for name, corpus in corpora.items()} == {
-        "ptb": ("sentence", "ptb"),
-        "wikitext": ("text", "wikitext"),
-        "lm1b": ("text", "lm1b"),
-        "lambada": ("text", "lambada"),
-        "ag-news": ("text", "ag_news"),
-        "pubmed": ("article", "scientific_papers"),
-        "arxiv": ("article", "scientific_papers"),
+        "ptb": ("sentence", "mdlm-ptb"),
+        "wikitext": ("text", "mdlm-wikitext"),
+        "lm1b": ("text", "mdlm-lm1b"),
+        "lambada": ("text", "mdlm-lambada"),
+        "ag-news": ("text", "none"),
+        "pubmed": ("article", "mdlm-scientific-papers"),
+        "arxiv": ("article", "mdlm-scientific-papers"),
     }
     files = {name: corpus.files for name, corpus in corpora.items()}
-    assert all(re.search(r"(^|/)(validation|test)[-/]", file) for file in files.values())
+    tests = {name for name, file in files.items() if re.search(r"(^|[/_])test[-/.]", file)}
+    assert tests == {"lm1b", "lambada", "ag-news"}
+    assert all(re.search(r"(^|/)validation[-/]", file) for name, file in files.items() if name not in tests)
     assert "arxiv/" in files["arxiv"]
     assert "pubmed/" in files["pubmed"]
+
+
+def test_text_is_that_of_mdlm():
+    assert SUITES["owt"].data["owt"].validation == LastDocuments(last=100_000)
+    assert SUITES["owt"].data["owt"].train.detokeniser == "none"
+    assert {
+        corpus.detokeniser for corpus in (SUITES["lm1b"].data["lm1b"].train, SUITES["lm1b"].data["lm1b"].validation)
+    } == {"mdlm-lm1b"}
+    shared = SUITES["lm1b"].data["lm1b"].zero_shot
+    assert shared.items() <= SUITES["owt"].data["owt"].zero_shot.items()
+
+
+def test_lambada_is_openais_file():
+    """The hash of the listing is that of one file with the contents that OpenAI serves as lambada_test.jsonl."""
+    contents = "4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226"
+    listing = json.dumps([["data/lambada_test.jsonl", contents]])
+    for suite in SUITES.values():
+        (data,) = suite.data.values()
+        assert data.zero_shot["lambada"].asset.sha256 == hashlib.sha256(listing.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("folder", EVERY_SUITE, ids=lambda folder: folder.name)
@@ -177,10 +200,15 @@ def test_every_asset_of_a_suite_is_documented(folder):
         elif asset["source"] == "hub":
             rows = [line for line in ASSETS.splitlines() if f"| `{asset['name']}`" in line]
             assert rows, asset["name"]
-            # A file on a branch that the table does not name would be another one.
-            assert asset["revision"] in ("main", "refs/convert/parquet") or re.fullmatch(
-                "[0-9a-f]{40}", asset["revision"]
-            )
+            assert asset["revision"] is None or f"`{asset['revision']}`" in rows[0]
+            assert asset.get("branch") is None or f"`{asset['branch']}`" in rows[0]
+
+
+@pytest.mark.parametrize("folder", EVERY_SUITE, ids=lambda folder: folder.name)
+def test_only_assets_whose_commit_is_not_known_are_without_one(folder):
+    assets = named_assets(yaml.safe_load((folder / "params.yaml").read_text()))
+    unpinned = {asset["name"] for asset in assets if asset["source"] == "hub" and asset["revision"] is None}
+    assert unpinned <= {"ptb-text-only/ptb_text_only", "armanc/scientific_papers"}
 
 
 def test_files_of_a_corpus_are_among_those_that_are_fetched():
@@ -190,7 +218,7 @@ def test_files_of_a_corpus_are_among_those_that_are_fetched():
     for suite in SUITES.values():
         for data in suite.data.values():
             for corpus in (data.train, data.validation, *data.zero_shot.values()):
-                if isinstance(corpus, float):
+                if not isinstance(corpus, CorpusConfig):
                     continue
                 example = corpus.files.replace("*.parquet", "0000.parquet")
                 assert list(filter_repo_objects([example], allow_patterns=corpus.asset.file)) == [example]

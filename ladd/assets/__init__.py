@@ -2,6 +2,7 @@
 
 from ladd.assets.fetch import asset_files, fetch_asset
 from ladd.assets.hashes import listing_hash
+from ladd.assets.hub import check_pinned
 from ladd.assets.store import store_folder
 
-__all__ = ["asset_files", "fetch_asset", "listing_hash", "store_folder"]
+__all__ = ["asset_files", "check_pinned", "fetch_asset", "listing_hash", "store_folder"]

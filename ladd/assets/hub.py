@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ladd.assets.hashes import check_form, check_hash, listing_hash
 from ladd.errors import AssetError
@@ -12,44 +12,92 @@ from ladd.errors import AssetError
 if TYPE_CHECKING:
     from ladd.config import AssetConfig
 
-log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+MAIN = "main"  # branch of a repository where no other is named
 
 
 def fetch_hub(asset: AssetConfig) -> Path:
-    """The folder of a snapshot. A commit that is cached needs no network; a branch is looked up each time.
+    """The folder of a snapshot; one that is cached needs no network.
 
     Args:
         asset: ``file`` is a glob of the wanted files, or None for all. ``sha256``, where given, is the listing hash of
             those files alone: the cache may hold more of the same snapshot.
     Raises:
-        AssetError: the hub cannot be reached, does not have it, or does not give it to this user.
+        AssetError: the hub cannot be reached, does not have it, or does not give it to this user; or the revision is
+            null, and then the error names the commit to write.
     """
     check_form(asset)
     if asset.revision is None:
-        raise AssetError(f"asset {asset.name}: revision is null; set it to a commit from its page on the hub")
+        raise AssetError(describe_unpinned(asset, asset.name))
     folder = _snapshot(asset)
     files = _wanted(asset, folder)
     if not files:
         raise AssetError(f"asset {asset.name}: no file matches file {asset.file!r} at revision {asset.revision}")
     if asset.sha256 is not None:
         check_hash(asset, listing_hash(folder, files), f"snapshot {folder}", "Delete that folder and fetch again")
-    if folder.name != asset.revision:  # the hub names the folder after the commit
-        log.info("%s: revision %s is commit %s today; pin that", asset.name, asset.revision, folder.name)
     return folder
+
+
+def check_pinned(assets: Mapping[str, AssetConfig]) -> None:
+    """Look up the commits of all assets of the hub that have none, before anything is fetched.
+
+    Args:
+        assets: by their keys in params.yaml.
+    Raises:
+        AssetError: there are such assets; it names key and commit of each.
+    """
+    unpinned = {key: asset for key, asset in assets.items() if asset.source == "hub" and asset.revision is None}
+    if unpinned:
+        raise AssetError("\n".join(describe_unpinned(asset, key) for key, asset in unpinned.items()))
+
+
+def describe_unpinned(asset: AssetConfig, key: str) -> str:
+    """What to write for a null revision: the commit that the branch of the asset is at today.
+
+    Args:
+        asset: of the hub, without a revision.
+        key: of the asset in params.yaml, or its name.
+    Raises:
+        AssetError: the hub cannot be asked; the error says how to ask it elsewhere.
+    """
+    import huggingface_hub
+
+    branch = asset.branch or MAIN
+    place = f"https://huggingface.co/{'datasets/' if asset.kind == 'dataset' else ''}{asset.name}"
+    information = _ask(
+        asset,
+        lambda: huggingface_hub.HfApi().repo_info(repo_id=asset.name, repo_type=asset.kind, revision=branch),
+        f"{key}.revision is null, and its branch {branch} cannot be looked up (where there is a network, "
+        f"`git ls-remote {place} {branch}` prints the commit to write)",
+    )
+    return (
+        f"{key}.revision is null, and the branch {branch} of {asset.name} may move; look at what it holds today, "
+        f"{place}/tree/{information.sha}, and pin it:\n    revision: {information.sha}"
+    )
 
 
 def _snapshot(asset: AssetConfig) -> Path:
     import huggingface_hub  # not on every machine, and slow to import
 
-    try:
-        return Path(
+    return _ask(
+        asset,
+        lambda: Path(
             huggingface_hub.snapshot_download(
                 repo_id=asset.name, repo_type=asset.kind, revision=asset.revision, allow_patterns=asset.file
             )
-        )
+        ),
+        f"revision {asset.revision}",
+    )
+
+
+def _ask(asset: AssetConfig, question: Callable[[], Answer], what: str) -> Answer:
+    """The hub's answer, or an error with a remedy; ``what`` says what was wanted."""
+    try:
+        return question()
     except Exception as error:  # of the hub, of its HTTP library, or of the disk: each means that there is no asset
         raise AssetError(
-            f"asset {asset.name}, revision {asset.revision}: {_remedy(asset, error)}. "
+            f"asset {asset.name}, {what}: {_remedy(asset, error)}. "
             f"The hub's client said: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
         ) from error
 

@@ -9,7 +9,15 @@ from ladd.config.blocks import (
     TokenChannelConfig,
     TrainingConfig,
 )
-from ladd.config.data import AssetConfig, CorpusConfig, DataConfig, SawtoothConfig, TextDataConfig, TokenizerConfig
+from ladd.config.data import (
+    AssetConfig,
+    CorpusConfig,
+    DataConfig,
+    LastDocuments,
+    SawtoothConfig,
+    TextDataConfig,
+    TokenizerConfig,
+)
 from ladd.config.evaluation import (
     EvaluationConfig,
     FeaturesConfig,
@@ -38,6 +46,7 @@ __all__ = [
     "ExecutorConfig",
     "FeaturesConfig",
     "GivenConfig",
+    "LastDocuments",
     "LatentChannelConfig",
     "LatentDenoiserConfig",
     "LatentShape",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ladd.config.blocks import Block, Count, Key
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+COMMIT = re.compile("[0-9a-f]{40}")
+MIN_FLOOR = 1e-6
 
 
 class SawtoothConfig(Block):
@@ -17,10 +20,20 @@ class SawtoothConfig(Block):
     kind: Literal["sawtooth"]
     tokens: Count  # N
     periods: Count  # P
-    floor: Annotated[float, Field(ge=0, lt=0.5)]  # e, the smallest probability of a 1
+    floor: Annotated[float, Field(lt=0.5)]  # e, the smallest probability of a 1
     train: Count  # sequences
     validation: Count
     reference: Count  # real sequences that samples are compared with
+
+    @field_validator("floor")
+    @classmethod
+    def _check_floor(cls, floor: float) -> float:
+        if floor < MIN_FLOOR:
+            raise ValueError(
+                f"{floor}: write at least {MIN_FLOOR:g}; at 0 some sequences cannot occur, and for those the exact "
+                "denoiser has no answer and the likelihood no logarithm"
+            )
+        return floor
 
     @property
     def vocabulary(self) -> int:
@@ -33,7 +46,10 @@ class AssetConfig(Block):
 
     source: Literal["wheel", "hub", "path"]
     name: str  # of the package, of the repository ("org/name"), or the path from the root of this repository
-    revision: str | None = None  # version of the wheel, commit of the hub repository
+    # Version of the wheel, commit of the hub repository. Where the latter is null, the first fetch looks the commit up,
+    # says which to write here, and stops.
+    revision: str | None = None
+    branch: str | None = None  # hub only: where a null revision is looked up; null for main
     file: str | None = None  # file name of the wheel; files wanted of a hub repository (a glob)
     kind: Literal["model", "dataset"] | None = None  # hub only
     sha256: Sha256 | None = None  # of the wheel, or of the listing of a folder
@@ -42,10 +58,17 @@ class AssetConfig(Block):
     def _check(self) -> AssetConfig:
         if (self.source == "hub") != (self.kind is not None):
             raise ValueError(f"kind is {self.kind}: hub assets need 'model' or 'dataset', {self.source} assets null")
+        if self.source != "hub" and self.branch is not None:
+            raise ValueError(f"branch is {self.branch!r}: only hub assets have one, set it to null")
         if self.source == "path" and self.revision is not None:
             raise ValueError(f"revision is {self.revision!r}: a path asset has none, set it to null")
-        if self.source != "path" and self.revision is None:
-            raise ValueError(f"revision is null: a {self.source} asset must be pinned, write its version or commit")
+        if self.source == "wheel" and self.revision is None:
+            raise ValueError("revision is null: a wheel asset must be pinned, write its version")
+        if self.source == "hub" and self.revision is not None and not COMMIT.fullmatch(self.revision):
+            raise ValueError(
+                f"revision is {self.revision!r}: branches and tags of the hub move, write a commit (40 hexadecimal "
+                "digits), or null, and the first fetch says which"
+            )
         if self.source == "wheel" and self.file is None:
             raise ValueError("file must be given for a wheel: its exact name, which says for what machines it is")
         return self
@@ -59,7 +82,9 @@ class CorpusConfig(Block):
     format: Literal["text", "lines", "jsonl", "parquet", "wikipedia"]
     field: str | None = None  # of jsonl and parquet
     encoding: str = "utf-8"
-    detokeniser: Literal["none", "lm1b", "ptb", "wikitext", "lambada", "ag_news", "scientific_papers"] = "none"
+    detokeniser: Literal["none", "mdlm-lm1b", "mdlm-ptb", "mdlm-wikitext", "mdlm-lambada", "mdlm-scientific-papers"] = (
+        "none"
+    )
     documents: Count | None = None  # at most so many; null for all
 
     @model_validator(mode="after")
@@ -85,6 +110,12 @@ class TokenizerConfig(Block):
         return self
 
 
+class LastDocuments(Block):
+    """The end of the training corpus, held out for validation."""
+
+    last: Count  # documents
+
+
 class TextDataConfig(Block):
     """Text packed into blocks of N tokens (paper, Section E.2)."""
 
@@ -93,8 +124,8 @@ class TextDataConfig(Block):
     tokenizer: TokenizerConfig
     packing: Literal["framed", "plain"]  # blocks of N - 2 between BOS and EOS, or of N; documents joined with EOS
     train: CorpusConfig
-    # A corpus of its own, or the share of the training documents that is held out.
-    validation: CorpusConfig | Annotated[float, Field(gt=0, lt=1)]
+    # A corpus of its own, the last training documents, or a share of them that is drawn from all over the corpus.
+    validation: CorpusConfig | LastDocuments | Annotated[float, Field(gt=0, lt=1)]
     zero_shot: dict[Key, CorpusConfig]
     workers: Count  # processes; they do not change the result
     shard: Count  # blocks per file

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from ladd.assets import asset_files
-from ladd.config import CorpusConfig, SawtoothConfig, Suite, TextDataConfig
+from ladd.assets import asset_files, check_pinned
+from ladd.config import CorpusConfig, LastDocuments, SawtoothConfig, Suite, TextDataConfig
 from ladd.data.sawtooth import draw_sequences
 from ladd.data.shards import write_shards
 from ladd.errors import ConfigError
 from ladd.files import write_json
 from ladd.stages.runtime import Stage, run_stage
-from ladd.stages.text import TOKENIZER, fetch
+from ladd.stages.text import TOKENIZER, assets_of, fetch
 from ladd.text.documents import read_documents
-from ladd.text.packing import pack_corpus, split_documents
+from ladd.text.packing import pack_corpus
+from ladd.text.split import split_documents, split_last
 from ladd.text.tokenizer import Tokenizer
 
 SAWTOOTH_SHARD = 65536  # sequences per file
@@ -46,6 +47,7 @@ def draw(suite: Suite, config: SawtoothConfig, folder: Path) -> None:
 
 def pack(suite: Suite, key: str, config: TextDataConfig, folder: Path) -> None:
     """The tokenizer, then the blocks of every corpus, with a description of what they are."""
+    check_pinned(dict(assets_of(suite)))  # of the whole suite: a later stage should not find out after hours
     tokenizer = make_tokenizer(suite, key, config)
     tokenizer.save(folder / TOKENIZER)
     corpora = {
@@ -99,7 +101,10 @@ def split_of(suite: Suite, config: TextDataConfig, *, validation: bool) -> Itera
     """Training or validation documents; no document is in both."""
     if isinstance(config.validation, CorpusConfig):
         return documents_of(suite, config.validation if validation else config.train)
-    return split_documents(documents_of(suite, config.train), config.validation, suite.seed, validation=validation)
+    documents = documents_of(suite, config.train)
+    if isinstance(config.validation, LastDocuments):
+        return split_last(documents, config.validation.last, validation=validation)
+    return split_documents(documents, config.validation, suite.seed, validation=validation)
 
 
 if __name__ == "__main__":

@@ -1,129 +1,115 @@
-"""Undo the tokenisation that a corpus was published with, so that a model reads it as ordinary text.
+r"""Undo the tokenisation that a corpus was published with, by the rules of MDLM's data code.
 
-Each function takes one document of its corpus. Only spacing, quotes and escapes change, and ordinary prose passes
-unchanged; placeholders that stand for text nobody has any more (@xcite, WikiText's <unk>) stay.
+The published perplexities of LM1B, PTB, WikiText, LAMBADA, PubMed and arXiv were computed on text that went through
+these rules (kuleshov-group/mdlm, ``dataloader.py``), in this order. They are not good typography: "do n't" stays apart
+in LM1B. Other rules make other text, and so another number under the corpus' name. AG News and OpenWebText are read as
+they are ("none").
+
+One rule of MDLM's is left out, that for years in WikiText: as it is written there, it matches ``/' 5/`` and no year.
 """
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-_TREEBANK_BRACKETS = {
-    "-lrb-": "(",
-    "-rrb-": ")",
-    "-lsb-": "[",
-    "-rsb-": "]",
-    "-lcb-": "{",
-    "-rcb-": "}",
-}
-_TREEBANK_BRACKET = re.compile("|".join(_TREEBANK_BRACKETS), re.IGNORECASE)
-_CONTRACTION = re.compile(r"(?<=\w) (n't|'(?:s|re|ve|ll|d|m|t))(?!\w)", re.IGNORECASE)
-_PLURAL_POSSESSIVE = re.compile(r"(?<=s) ' (?=\w)")
-_CLOSING = re.compile(r"[ \t]+(?=[,;:?!%)\]}]|\.(?!\w))")
-_OPENING = re.compile(r"(?<=[(\[{$£€])[ \t]+")
-_LONE_QUOTE = re.compile(r"(?<!\S)\"(?!\S)")
-_BARE_QUOTE = re.compile(r"(?<![&a-z])quot;")
-_LONE_APOSTROPHE = re.compile(r"(?<!\S)'(?!\S)")
+Rule = tuple[str, str]  # a pattern and what it is replaced with
 
 
-def _join_contractions(text: str) -> str:
-    """Join "did n't", "it 's", "don 't" and "owners ' rights"."""
-    return _PLURAL_POSSESSIVE.sub("' ", _CONTRACTION.sub(r"\1", text))
+def _joined_to_the_left(marks: str) -> list[Rule]:
+    """Marks between two spaces lose the first; one mark after the other, so that "? !" becomes "?!"."""
+    return [(re.escape(f" {mark} "), f"{mark} ") for mark in marks]
 
 
-def _join_punctuation(text: str) -> str:
-    """Closing marks join the word before them, opening brackets and currency signs the one after."""
-    return _OPENING.sub("", _CLOSING.sub("", text))
+def _at_the_end(marks: str) -> list[Rule]:
+    """The same before the end of the text."""
+    return [(rf" {re.escape(mark)}$", mark) for mark in marks]
 
 
-def _join_quotes(text: str, mark: str, lone: re.Pattern[str]) -> str:
-    """Quotes that stand alone join what they enclose; they open and close in turn, line by line."""
-    lines = []
-    for line in text.split("\n"):
-        parts = lone.split(line)
-        joined = parts[0]
-        for index, part in enumerate(parts[1:]):
-            opens = index % 2 == 0 and part.strip() != ""
-            joined = joined + mark + part.lstrip(" ") if opens else joined.rstrip(" ") + mark + part
-        lines.append(joined)
-    return "\n".join(lines)
+def _enclosed(pairs: Iterable[str], inside: str) -> list[Rule]:
+    """Brackets or quotes join what they enclose.
 
-
-def _join_all_quotes(text: str) -> str:
-    return _join_quotes(_join_quotes(text, '"', _LONE_QUOTE), "'", _LONE_APOSTROPHE)
-
-
-def _treebank_quotes(text: str) -> str:
-    """Turn `` and '' into straight quotes that join what they enclose, and a lone ` into a lone '."""
-    text = re.sub(r"(?<!\S)`(?!\S)", "'", text)
-    return re.sub(r"[ \t]*''", '"', re.sub(r"``[ \t]*", '"', text))
-
-
-def none(text: str) -> str:
-    """Leave text that never was tokenised alone."""
-    return text
-
-
-def lm1b(text: str) -> str:
-    """One Billion Words: a sentence with spaces around every mark, straight or Treebank quotes, "don 't"."""
-    return _join_punctuation(_join_all_quotes(_join_contractions(_treebank_quotes(text))))
-
-
-def ptb(text: str) -> str:
-    """Penn Treebank: brackets by name, escaped slashes; in Mikolov's version N for a number and <unk> for a rare word.
-
-    N becomes 1 and <unk> becomes ?, a number and a word that other text has too.
+    Args:
+        pairs: of an opening and a closing mark.
+        inside: pattern between the marks, with one group; ``%`` stands for characters that are neither mark.
     """
-    text = _TREEBANK_BRACKET.sub(lambda match: _TREEBANK_BRACKETS[match[0].lower()], text)
-    text = re.sub(r"\\([/*])", r"\1", text)
-    text = re.sub(r"(?<!\S)N(?!\S)", "1", text)
-    text = _join_punctuation(_join_contractions(_treebank_quotes(re.sub(r"(?<=#) (?=\d)", "", text))))
-    return text.replace("<unk>", "?").strip()  # last, as this "?" stands for a word and keeps its space
+    rules = []
+    for opening, closing in map(tuple, pairs):
+        pattern = inside.replace("%", f"[^{re.escape(opening)}{re.escape(closing)}]")
+        rules.append((re.escape(opening) + pattern + re.escape(closing), rf"{opening}\1{closing}"))
+    return rules
 
 
-def wikitext(text: str) -> str:
-    """WikiText: @-@, @,@ and @.@ inside words and numbers, " = = Heading = = ", spaces around marks and quotes."""
-    text = re.sub(r" @([-,.])@ ", r"\1", text)
-    text = re.sub(r"(?<==) (?==)", "", text)
-    text = _join_punctuation(_join_all_quotes(_join_contractions(text)))
-    return "\n".join(line.strip(" ") for line in text.split("\n"))
+_PTB: list[Rule] = [
+    (" 's", "'s"),
+    ("s ' ", "s' "),
+    (" n't", "n't"),
+    (" \n ", "\n"),
+    (r"\\/", "/"),
+    (r"(?<= )N(?= )", "1"),  # a number
+    (r"([$#]) 1", r"\g<1>1"),
+    ("<unk>", "?"),
+]
+
+_WIKITEXT: list[Rule] = [
+    ("s '", "s'"),
+    *((f" @{mark}@ ", mark) for mark in "-,"),
+    (r" @\.@ ", "."),
+    *_joined_to_the_left(":;.!?,"),
+    # Up to the nearest closing mark, even where another opens before it.
+    (r"\(\s*([^)]*?)\s*\)", r"(\1)"),
+    (r"\[\s*([^\]]*?)\s*\]", r"[\1]"),
+    (r"{\s*([^}]*?)\s*}", r"{\1}"),
+    *_enclosed(['""', "''"], r"\s*(%*?)\s*"),
+    ("= = = =", "===="),
+    ("= = =", "==="),
+    ("= =", "=="),
+    (" ° ", "°"),
+    (" \n", "\n"),
+    ("\n ", "\n"),
+    (" N ", " 1 "),
+    (" 's", "'s"),
+]
+
+_LM1B: list[Rule] = [
+    ("(https?) : / / ", r"\1://"),
+    (r" '(\w+)", r"'\1"),
+    (r" (\w+) \. ", r" \1. "),
+    (r" (\w+) \.$", r" \1."),
+    *_joined_to_the_left("?"),
+    *_at_the_end("?"),
+    *_joined_to_the_left("!"),
+    *_at_the_end("!"),
+    *_joined_to_the_left(",:;"),
+    (" / ", "/"),
+    *_enclosed(['""', "''", "()", "[]"], " (%+) "),
+    (r"([$£]) ", r"\1"),
+]
 
 
-def lambada(text: str) -> str:
-    """LAMBADA: Treebank or curly quotes and spaces around marks, in the raw and in the readable version."""
-    text = re.sub("[\u201c\u201d]", '"', re.sub("[\u2018\u2019]", "'", text))
-    return _join_punctuation(_join_all_quotes(_join_contractions(_treebank_quotes(text)))).strip()
+def _by(rules: list[Rule]) -> Callable[[str], str]:
+    """A function that applies the rules in order, each to the whole text."""
+    compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
+
+    def detokenise(text: str) -> str:
+        for pattern, replacement in compiled:
+            text = pattern.sub(replacement, text)
+        return text
+
+    return detokenise
 
 
-def ag_news(text: str) -> str:
-    r"""AG News: "\" for a line break, and entities that lost their "&", sometimes with a space before them."""
-    text = re.sub(r"[ \t]*\\+[ \t]*", " ", text)
-    text = re.sub(r" #39;(?=(?:s|t|re|ve|ll|d|m)\b)|(?<=s) #39;(?= )", "'", text)
-    text = re.sub(r"&?#(\d+);", lambda match: html.unescape(f"&#{match[1]};"), text)
-    text = re.sub(r"(?: (?=lt;/)|&)?(?<![a-z])lt;.*?&?(?<![a-z])gt;", "", text)
-    text = re.sub(r"(?<!&) amp;(?=\S)", "&", text)
-    text = _join_quotes(text, '"', _BARE_QUOTE)
-    text = re.sub(r"&?(?<![a-z])(quot|amp|nbsp|lt|gt);", lambda match: html.unescape(f"&{match[1]};"), text)
-    return re.sub(r"[ \t\xa0]+", " ", text).strip()
+def _lambada(text: str) -> str:
+    """OpenAI's file: its tokens stay, quotes become straight, and a line break comes before the passage."""
+    return "\n" + text.replace("“", '"').replace("”", '"').strip()
 
 
-def scientific_papers(text: str) -> str:
-    """PubMed and arXiv: lower case, a paragraph a line, spaces around marks and hyphens, @xcite and @xmath0."""
-    text = re.sub(r"(?<=\w) - (?=\w)", "-", text)
-    text = re.sub(r"(?<=\w) / (?=\w)", "/", text)
-    text = _join_punctuation(_join_all_quotes(_join_contractions(_treebank_quotes(text))))
-    lines = (line.strip() for line in text.split("\n"))
-    return "\n".join(line for line in lines if line)
-
-
+# Each takes one document of its corpus.
 DETOKENISERS: dict[str, Callable[[str], str]] = {
-    "none": none,
-    "lm1b": lm1b,
-    "ptb": ptb,
-    "wikitext": wikitext,
-    "lambada": lambada,
-    "ag_news": ag_news,
-    "scientific_papers": scientific_papers,
+    "none": _by([]),
+    "mdlm-lm1b": _by(_LM1B),
+    "mdlm-ptb": _by(_PTB),
+    "mdlm-wikitext": _by(_WIKITEXT),
+    "mdlm-lambada": _lambada,
+    "mdlm-scientific-papers": _by(_WIKITEXT + _LM1B),
 }

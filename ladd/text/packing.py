@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -76,32 +75,6 @@ def _whole_bodies(ids: Iterable[np.ndarray], body: int, separator: np.ndarray) -
     if held >= body:
         stream = np.concatenate(parts, dtype=np.int32)
         yield stream[: len(stream) // body * body].reshape(-1, body)
-
-
-def split_documents(documents: Iterable[str], share: float, seed: int, *, validation: bool) -> Iterator[str]:
-    """The validation documents of a corpus, or the others, in order: a function of (seed, place in the corpus).
-
-    The corpus is cut in runs of 1 / share documents, and each run gives one document, drawn by a hash: the share is
-    exact to one document and the validation documents come from all over the corpus. A document that the corpus
-    repeats can be on both sides.
-
-    Args:
-        share: of the documents that are for validation, in (0, 1).
-        seed: of the draw.
-        validation: which side is wanted.
-    Raises:
-        ConfigError: the share is out of range.
-    """
-    if not 0 < share < 1:
-        raise ConfigError(f"validation: {share} is not a share between 0 and 1")
-    exact = Fraction(share).limit_denominator(1 << 20)
-    for index, document in enumerate(documents):
-        run = index * exact.numerator // exact.denominator
-        start, stop = (-(-place * exact.denominator // exact.numerator) for place in (run, run + 1))
-        digest = hashlib.blake2b(f"{seed}/validation/{run}".encode(), digest_size=8).digest()
-        drawn = start + int.from_bytes(digest, "little") % (stop - start)
-        if (index == drawn) == validation:
-            yield document
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def wheel_asset(path: Path, **changes) -> SimpleNamespace:
 def hub_asset(**changes) -> SimpleNamespace:
     """What params.yaml says of a repository of the hub."""
     values = {"source": "hub", "name": "org/corpus", "revision": "c" * 40, "file": None, "kind": "dataset"}
-    return SimpleNamespace(**values | {"sha256": None} | changes)
+    return SimpleNamespace(**values | {"branch": None, "sha256": None} | changes)
 
 
 def path_asset(name: str, sha256: str | None = None) -> SimpleNamespace:

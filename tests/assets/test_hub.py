@@ -1,13 +1,12 @@
 """Snapshots of the hub, without the hub."""
 
-import logging
 from types import SimpleNamespace
 
 import pytest
 
-from ladd.assets import fetch_asset, listing_hash
+from ladd.assets import check_pinned, fetch_asset, listing_hash
 from ladd.errors import AssetError
-from tests.assets.builders import hub_asset
+from tests.assets.builders import hub_asset, path_asset
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 COMMIT = "c" * 40
@@ -32,7 +31,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
     """A client that notes how it is called, and raises or returns what the test wants."""
-    client = SimpleNamespace(called=None, error=None, folder=tmp_path / COMMIT)
+    client = SimpleNamespace(called=None, asked=[], error=None, folder=tmp_path / COMMIT, commit="d" * 40)
 
     def snapshot_download(**arguments):
         client.called = arguments
@@ -40,7 +39,15 @@ def fake(monkeypatch, tmp_path):
             raise client.error
         return str(client.folder)
 
+    class HfApi:
+        def repo_info(self, **arguments):
+            client.asked.append(arguments)
+            if client.error is not None:
+                raise client.error
+            return SimpleNamespace(sha=client.commit)
+
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(huggingface_hub, "HfApi", HfApi)
     return client
 
 
@@ -60,11 +67,8 @@ def test_the_client_gets_name_kind_revision_and_pattern(tmp_path, fake):
     }
 
 
-@pytest.mark.parametrize("revision", [COMMIT, "main"])
-def test_a_cached_snapshot_needs_no_network(tmp_path, cache, revision, caplog):
-    with caplog.at_level(logging.INFO, logger="ladd"):
-        assert fetch(tmp_path, revision=revision) == cache
-    assert (f"revision main is commit {COMMIT} today" in caplog.text) == (revision == "main")
+def test_a_cached_snapshot_needs_no_network(tmp_path, cache):
+    assert fetch(tmp_path) == cache
     assert not (tmp_path / "store").exists()
 
 
@@ -92,10 +96,44 @@ def test_no_network_and_no_snapshot_says_what_to_do(tmp_path, cache, changes):
     assert hub_asset(**changes).name in str(error.value)
 
 
-def test_a_null_revision_is_an_error(tmp_path, fake):
-    with pytest.raises(AssetError, match="revision is null; set it to a commit"):
-        fetch(tmp_path, revision=None)
+@pytest.mark.parametrize(("branch", "asked"), [(None, "main"), ("refs/convert/parquet", "refs/convert/parquet")])
+def test_a_null_revision_is_an_error_that_names_the_commit_to_write(tmp_path, fake, branch, asked):
+    with pytest.raises(AssetError) as error:
+        fetch(tmp_path, revision=None, branch=branch)
+    assert str(error.value).endswith(f"\n    revision: {'d' * 40}")
+    assert f"org/corpus.revision is null, and the branch {asked} of org/corpus" in str(error.value)
+    assert f"https://huggingface.co/datasets/org/corpus/tree/{'d' * 40}" in str(error.value)
+    assert fake.asked == [{"repo_id": "org/corpus", "repo_type": "dataset", "revision": asked}]
+    assert fake.called is None  # nothing was fetched
+
+
+def test_every_asset_without_a_commit_is_named_by_its_key_before_anything_is_fetched(fake):
+    assets = {
+        "data.d.train.asset": hub_asset(),
+        "data.d.zero_shot.ptb.asset": hub_asset(name="org/ptb", revision=None),
+        "evaluation.teacher.asset": hub_asset(name="org/model", kind="model", revision=None),
+        "encoders.e.asset": path_asset("encoder"),
+    }
+    with pytest.raises(AssetError) as error:
+        check_pinned(assets)
+    first, _, second, _ = str(error.value).splitlines()
+    assert first.startswith("data.d.zero_shot.ptb.asset.revision is null, and the branch main of org/ptb")
+    assert second.startswith("evaluation.teacher.asset.revision is null, and the branch main of org/model")
+    assert [(each["repo_id"], each["repo_type"]) for each in fake.asked] == [
+        ("org/ptb", "dataset"),
+        ("org/model", "model"),
+    ]
     assert fake.called is None
+    check_pinned({key: assets[key] for key in ("data.d.train.asset", "encoders.e.asset")})
+
+
+@pytest.mark.parametrize(("kind", "folder"), [("dataset", "datasets/"), ("model", "")])
+def test_a_null_revision_without_network_says_how_to_look_the_commit_up(tmp_path, fake, kind, folder):
+    fake.error = ConnectionError("no route")
+    with pytest.raises(AssetError) as error:
+        fetch(tmp_path, revision=None, kind=kind, branch="refs/convert/parquet")
+    assert f"git ls-remote https://huggingface.co/{folder}org/corpus refs/convert/parquet" in str(error.value)
+    assert "ConnectionError: no route" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ BAD = [
     ("data.saw.tokens", "8", ["data.saw.tokens: '8'", "integer"]),
     ("data.saw.tokens", 0, ["data.saw.tokens: 0", "greater than or equal to 1"]),
     ("data.saw.floor", 0.5, ["data.saw.floor: 0.5", "less than 0.5"]),
+    *(("data.saw.floor", floor, [f"data.saw.floor: {floor}", "at least 1e-06"]) for floor in (0.0, 1e-20, -0.1)),
     ("data.saw.kind", "mnist", ["data.saw.kind: 'mnist'", "'sawtooth', 'text'"]),
     ("data.Saw Tooth", suite_values()["data"]["saw"], ["data.Saw Tooth", "'Saw Tooth'", "pattern"]),
     ("compute.device", "tpu", ["compute.device: 'tpu'", "'cpu' or 'cuda'"]),

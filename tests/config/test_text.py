@@ -27,6 +27,7 @@ def test_points_of_a_sweep_are_its_budgets_and_then_its_frontier(tmp_path):
     assert suite.sweeps["co-seq"].points[0].name == "steps-1-temperature-1"
 
 
+HUB_ASSET = path_asset("org/encoder") | {"source": "hub", "kind": "model"}
 OTHER_CORPUS = corpus("corpora/validation", "*.txt", "text")
 
 
@@ -34,13 +35,16 @@ OTHER_CORPUS = corpus("corpora/validation", "*.txt", "text")
     ("key", "value"),
     [
         ("data.text.validation", OTHER_CORPUS),
+        ("data.text.validation", {"last": 2}),
         ("data.text.zero_shot", {}),
         ("data.text.packing", "plain"),
         (
             "data.text.tokenizer",
             {"kind": "pretrained", "vocabulary": 99, "asset": path_asset("encoder"), "files": "tokenizer.json"},
         ),
-        ("encoders.bert.asset", path_asset("encoder") | {"source": "hub", "kind": "model", "revision": "main"}),
+        ("encoders.bert.asset", HUB_ASSET | {"revision": "0123456789abcdef" * 2 + "01234567"}),
+        ("encoders.bert.asset", HUB_ASSET),  # the first fetch says which commit to write
+        ("encoders.bert.asset", HUB_ASSET | {"branch": "refs/convert/parquet"}),
         ("encoders.bert.asset", path_asset("encoder") | {"source": "wheel", "revision": "1.0", "file": "a.whl"}),
         ("encoders.bert.asset", path_asset("encoder") | {"sha256": "0f" * 32}),
         # A frozen encoder has no denoiser, so the network and the process are the model's own choice.
@@ -69,13 +73,15 @@ BAD_TEXT = [
     ("data.text.shard", 0, ["data.text.shard: 0", "greater than or equal to 1"]),
     ("data.text.validation", 1.0, ["data.text.validation", "1.0", "less than 1"]),
     ("data.text.validation", 0.0, ["data.text.validation", "0.0", "greater than 0"]),
+    ("data.text.validation", {"last": 0}, ["data.text.validation", "0", "greater than or equal to 1"]),
+    ("data.text.validation", {"first": 2}, ["data.text.validation", "last: Field required", "first: unknown key"]),
     ("data.text.zero_shot.Penn Treebank", OTHER_CORPUS, ["data.text.zero_shot.Penn Treebank", "pattern"]),
     (
         "data.text.train.format",
         "csv",
         ["data.text.train.format: 'csv'", "'text', 'lines', 'jsonl', 'parquet' or 'wikipedia'"],
     ),
-    ("data.text.train.detokeniser", "moses", ["data.text.train.detokeniser: 'moses'", "'scientific_papers'"]),
+    ("data.text.train.detokeniser", "moses", ["data.text.train.detokeniser: 'moses'", "'mdlm-scientific-papers'"]),
     ("data.text.train.documents", 0, ["data.text.train.documents: 0", "greater than or equal to 1"]),
     ("data.text.tokenizer.kind", "words", ["data.text.tokenizer.kind: 'words'", "'bpe' or 'pretrained'"]),
     ("data.text.tokenizer.vocabulary", 2, ["data.text.tokenizer.vocabulary: 2", "greater than or equal to 3"]),
@@ -126,11 +132,15 @@ BAD_TEXT = [
         path_asset("a") | {"source": "wheel", "file": "a.whl"},
         ["encoders.bert.asset", "revision is null", "wheel asset must be pinned"],
     ),
-    (
-        "evaluation.teacher.asset",
-        path_asset("a/b") | {"source": "hub", "kind": "model"},
-        ["evaluation.teacher.asset", "revision is null", "hub asset must be pinned"],
+    *(
+        (
+            "evaluation.teacher.asset",
+            HUB_ASSET | {"revision": revision},
+            ["evaluation.teacher.asset", f"revision is '{revision}'", "write a commit (40 hexadecimal digits)"],
+        )
+        for revision in ("main", "refs/convert/parquet", "v1.0", "c" * 39, "C" * 40, "")
     ),
+    ("encoders.bert.asset.branch", "main", ["encoders.bert.asset", "branch is 'main'", "set it to null"]),
     (
         "encoders.bert.asset",
         path_asset("a") | {"source": "wheel", "revision": "1.0"},

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ladd.data.sawtooth import draw_sequences
+from ladd.config.data import MIN_FLOOR
+from ladd.data.sawtooth import draw_sequences, one_probability
 from ladd.evaluation.estimate import estimate
 from ladd.evaluation.exact import SawtoothReference
 from ladd.samplers import SamplingOptions, sample_masked
@@ -61,6 +63,21 @@ def test_posterior_stays_between_the_floor_and_one_minus_the_floor():
         torch.testing.assert_close(posterior.sum(dim=-1), torch.ones(65, 64).double())
         assert posterior.min() >= FLOOR - 1e-12
         assert posterior.max() <= 1 - FLOOR + 1e-12
+
+
+@pytest.mark.parametrize("floor", [MIN_FLOOR, 0.01, 0.4])
+def test_likelihood_and_posterior_are_sums_over_the_grid_even_where_it_meets_the_peak_at_the_smallest_floor(floor):
+    tokens, grid = 8, 2
+    ones = torch.from_numpy(one_probability((np.arange(grid) + 0.5) / grid / 2, tokens, 2, floor))
+    assert ones.min() == pytest.approx(floor, rel=1e-9)  # the grid meets both ends
+    assert ones.max() == pytest.approx(1 - floor, rel=1e-9)
+    exact, sequences = reference(tokens, grid, floor), every_sequence(tokens)
+    joint = torch.where(sequences[:, None] == 1, ones, 1 - ones).prod(dim=-1)  # (2^N, G)
+    torch.testing.assert_close(exact.log_likelihood(sequences).exp(), joint.mean(dim=1), rtol=1e-6, atol=0)
+    weight = joint / joint.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(exact(sequences)[..., 1].exp(), weight @ ones, rtol=1e-6, atol=0)
+    expected = -(ones * ones.log() + (1 - ones) * (1 - ones).log()).mean()
+    assert exact.oracle_loss() == pytest.approx(float(expected), rel=1e-9)
 
 
 @pytest.mark.parametrize("tokens", [1, 32, 128])

@@ -56,7 +56,9 @@ def write_corpora(folder: Path) -> None:
     for part in range(2):
         file = folder / f"articles/part-{part}/rows.jsonl"
         file.parent.mkdir(parents=True)
-        rows = [{"article": f"{text}\n@xmath{part} .", "abstract": "no."} for text in documents(15, 4 + part)]
+        rows = [
+            {"article": f"{text}\nby @xmath{part} , see here .", "abstract": "no."} for text in documents(15, 4 + part)
+        ]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 

@@ -1,99 +1,72 @@
-"""Detokenisers, on sentences written in the manner of each corpus."""
+"""Detokenisers, on sentences written in the manner of each corpus; what is expected is what MDLM's data code makes."""
 
 import pytest
 
 from ladd.text.detokenise import DETOKENISERS
 
 CASES = {
-    "lm1b": [
+    "mdlm-lm1b": [
         ("The panel met , then left .", "The panel met, then left."),
-        ('" We do n\'t know , " he said .', '"We don\'t know," he said.'),
-        ("He said : `` It 's late . ''", 'He said: "It\'s late."'),
-        (
-            "It 's the owners ' choice ( for now ) ; they don 't mind .",
-            "It's the owners' choice (for now); they don't mind.",
-        ),
-        ("Shares rose $ 2.50 , or 3 % , to £ 40 .", "Shares rose $2.50, or 3%, to £40."),
-        ('She asked : " Why ? " and " When ? "', 'She asked: "Why?" and "When?"'),
-        ("They 're sure we 'll win , I 'd say , as they 've won .", "They're sure we'll win, I'd say, as they've won."),
-        ("He waited ... and left .", "He waited... and left."),
+        ("It is here . And there .", "It is here. And there."),
+        ("He read ( a lot ) . It helped .", "He read (a lot) . It helped."),  # no word before the full stop
+        ("See http : / / a.b / c and https : / / d.e .", "See http://a.b/c and https://d.e ."),
+        ("She 's here , they 'll come .", "She's here, they'll come."),
+        ("We do n't know ; it ended : late !", "We do n't know; it ended: late!"),
+        ('" Why ? " he asked . " When ? "', '"Why?" he asked. "When?"'),
+        ("Who knows ?", "Who knows?"),
+        ("A ' well known ' [ old ] fact", "A 'well known' [old] fact"),
+        ("It cost $ 2.50 , or £ 2 , not € 3", "It cost $2.50, or £2, not € 3"),
     ],
-    "ptb": [
+    "mdlm-ptb": [
         ("mr. <unk> is chairman of <unk> n.v.", "mr. ? is chairman of ? n.v."),
-        ("the fund rose N N to $ N billion", "the fund rose 1 1 to $1 billion"),
-        (
-            "it did n't say if the companies ' shares were traders ' picks",
-            "it didn't say if the companies' shares were traders' picks",
-        ),
-        ("it 's a # N loan", "it's a #1 loan"),
-        ("New -LRB- and old -RRB- stock , 1\\/2 of it , was sold .", "New (and old) stock, 1/2 of it, was sold."),
-        ("`` Who is <unk> , '' he asked ?", '"Who is ?," he asked?'),
+        ("the fund rose N N N to $ N billion", "the fund rose 1 1 1 to $1 billion"),
+        ("N of them", "N of them"),
+        ("it did n't say the companies ' plan was mr. smith 's", "it didn't say the companies' plan was mr. smith's"),
+        ("it 's a # N loan , at 1\\/2 cost", "it's a #1 loan , at 1/2 cost"),
     ],
-    "wikitext": [
-        (" = = Early life = = ", "== Early life =="),
-        (" = Anarchism = \n\n It is a well @-@ known view . \n", "= Anarchism =\n\nIt is a well-known view.\n"),
-        ("It sold 1 @,@ 250 copies at 3 @.@ 5 pounds .", "It sold 1,250 copies at 3.5 pounds."),
+    "mdlm-wikitext": [
+        (" = = Early life = = \n", " == Early life ==\n"),
+        (" = = = Death = = = \n", " === Death ===\n"),
         (
-            'The song " Home " ( 1990 ) , her first , is the band \'s best .',
-            'The song "Home" (1990), her first, is the band\'s best.',
+            " It sold 1 @,@ 250 copies , well @-@ known , at 3 @.@ 5 . \n",
+            " It sold 1,250 copies, well-known, at 3.5.\n",
         ),
-        (
-            "It was n't the rivers ' fault ; the word ' flood ' is <unk> .",
-            "It wasn't the rivers' fault; the word 'flood' is <unk>.",
-        ),
+        ('The song " Home " ( 1990 ) is one', 'The song "Home" (1990) is one'),
+        ("the band 's and the owners ' choice : it was n't", "the band's and the owners' choice: it was n't"),
+        ("the word ' flood ' [ sic ] ; at 5 ° C { x } with N pages", "the word 'flood' [sic]; at 5°C {x} with 1 pages"),
     ],
-    "lambada": [
-        ("`` you 're late , '' she said . he did n't move .", "\"you're late,\" she said. he didn't move."),
-        ("\u201c You \u2019re late , \u201d she said .", '"You\'re late," she said.'),
-        ("\u201cDon\u2019t,\u201d he said.", '"Don\'t," he said.'),
-        ("he heard ` go ! ' and went", "he heard 'go!' and went"),
+    "mdlm-lambada": [
+        (" “ you 're late , ” she said .\n", '\n" you \'re late , " she said .'),
+        ("`` it \u2019s , '' he said", "\n`` it \u2019s , '' he said"),
     ],
-    "ag_news": [
-        ("Shares of the world #39;s largest\\maker fell.", "Shares of the world's largest maker fell."),
+    "mdlm-scientific-papers": [
         (
-            "It eased investors #39; fears about AT amp;T and Procter &amp; Gamble.",
-            "It eased investors' fears about AT&T and Procter & Gamble.",
+            "models @xcite give ( e.g. , for @xmath0 - dimensional data ) a fit .\n it is $ 3 / day .",
+            "models @xcite give (e.g., for @xmath0 - dimensional data) a fit .\nit is $3/day.",
         ),
-        (
-            "He was quot;very pleased, quot; he said, quot;and calm. quot;",
-            'He was "very pleased," he said, "and calm."',
-        ),
-        ("It paid #36;3 &lt;b&gt;now&lt;/b&gt; and lt;B gt;later lt;/B gt;.", "It paid $3 now and later."),
-        ('See &lt;A HREF="http://a.b/?q=1"&gt;ABC.N&lt;/A&gt;&quot;here&quot; #151; today', 'See ABC.N"here" — today'),
-        ("The default is faultquot; salt; bolt; as it was", "The default is faultquot; salt; bolt; as it was"),
+        ("the patients ' blood and / or urine", "the patients' blood and/or urine"),
     ],
-    "scientific_papers": [
+    "none": [
+        (" a , b \n", " a , b \n"),
         (
-            "additive models @xcite give ( e.g. , for @xmath0 - dimensional data ) a well - known fit .\n it is . \n\n",
-            "additive models @xcite give (e.g., for @xmath0-dimensional data) a well-known fit.\nit is.",
-        ),
-        ("at 50 % of patients [ 1 ] ; see @xcite .", "at 50% of patients [1]; see @xcite."),
-        ("the patient 's blood and / or urine", "the patient's blood and/or urine"),
+            "Oil #39;s at $3 &lt;b&gt;now&lt;/b&gt;\\quot;ok",
+            "Oil #39;s at $3 &lt;b&gt;now&lt;/b&gt;\\quot;ok",
+        ),  # AG News
     ],
 }
-
-PROSE = """The "first" draft (of 1990), which didn't sell, cost $3.50; it's what the owners' club wanted.
-Was it? Yes: 1,000 well-known people - or more - said so... A .NET book is 10% off at 3:15."""
 
 
 @pytest.mark.parametrize(
     ("name", "text", "expected"), [(name, *case) for name, cases in CASES.items() for case in cases]
 )
-def test_text_is_as_it_was_before_it_was_tokenised(name, text, expected):
+def test_text_is_what_the_published_rules_make_of_it(name, text, expected):
     assert DETOKENISERS[name](text) == expected
 
 
-@pytest.mark.parametrize("name", [name for name in DETOKENISERS if name != "scientific_papers"])
-def test_ordinary_prose_is_left_alone(name):
-    assert DETOKENISERS[name](PROSE) == PROSE
+def test_every_detokeniser_has_cases():
+    assert set(CASES) == set(DETOKENISERS)
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [(name, expected) for name, cases in CASES.items() for _, expected in cases if name != "ptb"]
-)
-def test_a_second_time_changes_nothing(name, text):
-    assert DETOKENISERS[name](text) == text
-
-
-def test_none_keeps_every_character():
-    assert DETOKENISERS["none"](" a , b \n") == " a , b \n"
+@pytest.mark.parametrize("name", DETOKENISERS)
+def test_an_empty_document_stays_without_a_visible_character(name):
+    assert DETOKENISERS[name]("").strip() == DETOKENISERS[name](" \n ").strip() == ""

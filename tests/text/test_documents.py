@@ -53,8 +53,8 @@ def test_the_encoding_is_that_of_the_corpus(tmp_path):
 
 
 def test_documents_are_detokenised_and_counted_after_empty_ones_are_dropped(tmp_path):
-    file = write(tmp_path / "a", "\nYes , sir .\n\nNo .\nMore .\n")
-    assert read("lines", file, detokeniser="lm1b", documents=2) == ["Yes, sir.", "No."]
+    file = write(tmp_path / "a", "\nYes , sir .\n\nOh no .\nMore .\n")
+    assert read("lines", file, detokeniser="mdlm-lm1b", documents=2) == ["Yes, sir.", "Oh no."]
 
 
 def test_jsonl_fields(tmp_path):

@@ -1,4 +1,4 @@
-"""Blocks, splits, and whole corpora."""
+"""Blocks and whole corpora."""
 
 import hashlib
 import subprocess
@@ -11,7 +11,7 @@ import torch
 
 from ladd.data.shards import Rows
 from ladd.errors import ArtifactError, ConfigError
-from ladd.text.packing import encode_documents, pack, pack_corpus, split_documents
+from ladd.text.packing import encode_documents, pack, pack_corpus
 from tests.text.builders import SENTENCES, trained
 
 DOCUMENTS = [np.array([1, 2, 3]), np.array([], dtype=np.int64), np.array([4]), np.array([5, 6, 7, 8])]
@@ -55,33 +55,6 @@ def test_blocks_do_not_depend_on_how_many_tokens_are_cut_at_a_time(monkeypatch, 
 def test_impossible_packings_are_refused(tokens, packing, message):
     with pytest.raises(ConfigError, match=message):
         packed(DOCUMENTS, tokens, packing)
-
-
-@pytest.mark.parametrize("share", [0.05, 0.1, 0.3, 0.5, 0.75])
-def test_a_split_has_every_document_once_and_its_share_to_one_document(share):
-    documents = [str(index) for index in range(200)]
-    train, validation = (list(split_documents(documents, share, 7, validation=side)) for side in (False, True))
-    assert sorted(train + validation) == sorted(documents)
-    assert abs(len(validation) - 200 * share) <= 1
-    assert train == sorted(train, key=int)
-    # from all over the corpus: every quarter has its share too
-    assert all(abs(sum(int(d) // 50 == quarter for d in validation) - 50 * share) <= 2 for quarter in range(4))
-
-
-def test_a_split_depends_on_the_seed_and_the_place_alone():
-    first, again, other = (
-        list(split_documents(map(str, range(200)), 0.1, seed, validation=True)) for seed in (1, 1, 2)
-    )
-    assert first == again != other
-    longer = list(split_documents(map(str, range(1000)), 0.1, 1, validation=True))
-    assert longer[: len(first)] == first
-    assert len({int(document) % 10 for document in longer}) == 10  # no fixed place in the run
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
-def test_shares_out_of_range_are_refused(share):
-    with pytest.raises(ConfigError, match="between 0 and 1"):
-        list(split_documents(["a"], share, 1, validation=True))
 
 
 def corpus(count: int) -> list[str]:
