@@ -18,6 +18,7 @@ from ladd.samplers.steps import (
     SamplingOptions,
     fill,
     position_uniform,
+    reveal_uniform,
     shared,
     time_grid,
 )
@@ -45,10 +46,10 @@ def sample_joint_discrete(
     uniform, code_uniform = position_uniform(noise, "token", x), position_uniform(noise, "code", codes)
     for step in time_grid(options.token_steps, x.device, options.token_lag):
         z_masked = codes == latent_mask_id
-        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, position_uniform(noise, "reveal", x, step.index))
+        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, reveal_uniform(noise, "token", x, step))
         t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
         unfinished = (x == mask_id).any(dim=1, keepdim=True)  # codes of finished samples no longer matter
-        code_uniforms = position_uniform(noise, "code_reveal", codes, step.index)
+        code_uniforms = reveal_uniform(noise, "code", codes, step)
         code_reveal = draw_reveal(z_masked & unfinished, t_z, s_z, latent_schedule, code_uniforms)
         rows = reveal.any(dim=1) | code_reveal.any(dim=1)
         if not rows.any():
@@ -81,7 +82,7 @@ def sample_joint_continuous(
     passes = x.new_zeros(len(x))
     uniform = position_uniform(noise, "token", x)
     for step in time_grid(options.token_steps, x.device, options.token_lag):
-        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, position_uniform(noise, "reveal", x, step.index))
+        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, reveal_uniform(noise, "token", x, step))
         rows = (x == mask_id).any(dim=1)  # latents of finished samples no longer matter
         if not rows.any():
             break

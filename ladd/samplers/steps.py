@@ -109,3 +109,12 @@ def fill(
 def position_uniform(noise: SampleNoise, name: str, state: Tensor, step: int = 0) -> Tensor:
     """One uniform draw per position of the state, (B, N)."""
     return noise.uniform(name, step, state.shape[1])
+
+
+def reveal_uniform(noise: SampleNoise, name: str, state: Tensor, step: Step) -> Tensor:
+    """The draws (B, N) that decide what a step reveals of a masked channel, "token" or "code".
+
+    They have one name in all samplers: models and schedules on one grid then reveal the same positions at the same
+    steps, and what differs between them is not the noise.
+    """
+    return position_uniform(noise, f"{name}_reveal", state, step.index)

@@ -7,11 +7,13 @@ import torch
 from torch import nn
 
 from ladd.randomness import SampleNoise
+from ladd.samplers import sample_masked
 from ladd.schedules import MASKED_SCHEDULES
 from tests.samplers.known_answers import (
     KINDS,
     LATENT_KINDS,
     LENGTH,
+    LINEAR,
     MASK,
     TOKENS,
     VOCABULARY,
@@ -77,6 +79,29 @@ def test_a_sample_does_not_depend_on_its_batch(kind, steps):
         parts = run(given[rows], SampleNoise(0, rows), options=options)
         for part, whole in zip(parts, together, strict=True):
             assert torch.equal(part, whole[rows])
+
+
+class TokensAlone(nn.Module):
+    """A two-stream denoiser as one of tokens alone."""
+
+    def __init__(self, denoiser: nn.Module):
+        super().__init__()
+        self.denoiser, self.token_head = denoiser, denoiser.token_head
+
+    def forward(self, x, t):
+        return self.denoiser(x, torch.zeros(len(x), LENGTH, WIDTH, dtype=torch.float64), t, t)[0]
+
+
+@pytest.mark.parametrize("kind", LATENT_KINDS)
+@pytest.mark.parametrize("steps", [1, 4, 30])
+def test_latents_that_tell_nothing_leave_the_tokens_of_the_masked_sampler(kind, steps):
+    network, _, run = case(kind)
+    network.from_latents.zero_()
+    given, options = partly_given(), options_of(kind, steps, token_lag=2.0)
+    x = run(given, noise(40), options=options).tokens
+    alone = sample_masked(TokensAlone(network), given, noise(40), LINEAR, options, mask_id=MASK).tokens
+    assert torch.equal(x, alone)
+    assert len(x.unique(dim=0)) > 30
 
 
 @every_kind
