@@ -17,6 +17,7 @@ from ladd.samplers.steps import (
     Samples,
     SamplingOptions,
     fill,
+    latent_noise,
     position_uniform,
     reveal_uniform,
     shared,
@@ -99,6 +100,6 @@ def sample_joint_continuous(
             s_z,
             latent_schedule,
             eta=options.eta,
-            noise=noise.select(rows).normal("latent", step.index, *latent_shape),
+            noise=latent_noise(noise.select(rows), step, latent_shape, options.eta),
         )
     return Samples(x, passes, torch.zeros_like(passes))

@@ -9,7 +9,7 @@ from ladd.models import Ladd
 from ladd.processes.gaussian import ddim_step
 from ladd.randomness import SampleNoise
 from ladd.samplers.masked import reveal_all
-from ladd.samplers.steps import Samples, SamplingOptions, shared, time_grid
+from ladd.samplers.steps import Samples, SamplingOptions, latent_noise, shared, time_grid
 from ladd.schedules import GaussianSchedule, MaskedSchedule
 
 
@@ -71,7 +71,7 @@ def sample_sequential_continuous(
     z = noise.normal("latent_start", 0, *latent_shape).float()
     for step in time_grid(options.latent_steps, x.device):
         z_hat = model.latent_denoiser(z, step.t.expand(len(z)))
-        step_noise = noise.normal("latent", step.index, *latent_shape)
+        step_noise = latent_noise(noise, step, latent_shape, options.eta)
         z = ddim_step(z, z_hat, step.t, step.s, latent_schedule, eta=options.eta, noise=step_noise)
     tokens, passes = tokens_given_latents(model, x, z, noise, schedule, options, mask_id=mask_id)
     return Samples(tokens, passes, torch.full_like(passes, options.latent_steps))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ladd.processes.masked import draw_categorical
+from ladd.processes.masked import draw_categorical, parts_of
 from ladd.randomness import SampleNoise
 
 
@@ -96,14 +96,28 @@ def fill(
     Returns:
         A new state.
     """
-    draw = partial(draw_categorical, temperature=options.temperature, precision=options.precision)
     if len(hidden) > 1:
-        return state.masked_scatter(reveal, draw(head(hidden[reveal[rows]]), uniform[reveal]))
+        return state.masked_scatter(reveal, draw(head, hidden[reveal[rows]], uniform[reveal], options))
     # One distribution per position, from which every sample draws.
     positions = reveal.any(dim=0)
     values = state.clone()
-    values[:, positions] = draw(head(hidden[0, positions]), uniform[:, positions].T).T
+    values[:, positions] = draw(head, hidden[0, positions], uniform[:, positions].T, options).T
     return torch.where(reveal, values, state)
+
+
+def draw(head: nn.Module, hidden: Tensor, uniform: Tensor, options: SamplingOptions) -> Tensor:
+    """Draws behind a head from hidden states (M, d), see `draw_categorical`; a large head runs on some at a time."""
+    outputs = head.out_features if isinstance(head, nn.Linear) else hidden.shape[-1]
+    parts = parts_of(len(hidden), outputs)
+    categorical = partial(draw_categorical, temperature=options.temperature, precision=options.precision)
+    pairs = zip(hidden.tensor_split(parts), uniform.tensor_split(parts), strict=True)
+    drawn = [categorical(head(h), u) for h, u in pairs]
+    return drawn[0] if parts == 1 else torch.cat(drawn)
+
+
+def latent_noise(noise: SampleNoise, step: Step, shape: tuple[int, int], eta: float) -> Tensor | None:
+    """Fresh noise (B, L, w) of a DDIM step; None where eta is 0, which needs none."""
+    return noise.normal("latent", step.index, *shape) if eta > 0 else None
 
 
 def position_uniform(noise: SampleNoise, name: str, state: Tensor, step: int = 0) -> Tensor:

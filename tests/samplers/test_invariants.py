@@ -81,6 +81,15 @@ def test_a_sample_does_not_depend_on_its_batch(kind, steps):
             assert torch.equal(part, whole[rows])
 
 
+@pytest.mark.parametrize("kind", ["joint-continuous", "sequential-continuous"])
+@pytest.mark.parametrize(("eta", "fresh"), [(0.0, False), (0.7, True)])
+def test_deterministic_latents_draw_no_noise_after_the_start(kind, eta, fresh, monkeypatch):
+    drawn, normal = [], SampleNoise.normal
+    monkeypatch.setattr(SampleNoise, "normal", lambda self, name, *place: drawn.append(name) or normal(self, name, *place))
+    case(kind).run(all_masked(4), noise(4), options=options_of(kind, 3, eta=eta))
+    assert set(drawn) == {"latent_start", *(["latent"] if fresh else [])}
+
+
 class TokensAlone(nn.Module):
     """A two-stream denoiser as one of tokens alone."""
 

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from ladd.processes import masked
 from ladd.samplers.steps import SamplingOptions, fill, shared, time_grid
 from tests.samplers.known_answers import ConstantHead, record
 
@@ -43,6 +44,22 @@ def test_revealed_positions_take_the_value_of_their_own_hidden_state(rows):
 def test_head_runs_on_revealed_positions_alone():
     _, calls = filled([True, False, True])
     assert [len(hidden) for (hidden,) in calls] == [3]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_large_head_runs_on_a_few_positions_at_a_time(together, monkeypatch):
+    head = torch.nn.Linear(9, 40)
+    calls, every = record(head), torch.ones(3, dtype=torch.bool)
+    hidden, uniform = torch.randn(1 if together else 3, 3, 9), torch.rand(3, 3, dtype=torch.float64)
+
+    def drawn() -> torch.Tensor:
+        return fill(STATE, every[:, None].expand(3, 3), every, hidden, head, uniform, SamplingOptions(1))
+
+    expected = drawn()
+    monkeypatch.setattr(masked, "LOGITS_AT_A_TIME", 85)
+    assert torch.equal(drawn(), expected)
+    positions = 3 if together else 9
+    assert [len(hidden) for (hidden,) in calls] == [positions, *([2, 1] if together else [2, 2, 2, 2, 1])]
 
 
 def test_fill_does_not_change_its_input():
