@@ -58,7 +58,7 @@ def sample_joint_discrete(
         passes += rows
         count = int(rows.sum())
         vectors = codebook.lookup(codes[rows].clamp(max=latent_mask_id - 1))
-        inputs = shared(x[rows], vectors, step.t.expand(count), t_z.expand(count), z_masked[rows])
+        inputs = shared(options, x[rows], vectors, step.t.expand(count), t_z.expand(count), z_masked[rows])
         hidden, latent_hidden = denoiser(*inputs)
         x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
         codes = fill(codes, code_reveal, rows, latent_hidden, denoiser.latent_head, code_uniform, options)
@@ -90,7 +90,7 @@ def sample_joint_continuous(
         passes += rows
         count = int(rows.sum())
         t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
-        hidden, latent_hidden = denoiser(*shared(x[rows], z[rows], step.t.expand(count), t_z.expand(count)))
+        hidden, latent_hidden = denoiser(*shared(options, x[rows], z[rows], step.t.expand(count), t_z.expand(count)))
         x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
         z = z.clone()
         z[rows] = ddim_step(

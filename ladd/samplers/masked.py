@@ -34,7 +34,7 @@ def sample_masked(
 ) -> Samples:
     """Reveal the masked tokens of x int64 (B, N); the others never change."""
     x, passes = reveal_all(
-        lambda x_t, t, rows: denoiser(*shared(x_t, t)),
+        lambda x_t, t, rows: denoiser(*shared(options, x_t, t)),
         denoiser.token_head,
         x,
         noise,

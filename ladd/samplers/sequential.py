@@ -36,7 +36,7 @@ def sample_sequential_discrete(
     def code_states(codes: Tensor, t: Tensor, rows: Tensor) -> Tensor:
         vectors = codebook.lookup(codes.clamp(max=latent_mask_id - 1))
         # The tokens are often the same in all samples, and their embeddings and first projections then have one row.
-        return model.denoiser(*shared(x[rows], vectors, torch.ones_like(t), t, codes == latent_mask_id))[1]
+        return model.denoiser(*shared(options, x[rows], vectors, torch.ones_like(t), t, codes == latent_mask_id))[1]
 
     codes, code_passes = reveal_all(
         code_states,
@@ -89,7 +89,7 @@ def tokens_given_latents(
 ) -> tuple[Tensor, Tensor]:
     """Token steps with clean latents (B, L, w) held fixed (t_z = 0): final tokens (B, N) and passes (B,)."""
     return reveal_all(
-        lambda x_t, t, rows: model.denoiser(*shared(x_t, vectors[rows], t, torch.zeros_like(t)))[0],
+        lambda x_t, t, rows: model.denoiser(*shared(options, x_t, vectors[rows], t, torch.zeros_like(t)))[0],
         model.denoiser.token_head,
         x,
         noise,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -27,6 +27,8 @@ class SamplingOptions:
         eta: DDIM stochasticity of continuous latents, in [0, 1].
         temperature: of tokens and codes, > 0.
         precision: of categorical draws, "float64" or "float32".
+        share_rows: make one pass for samples that are still equal. It changes no draw; what is timed makes one for
+            each sample, as `Samples` counts them.
     """
 
     token_steps: int
@@ -36,6 +38,7 @@ class SamplingOptions:
     eta: float = 0.0
     temperature: float = 1.0
     precision: str = "float64"
+    share_rows: bool = True
 
 
 class Samples(NamedTuple):
@@ -66,11 +69,13 @@ def time_grid(steps: int, device: torch.device, lag: float = 1.0) -> Iterator[St
         yield Step(index, times[index], times[index + 1])
 
 
-def shared(*inputs: Tensor) -> list[Tensor]:
-    """Inputs of a network (B, ...), with one row in place of equal ones.
+def shared(options: SamplingOptions, *inputs: Tensor) -> Sequence[Tensor]:
+    """Inputs of a network (B, ...), with one row in place of equal ones where the options let samples share it.
 
     At t = 1 all tokens are masked, and samples that were given nothing are the same.
     """
+    if not options.share_rows:
+        return inputs
     return [rows[:1] if (rows == rows[:1]).all() else rows for rows in inputs]
 
 

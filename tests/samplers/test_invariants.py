@@ -85,7 +85,9 @@ def test_a_sample_does_not_depend_on_its_batch(kind, steps):
 @pytest.mark.parametrize(("eta", "fresh"), [(0.0, False), (0.7, True)])
 def test_deterministic_latents_draw_no_noise_after_the_start(kind, eta, fresh, monkeypatch):
     drawn, normal = [], SampleNoise.normal
-    monkeypatch.setattr(SampleNoise, "normal", lambda self, name, *place: drawn.append(name) or normal(self, name, *place))
+    monkeypatch.setattr(
+        SampleNoise, "normal", lambda self, name, *place: drawn.append(name) or normal(self, name, *place)
+    )
     case(kind).run(all_masked(4), noise(4), options=options_of(kind, 3, eta=eta))
     assert set(drawn) == {"latent_start", *(["latent"] if fresh else [])}
 
@@ -127,6 +129,18 @@ def test_every_pass_of_the_network_is_counted(kind, steps):
     samples = run(partly_given(), noise(40), options=options_of(kind, steps))
     assert samples.token_passes.sum() == sum(len(x) for x, *_ in calls) > 0
     assert samples.latent_passes.sum() == sum(len(z) for z, _ in latent_calls)
+
+
+@every_kind
+@pytest.mark.parametrize("steps", [1, 4])
+def test_samples_that_share_no_rows_are_the_same_and_make_the_passes_that_are_counted(kind, steps):
+    network, latent_denoiser, run = case(kind)
+    together = run(all_masked(9), noise(9), options=options_of(kind, steps))
+    calls, latent_calls = record(network), record(latent_denoiser)
+    apart = run(all_masked(9), noise(9), options=options_of(kind, steps, share_rows=False))
+    assert all(torch.equal(a, b) for a, b in zip(apart, together, strict=True))
+    assert apart.token_passes.sum() == sum(len(x) for x, *_ in calls)
+    assert apart.latent_passes.sum() == sum(len(z) for z, _ in latent_calls)
 
 
 @pytest.mark.parametrize("kind", KINDS[:-1])

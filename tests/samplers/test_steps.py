@@ -90,6 +90,7 @@ def test_samples_that_share_a_hidden_state_draw_from_one_distribution_per_positi
 
 def test_equal_rows_become_one():
     equal, other = torch.full((4, 2), 7), torch.tensor([[1, 2], [1, 2], [1, 3], [1, 2]])
-    first, second = shared(equal, other)
+    first, second = shared(SamplingOptions(1), equal, other)
     assert first.tolist() == [[7, 7]]
     assert second is other
+    assert shared(SamplingOptions(1, share_rows=False), equal) == (equal,)
