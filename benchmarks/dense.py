@@ -85,7 +85,7 @@ def sample_joint_continuous(
         t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
         hidden, latent_hidden = denoiser(x, z, step.t.expand(len(x)), t_z.expand(len(x)))
         drawn = draw_everywhere(denoiser.token_head(hidden), uniform, options)
-        uniforms = position_uniform(noise, "reveal", x, step.index)
+        uniforms = position_uniform(noise, "token_reveal", x, step.index)
         x = torch.where(draw_reveal(x == mask_id, step.t, step.s, schedule, uniforms), drawn, x)
         fresh = noise.normal("latent", step.index, *latent_shape)
         z = ddim_step(z, denoiser.latent_head(latent_hidden), t_z, s_z, latent_schedule, eta=options.eta, noise=fresh)

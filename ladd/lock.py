@@ -1,12 +1,14 @@
-"""One process at a time."""
+"""One process at a time, or some together and one alone."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from ladd.errors import BusyError
 
@@ -31,3 +33,37 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+@contextlib.contextmanager
+def turn(path: Path, what: str, *, alone: bool) -> Iterator[None]:
+    """Wait for the lock file ``path``, and hold it together with others or alone.
+
+    Whoever waits goes before those who come later, so that a stream of others does not keep out the one that is to be
+    alone. The system frees the lock however the process ends. A process must not wait for a turn within a turn.
+
+    Args:
+        path: of the lock; a second file beside it holds the place of whoever is next.
+        what: waits, for the log.
+        alone: hold it alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock, path.with_suffix(".next").open("a") as place:
+        _wait(place, fcntl.LOCK_EX, f"{what} waits for its turn: others wait already")
+        _wait(
+            lock,
+            fcntl.LOCK_EX if alone else fcntl.LOCK_SH,
+            f"{what} waits for the other stages on this machine to end, to be timed alone"
+            if alone
+            else f"{what} waits for a stage that is timed, and runs alone",
+        )
+        fcntl.flock(place, fcntl.LOCK_UN)
+        yield
+
+
+def _wait(file: IO[str], kind: int, message: str) -> None:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logging.info(message)
+        fcntl.flock(file, kind)

@@ -1,4 +1,4 @@
-"""What a sample really cost: every network pass, at the size of the network that made it."""
+"""What a sample cost: every network pass, at the size of the network that made it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,26 @@ class SampleCost(NamedTuple):
     nfe: float  # network passes, latent-only ones included
     gmacs: float  # 10^9 multiply-adds of the backbones
     gflops: float  # 10^9 floating-point operations, two per multiply-add, of backbones and heads
+
+
+class Passes(NamedTuple):
+    """Network passes per sample; see `sample_cost`."""
+
+    token_passes: float
+    latent_passes: float
+
+
+def nominal_passes(family: str, token_steps: int, latent_steps: int) -> Passes:
+    """A pass for every step, as the paper charges them, whether or not it reveals anything.
+
+    Args:
+        family: of the model.
+        token_steps: K.
+        latent_steps: T_z before the tokens (sequential), 0 jointly. Those of Di-LADD run the whole network.
+    """
+    if family == "di-ladd":
+        return Passes(token_steps + latent_steps, 0)
+    return Passes(token_steps, latent_steps)
 
 
 def sample_cost(

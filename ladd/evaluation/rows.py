@@ -29,6 +29,7 @@ class Row:
     given: str = ""
     nfe: float | None = None
     gmacs_per_sample: float | None = None
+    nominal_gmacs_per_sample: float | None = None
     gflops_per_sample: float | None = None
     seconds_per_sample: float | None = None
     metric: str = ""

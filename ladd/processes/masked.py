@@ -8,6 +8,8 @@ from torch import Tensor
 from ladd.errors import SamplingError
 from ladd.schedules import MaskedSchedule
 
+LOGITS_AT_A_TIME = 2**25  # of categorical draws: 640 MiB at the peak, of them 512 in float64
+
 
 def draw_mask(t: Tensor, schedule: MaskedSchedule, uniform: Tensor) -> Tensor:
     """Which positions the forward process has masked at time t (paper, Eq. 43).
@@ -44,7 +46,7 @@ def draw_categorical(
     """Draws from the distribution of each row, by inversion of its cumulative distribution.
 
     Float32 cannot resolve the tail of the distribution (and float32 Gumbel noise lowers the temperature),
-    so the default is float64.
+    so the default is float64. At most `LOGITS_AT_A_TIME` are worked on at a time, which changes no draw.
 
     Args:
         logits: (M, V), -inf where impossible.
@@ -57,6 +59,19 @@ def draw_categorical(
         SamplingError: a row is not a distribution (NaN, infinite, or impossible everywhere).
     """
     dtype = {"float64": torch.float64, "float32": torch.float32}[precision]
+    parts = parts_of(len(logits), logits.shape[-1])
+    pairs = zip(logits.tensor_split(parts), uniform.tensor_split(parts), strict=True)
+    drawn = [_invert(rows, u, temperature, dtype) for rows, u in pairs]
+    return drawn[0] if parts == 1 else torch.cat(drawn)
+
+
+def parts_of(rows: int, outputs: int) -> int:
+    """Into how many parts rows of so many logits are split to keep within `LOGITS_AT_A_TIME`."""
+    return max(1, -(-rows * outputs // LOGITS_AT_A_TIME))
+
+
+def _invert(logits: Tensor, uniform: Tensor, temperature: float, dtype: torch.dtype) -> Tensor:
+    """Draws of some rows, see `draw_categorical`."""
     cumulative = torch.softmax(logits.to(dtype) / temperature, dim=-1).cumsum(dim=-1)
     if not torch.isfinite(cumulative[:, -1]).all():
         raise SamplingError("logits of a categorical draw are NaN, +inf or all -inf: the weights or inputs are broken")

@@ -14,7 +14,7 @@ from ladd.report.labels import COSTS, REFERENCES, plain, uncertain
 from ladd.report.select import sampled, with_entropy
 
 SAME = 1e-6  # relative difference of two costs that are one: they are means over seeds
-FRONTIER = "gmacs_per_sample"  # the paper's tables count backbones alone
+FRONTIER = "nominal_gmacs_per_sample"  # the paper's tables charge backbones alone, and every step
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
     ]
     steps = ", ".join(map(str, ladder.token_steps))
     note = (
-        f"budgets: those of {ladder.model} at {steps} token steps; linear between measured budgets, n/a outside; the "
+        f"{x}: {COSTS[x].rule}; budgets: those of {ladder.model} at {steps} token steps; linear between measured budgets, n/a outside; the "
         "standard error is of Gen PPL; real text and AR hold for all budgets, AR at its own cost"
     )
     columns = (*NAMES, *map(plain, budgets))

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from ladd.networks import CausalTransformer
 from ladd.networks.transformer import KeyValueCache
-from ladd.processes.masked import draw_categorical
 from ladd.randomness import SampleNoise
-from ladd.samplers.steps import Samples, SamplingOptions, position_uniform
+from ladd.samplers.steps import Samples, SamplingOptions, draw, position_uniform
 
 
 @torch.no_grad()
@@ -25,8 +24,8 @@ def sample_autoregressive(
     previous = x.new_full((len(x), 1), start_id)
     cache = KeyValueCache()
     for i in range(x.shape[1]):
-        logits = network.token_head(network(previous, cache, start=i)[:, 0])
-        drawn = draw_categorical(logits, uniform[:, i], temperature=options.temperature, precision=options.precision)
+        hidden = network(previous, cache, start=i)[:, 0]
+        drawn = draw(network.token_head, hidden, uniform[:, i], options)
         x[:, i] = torch.where(x[:, i] == mask_id, drawn, x[:, i])
         previous = x[:, i : i + 1]
     passes = torch.full_like(x[:, 0], x.shape[1])

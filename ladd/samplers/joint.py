@@ -17,7 +17,9 @@ from ladd.samplers.steps import (
     Samples,
     SamplingOptions,
     fill,
+    latent_noise,
     position_uniform,
+    reveal_uniform,
     shared,
     time_grid,
 )
@@ -45,10 +47,10 @@ def sample_joint_discrete(
     uniform, code_uniform = position_uniform(noise, "token", x), position_uniform(noise, "code", codes)
     for step in time_grid(options.token_steps, x.device, options.token_lag):
         z_masked = codes == latent_mask_id
-        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, position_uniform(noise, "reveal", x, step.index))
+        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, reveal_uniform(noise, "token", x, step))
         t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
         unfinished = (x == mask_id).any(dim=1, keepdim=True)  # codes of finished samples no longer matter
-        code_uniforms = position_uniform(noise, "code_reveal", codes, step.index)
+        code_uniforms = reveal_uniform(noise, "code", codes, step)
         code_reveal = draw_reveal(z_masked & unfinished, t_z, s_z, latent_schedule, code_uniforms)
         rows = reveal.any(dim=1) | code_reveal.any(dim=1)
         if not rows.any():
@@ -56,7 +58,7 @@ def sample_joint_discrete(
         passes += rows
         count = int(rows.sum())
         vectors = codebook.lookup(codes[rows].clamp(max=latent_mask_id - 1))
-        inputs = shared(x[rows], vectors, step.t.expand(count), t_z.expand(count), z_masked[rows])
+        inputs = shared(options, x[rows], vectors, step.t.expand(count), t_z.expand(count), z_masked[rows])
         hidden, latent_hidden = denoiser(*inputs)
         x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
         codes = fill(codes, code_reveal, rows, latent_hidden, denoiser.latent_head, code_uniform, options)
@@ -81,14 +83,14 @@ def sample_joint_continuous(
     passes = x.new_zeros(len(x))
     uniform = position_uniform(noise, "token", x)
     for step in time_grid(options.token_steps, x.device, options.token_lag):
-        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, position_uniform(noise, "reveal", x, step.index))
+        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, reveal_uniform(noise, "token", x, step))
         rows = (x == mask_id).any(dim=1)  # latents of finished samples no longer matter
         if not rows.any():
             break
         passes += rows
         count = int(rows.sum())
         t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
-        hidden, latent_hidden = denoiser(*shared(x[rows], z[rows], step.t.expand(count), t_z.expand(count)))
+        hidden, latent_hidden = denoiser(*shared(options, x[rows], z[rows], step.t.expand(count), t_z.expand(count)))
         x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
         z = z.clone()
         z[rows] = ddim_step(
@@ -98,6 +100,6 @@ def sample_joint_continuous(
             s_z,
             latent_schedule,
             eta=options.eta,
-            noise=noise.select(rows).normal("latent", step.index, *latent_shape),
+            noise=latent_noise(noise.select(rows), step, latent_shape, options.eta),
         )
     return Samples(x, passes, torch.zeros_like(passes))

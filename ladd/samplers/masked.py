@@ -15,6 +15,7 @@ from ladd.samplers.steps import (
     SamplingOptions,
     fill,
     position_uniform,
+    reveal_uniform,
     shared,
     time_grid,
 )
@@ -33,7 +34,7 @@ def sample_masked(
 ) -> Samples:
     """Reveal the masked tokens of x int64 (B, N); the others never change."""
     x, passes = reveal_all(
-        lambda x_t, t, rows: denoiser(*shared(x_t, t)),
+        lambda x_t, t, rows: denoiser(*shared(options, x_t, t)),
         denoiser.token_head,
         x,
         noise,
@@ -77,8 +78,8 @@ def reveal_all(
     passes = state.new_zeros(len(state))
     uniform = position_uniform(noise, name, state)  # each position is drawn once
     for step in time_grid(steps, state.device, lag):
-        reveal_uniform = position_uniform(noise, f"{name}_reveal", state, step.index)
-        reveal = draw_reveal(state == mask_id, step.t, step.s, schedule, reveal_uniform)
+        uniforms = reveal_uniform(noise, name, state, step)
+        reveal = draw_reveal(state == mask_id, step.t, step.s, schedule, uniforms)
         rows = reveal.any(dim=1)
         if not rows.any():
             continue

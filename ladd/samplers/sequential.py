@@ -9,7 +9,7 @@ from ladd.models import Ladd
 from ladd.processes.gaussian import ddim_step
 from ladd.randomness import SampleNoise
 from ladd.samplers.masked import reveal_all
-from ladd.samplers.steps import Samples, SamplingOptions, shared, time_grid
+from ladd.samplers.steps import Samples, SamplingOptions, latent_noise, shared, time_grid
 from ladd.schedules import GaussianSchedule, MaskedSchedule
 
 
@@ -36,7 +36,7 @@ def sample_sequential_discrete(
     def code_states(codes: Tensor, t: Tensor, rows: Tensor) -> Tensor:
         vectors = codebook.lookup(codes.clamp(max=latent_mask_id - 1))
         # The tokens are often the same in all samples, and their embeddings and first projections then have one row.
-        return model.denoiser(*shared(x[rows], vectors, torch.ones_like(t), t, codes == latent_mask_id))[1]
+        return model.denoiser(*shared(options, x[rows], vectors, torch.ones_like(t), t, codes == latent_mask_id))[1]
 
     codes, code_passes = reveal_all(
         code_states,
@@ -71,7 +71,7 @@ def sample_sequential_continuous(
     z = noise.normal("latent_start", 0, *latent_shape).float()
     for step in time_grid(options.latent_steps, x.device):
         z_hat = model.latent_denoiser(z, step.t.expand(len(z)))
-        step_noise = noise.normal("latent", step.index, *latent_shape)
+        step_noise = latent_noise(noise, step, latent_shape, options.eta)
         z = ddim_step(z, z_hat, step.t, step.s, latent_schedule, eta=options.eta, noise=step_noise)
     tokens, passes = tokens_given_latents(model, x, z, noise, schedule, options, mask_id=mask_id)
     return Samples(tokens, passes, torch.full_like(passes, options.latent_steps))
@@ -89,7 +89,7 @@ def tokens_given_latents(
 ) -> tuple[Tensor, Tensor]:
     """Token steps with clean latents (B, L, w) held fixed (t_z = 0): final tokens (B, N) and passes (B,)."""
     return reveal_all(
-        lambda x_t, t, rows: model.denoiser(*shared(x_t, vectors[rows], t, torch.zeros_like(t)))[0],
+        lambda x_t, t, rows: model.denoiser(*shared(options, x_t, vectors[rows], t, torch.zeros_like(t)))[0],
         model.denoiser.token_head,
         x,
         noise,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ladd.processes.masked import draw_categorical
+from ladd.processes.masked import draw_categorical, parts_of
 from ladd.randomness import SampleNoise
 
 
@@ -27,6 +27,8 @@ class SamplingOptions:
         eta: DDIM stochasticity of continuous latents, in [0, 1].
         temperature: of tokens and codes, > 0.
         precision: of categorical draws, "float64" or "float32".
+        share_rows: make one pass for samples that are still equal. It changes no draw; what is timed makes one for
+            each sample, as `Samples` counts them.
     """
 
     token_steps: int
@@ -36,6 +38,7 @@ class SamplingOptions:
     eta: float = 0.0
     temperature: float = 1.0
     precision: str = "float64"
+    share_rows: bool = True
 
 
 class Samples(NamedTuple):
@@ -66,11 +69,13 @@ def time_grid(steps: int, device: torch.device, lag: float = 1.0) -> Iterator[St
         yield Step(index, times[index], times[index + 1])
 
 
-def shared(*inputs: Tensor) -> list[Tensor]:
-    """Inputs of a network (B, ...), with one row in place of equal ones.
+def shared(options: SamplingOptions, *inputs: Tensor) -> Sequence[Tensor]:
+    """Inputs of a network (B, ...), with one row in place of equal ones where the options let samples share it.
 
     At t = 1 all tokens are masked, and samples that were given nothing are the same.
     """
+    if not options.share_rows:
+        return inputs
     return [rows[:1] if (rows == rows[:1]).all() else rows for rows in inputs]
 
 
@@ -96,16 +101,39 @@ def fill(
     Returns:
         A new state.
     """
-    draw = partial(draw_categorical, temperature=options.temperature, precision=options.precision)
     if len(hidden) > 1:
-        return state.masked_scatter(reveal, draw(head(hidden[reveal[rows]]), uniform[reveal]))
+        return state.masked_scatter(reveal, draw(head, hidden[reveal[rows]], uniform[reveal], options))
     # One distribution per position, from which every sample draws.
     positions = reveal.any(dim=0)
     values = state.clone()
-    values[:, positions] = draw(head(hidden[0, positions]), uniform[:, positions].T).T
+    values[:, positions] = draw(head, hidden[0, positions], uniform[:, positions].T, options).T
     return torch.where(reveal, values, state)
+
+
+def draw(head: nn.Module, hidden: Tensor, uniform: Tensor, options: SamplingOptions) -> Tensor:
+    """Draws behind a head from hidden states (M, d), see `draw_categorical`; a large head runs on some at a time."""
+    outputs = head.out_features if isinstance(head, nn.Linear) else hidden.shape[-1]
+    parts = parts_of(len(hidden), outputs)
+    categorical = partial(draw_categorical, temperature=options.temperature, precision=options.precision)
+    pairs = zip(hidden.tensor_split(parts), uniform.tensor_split(parts), strict=True)
+    drawn = [categorical(head(h), u) for h, u in pairs]
+    return drawn[0] if parts == 1 else torch.cat(drawn)
+
+
+def latent_noise(noise: SampleNoise, step: Step, shape: tuple[int, int], eta: float) -> Tensor | None:
+    """Fresh noise (B, L, w) of a DDIM step; None where eta is 0, which needs none."""
+    return noise.normal("latent", step.index, *shape) if eta > 0 else None
 
 
 def position_uniform(noise: SampleNoise, name: str, state: Tensor, step: int = 0) -> Tensor:
     """One uniform draw per position of the state, (B, N)."""
     return noise.uniform(name, step, state.shape[1])
+
+
+def reveal_uniform(noise: SampleNoise, name: str, state: Tensor, step: Step) -> Tensor:
+    """The draws (B, N) that decide what a step reveals of a masked channel, "token" or "code".
+
+    They have one name in all samplers: models and schedules on one grid then reveal the same positions at the same
+    steps, and what differs between them is not the noise.
+    """
+    return position_uniform(noise, f"{name}_reveal", state, step.index)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ladd.config import ModelConfig, Suite, SweepConfig, SweepPoint
-from ladd.evaluation.cost import sample_cost
+from ladd.evaluation.cost import nominal_passes, sample_cost
 from ladd.evaluation.rows import Row
 from ladd.files import write_json
 from ladd.progress import counted
@@ -85,6 +85,8 @@ def budget_row(
     config, data = suite.model(sweep.model), suite.data[sweep.data]
     latents = suite.latent_shape(config.latents) if isinstance(config, ModelConfig) else None
     cost = sample_cost(config, latents, data.tokens, data.vocabulary, **passes)
+    every_step = nominal_passes(config.family, point.token_steps, sweep.latent_steps)
+    nominal = sample_cost(config, latents, data.tokens, data.vocabulary, **every_step._asdict())
     return replace(
         row,
         token_steps=point.token_steps,
@@ -93,6 +95,7 @@ def budget_row(
         given="" if sweep.given is None else sweep.given.name,
         nfe=round(cost.nfe, 4),
         gmacs_per_sample=cost.gmacs,
+        nominal_gmacs_per_sample=nominal.gmacs,
         gflops_per_sample=cost.gflops,
         seconds_per_sample=seconds,
         precision=sweep.precision,

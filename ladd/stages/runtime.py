@@ -6,18 +6,21 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ladd.config import Suite, load_suite
 from ladd.errors import LaddError, TemporaryError
-from ladd.lock import exclusive
+from ladd.git import main_checkout
+from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
 
 WORK = Path(".work")
+TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
 EXIT_INTERRUPTED = 130  # as shells have it
 EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed
 
@@ -68,6 +71,18 @@ def stage_lock(name: str) -> Iterator[None]:
         yield
 
 
+def machine(suite: Suite, what: str, *, alone: bool) -> contextlib.AbstractContextManager[None]:
+    """A turn on this machine: what is timed runs alone among the stages of the repository and of its work trees.
+
+    Machines that share a checkout do not wait for each other, nor do processes with different GPUs.
+    """
+    device = suite.compute.device
+    if device == "cuda":
+        device += "-" + os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace("/", "_")
+    folder = main_checkout(Path(suite.root)) / WORK
+    return turn(folder / f"machine-{socket.gethostname()}-{device}.lock", what, alone=alone)
+
+
 def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
     """Run a stage in the folder of its suite; its resume state is removed when it ends well.
 
@@ -76,7 +91,8 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
-    with stage_lock(declaration.name):
+    together = contextlib.nullcontext() if name == TIMED else machine(suite, declaration.name, alone=False)
+    with stage_lock(declaration.name), together:
         stage = Stage(suite, key or "", declaration)
         body(stage)
         shutil.rmtree(stage.work.parent)

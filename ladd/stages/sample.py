@@ -6,7 +6,7 @@ import io
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from ladd.samplers import (
 from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
 from ladd.stages.artifacts import use_device
 from ladd.stages.real import check_real, given_positions, real_chunk
-from ladd.stages.runtime import Stage, run_stage
+from ladd.stages.runtime import TIMED, Stage, machine, run_stage
 from ladd.stages.trained import load_trained
 
 
@@ -82,6 +82,21 @@ def _sample(stage: Stage, worker: int = 0, workers: int = 1) -> None:
         return
     device = use_device(suite.compute)
     sample = sampler_of(suite, sweep, load_trained(suite, sweep.model, device))
+    with machine(suite, stage.declaration.name, alone=True):
+        _warm_up(stage, sample, runs[0], device)
+        _draw_all(stage, sample, runs, device)
+
+
+def _warm_up(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None:
+    """One batch of a run in two steps, thrown away: a process is slow while it first meets its kernels and memory."""
+    sweep = stage.suite.sweeps[stage.key]
+    options = _timed_options(sweep, run.point)
+    short = replace(options, token_steps=min(2, options.token_steps), latent_steps=min(2, options.latent_steps))
+    start = starting_tokens(stage.suite, sweep, run.index, device)[: sweep.batch]
+    sample_in_batches(sample, start, run.seed, short, sweep.batch).tokens.cpu()
+
+
+def _draw_all(stage: Stage, sample: Sampler, runs: list[Run], device: torch.device) -> None:
     # Samples of all budgets and seeds share one progress bar; a step budget of K costs K passes.
     steps = sum(run.point.token_steps for run in runs)
     with bar("sampling", steps, "pass") as progress:
@@ -96,7 +111,7 @@ def _draw(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None
     start = starting_tokens(suite, sweep, run.index, device)
     noise_seed = derive(suite.seed, "sample", run.seed)
     begun = time.perf_counter()
-    samples = sample_in_batches(sample, start, noise_seed, options_of(sweep, run.point), sweep.batch)
+    samples = sample_in_batches(sample, start, noise_seed, _timed_options(sweep, run.point), sweep.batch)
     tokens = samples.tokens.cpu().numpy()
     seconds = (time.perf_counter() - begun) / len(tokens)
     content = io.BytesIO()
@@ -107,6 +122,11 @@ def _draw(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None
         "latent_passes": float(samples.latent_passes.double().mean()),
     }
     write_json(stage.work / f"{run.name}.json", {"passes": passes, "seconds_per_sequence": seconds})
+
+
+def _timed_options(sweep: SweepConfig, point: SweepPoint) -> SamplingOptions:
+    """Seconds follow the rule of passes and multiply-adds: every sample makes its own, whatever the batch."""
+    return replace(options_of(sweep, point), share_rows=False)
 
 
 def options_of(sweep: SweepConfig, point: SweepPoint) -> SamplingOptions:
@@ -180,4 +200,4 @@ def _continuous_sampler(
 
 
 if __name__ == "__main__":
-    run_stage("sample", main)
+    run_stage(TIMED, main)

@@ -3,7 +3,7 @@
 import pytest
 
 from ladd.config import BaselineConfig, LatentShape, ModelConfig
-from ladd.evaluation.cost import SampleCost, sample_cost
+from ladd.evaluation.cost import SampleCost, nominal_passes, sample_cost
 from tests.builders import network, suite_values
 
 VALUES = suite_values()
@@ -62,3 +62,22 @@ def test_code_passes_cost_the_full_network():
 def test_latent_only_passes_cost_their_own_network_over_the_latents():
     cost = model("co", token_passes=3.0, latent_passes=4.0)
     check(cost, 7, 3 * FULL + 4 * LATENT_ONLY, FULL_HEAD + 4 * 2 * 16 * 4)
+
+
+def nominal(name: str, token_steps: int, latent_steps: int = 0) -> SampleCost:
+    family = {"di": "di-ladd", "co": "co-ladd"}.get(name, name)
+    passes = nominal_passes(family, token_steps, latent_steps)._asdict()
+    return model(name, **passes) if name in SHAPES else baseline(name, token_passes=passes["token_passes"])
+
+
+def test_nominal_cost_has_a_pass_for_every_step():
+    # N = 8 tokens in 64 steps: at most 8 of the passes reveal something, and all are charged.
+    assert nominal("mdlm", 64).gmacs == pytest.approx(64 * BASELINE / 1e9)
+    assert nominal("di", 64).gmacs == pytest.approx(64 * FULL / 1e9)
+    assert nominal("co", 64).gmacs == pytest.approx(64 * FULL / 1e9)
+    assert nominal("ar", 8).gmacs == pytest.approx(BASELINE / 1e9)
+
+
+def test_nominal_cost_of_latent_steps_is_that_of_the_network_that_makes_them():
+    assert nominal("di", 4, 3).gmacs == pytest.approx((4 + 3) * FULL / 1e9)
+    assert nominal("co", 4, 3).gmacs == pytest.approx((4 * FULL + 3 * LATENT_ONLY) / 1e9)

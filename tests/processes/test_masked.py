@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ladd.errors import SamplingError
+from ladd.processes import masked
 from ladd.processes.masked import draw_categorical, draw_mask, draw_reveal
 from ladd.randomness import SampleNoise
 from ladd.schedules import MASKED_SCHEDULES
@@ -100,6 +101,17 @@ def test_many_draws_from_each_row():
     assert draws.shape == (3, 7)
     for column in range(7):
         assert torch.equal(draws[:, column], draw_categorical(logits, uniform[:, column]))
+
+
+@pytest.mark.parametrize("bound", [1, 101, 160, 350])
+@pytest.mark.parametrize("shape", [(7,), (7, 3)])
+def test_draws_in_parts_are_the_draws_of_all_at_once(bound, shape, monkeypatch):
+    logits, uniform = torch.randn(7, 50), torch.rand(shape, dtype=torch.float64)
+    expected, largest, softmax = draw_categorical(logits, uniform), [], torch.softmax
+    monkeypatch.setattr(masked, "LOGITS_AT_A_TIME", bound)
+    monkeypatch.setattr(torch, "softmax", lambda x, dim: largest.append(x.numel()) or softmax(x, dim))
+    assert torch.equal(draw_categorical(logits, uniform), expected)
+    assert max(largest) <= max(bound, 50)  # a row at the least
 
 
 def test_nothing_is_drawn_for_no_rows():

@@ -22,6 +22,7 @@ ROW = {
     "given": "",
     "nfe": None,
     "gmacs_per_sample": None,
+    "nominal_gmacs_per_sample": None,
     "gflops_per_sample": None,
     "seconds_per_sample": None,
     "metric": "swd",
@@ -44,6 +45,7 @@ def row(**values: Any) -> dict[str, Any]:
 def swd(values: list[float], steps: int | None, **others: Any) -> list[dict[str, Any]]:
     """One row per sampling seed."""
     cost = {"nfe": steps, "gmacs_per_sample": None if steps is None else 0.5 * steps}
+    cost |= {"nominal_gmacs_per_sample": cost["gmacs_per_sample"]}
     return [row(value=value, seed=seed, token_steps=steps, **cost | others) for seed, value in enumerate(values)]
 
 
@@ -78,7 +80,8 @@ def text(values: dict[int, tuple[float, float, float]], passes: int = 0, **other
     for steps, (value, error, entropy) in values.items():
         cost = unit * (steps + passes)
         common = {"suite": "text", "tokenizer": "bpe", "token_steps": steps, "temperature": 1.0}
-        common |= {"gmacs_per_sample": cost, "gflops_per_sample": 2 * cost + steps, "seconds_per_sample": cost / 1000}
+        common |= {"gmacs_per_sample": 0.9 * cost, "nominal_gmacs_per_sample": cost}
+        common |= {"gflops_per_sample": 2 * cost + steps, "seconds_per_sample": cost / 1000}
         common |= others
         for seed, sign in enumerate((-1, 1)):
             made.append(row(metric="gen_ppl", value=value + sign * error, seed=seed, **common))
@@ -95,7 +98,7 @@ def text_rows() -> list[dict[str, Any]]:
     """References, AR, MDLM, Co-LADD at 8 per step, Di-LADD with two latent passes first and another entropy."""
     likelihood = {"suite": "text", "tokenizer": "bpe", "precision": "float32", "n": 64}
     free = {"token_steps": None, "temperature": None, "gmacs_per_sample": None, "gflops_per_sample": None}
-    free |= {"seconds_per_sample": None}
+    free |= {"nominal_gmacs_per_sample": None, "seconds_per_sample": None}
     return [
         *text({0: (42.0, 1.0, 4.40)}, model="real", family="real", **free),
         *text({0: (1260.0, 9.0, 4.40)}, model="shuffled", family="shuffled", **free),
@@ -106,7 +109,7 @@ def text_rows() -> list[dict[str, Any]]:
         row(metric="zero_shot_ppl/news", value=120.0, stderr=2.0, **CO, **likelihood | {"n": 32}),
         row(metric="zero_shot_ppl/wiki", value=130.0, stderr=2.0, **CO, **likelihood | {"n": 16}),
         row(metric="full_bound", value=4.5, stderr=0.01, **DI | {"latent_steps": None}, **likelihood),
-        *text({64: (150.0, 4.0, 4.41)}, model="ar", family="ar", gmacs_per_sample=10.0),
+        *text({64: (150.0, 4.0, 4.41)}, model="ar", family="ar", nominal_gmacs_per_sample=10.0),
         *text({1: (1000.0, 30.0, 4.4), 2: (600.0, 20.0, 4.4), 4: (400.0, 10.0, 4.4), 8: (300.0, 5.0, 4.4)}),
         *text(
             {1: (900.0, 40.0, 4.35), 2: (500.0, 20.0, 4.4), 4: (350.0, 10.0, 4.42), 8: (310.0, 5.0, 4.42)},

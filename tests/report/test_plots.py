@@ -73,7 +73,7 @@ def test_figures_are_those_that_the_table_has_rows_for(rows, text_rows, table, t
     sawtooth = quality_figures(table(rows), tmp_path / "a")
     assert [path.name for path in sawtooth.values()] == ["swd.png", "swd-compute.png"]
     text = quality_figures(table(text_rows), tmp_path / "b")
-    names = ["gen-ppl.png", "gen-ppl-backbone.png", "gen-ppl-compute.png", "gen-ppl-seconds.png"]
+    names = ["gen-ppl.png", "gen-ppl-backbone.png", "gen-ppl-made.png", "gen-ppl-compute.png", "gen-ppl-seconds.png"]
     assert [path.name for path in text.values()] == names
     swept = text_rows + [row | {"temperature": 0.5} for row in text_rows if row["token_steps"] == 8]
     assert [path.name for path in quality_figures(table(swept), tmp_path / "c").values()] == [*names, "frontier.png"]

@@ -7,11 +7,13 @@ import torch
 from torch import nn
 
 from ladd.randomness import SampleNoise
+from ladd.samplers import sample_masked
 from ladd.schedules import MASKED_SCHEDULES
 from tests.samplers.known_answers import (
     KINDS,
     LATENT_KINDS,
     LENGTH,
+    LINEAR,
     MASK,
     TOKENS,
     VOCABULARY,
@@ -79,6 +81,40 @@ def test_a_sample_does_not_depend_on_its_batch(kind, steps):
             assert torch.equal(part, whole[rows])
 
 
+@pytest.mark.parametrize("kind", ["joint-continuous", "sequential-continuous"])
+@pytest.mark.parametrize(("eta", "fresh"), [(0.0, False), (0.7, True)])
+def test_deterministic_latents_draw_no_noise_after_the_start(kind, eta, fresh, monkeypatch):
+    drawn, normal = [], SampleNoise.normal
+    monkeypatch.setattr(
+        SampleNoise, "normal", lambda self, name, *place: drawn.append(name) or normal(self, name, *place)
+    )
+    case(kind).run(all_masked(4), noise(4), options=options_of(kind, 3, eta=eta))
+    assert set(drawn) == {"latent_start", *(["latent"] if fresh else [])}
+
+
+class TokensAlone(nn.Module):
+    """A two-stream denoiser as one of tokens alone."""
+
+    def __init__(self, denoiser: nn.Module):
+        super().__init__()
+        self.denoiser, self.token_head = denoiser, denoiser.token_head
+
+    def forward(self, x, t):
+        return self.denoiser(x, torch.zeros(len(x), LENGTH, WIDTH, dtype=torch.float64), t, t)[0]
+
+
+@pytest.mark.parametrize("kind", LATENT_KINDS)
+@pytest.mark.parametrize("steps", [1, 4, 30])
+def test_latents_that_tell_nothing_leave_the_tokens_of_the_masked_sampler(kind, steps):
+    network, _, run = case(kind)
+    network.from_latents.zero_()
+    given, options = partly_given(), options_of(kind, steps, token_lag=2.0)
+    x = run(given, noise(40), options=options).tokens
+    alone = sample_masked(TokensAlone(network), given, noise(40), LINEAR, options, mask_id=MASK).tokens
+    assert torch.equal(x, alone)
+    assert len(x.unique(dim=0)) > 30
+
+
 @every_kind
 def test_other_noise_gives_other_samples(kind):
     first, second = (case(kind).run(all_masked(8), noise(8, seed), options=options_of(kind, 3)) for seed in (0, 1))
@@ -93,6 +129,18 @@ def test_every_pass_of_the_network_is_counted(kind, steps):
     samples = run(partly_given(), noise(40), options=options_of(kind, steps))
     assert samples.token_passes.sum() == sum(len(x) for x, *_ in calls) > 0
     assert samples.latent_passes.sum() == sum(len(z) for z, _ in latent_calls)
+
+
+@every_kind
+@pytest.mark.parametrize("steps", [1, 4])
+def test_samples_that_share_no_rows_are_the_same_and_make_the_passes_that_are_counted(kind, steps):
+    network, latent_denoiser, run = case(kind)
+    together = run(all_masked(9), noise(9), options=options_of(kind, steps))
+    calls, latent_calls = record(network), record(latent_denoiser)
+    apart = run(all_masked(9), noise(9), options=options_of(kind, steps, share_rows=False))
+    assert all(torch.equal(a, b) for a, b in zip(apart, together, strict=True))
+    assert apart.token_passes.sum() == sum(len(x) for x, *_ in calls)
+    assert apart.latent_passes.sum() == sum(len(z) for z, _ in latent_calls)
 
 
 @pytest.mark.parametrize("kind", KINDS[:-1])

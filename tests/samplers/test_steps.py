@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from ladd.processes import masked
 from ladd.samplers.steps import SamplingOptions, fill, shared, time_grid
 from tests.samplers.known_answers import ConstantHead, record
 
@@ -45,6 +46,22 @@ def test_head_runs_on_revealed_positions_alone():
     assert [len(hidden) for (hidden,) in calls] == [3]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_large_head_runs_on_a_few_positions_at_a_time(together, monkeypatch):
+    head = torch.nn.Linear(9, 40)
+    calls, every = record(head), torch.ones(3, dtype=torch.bool)
+    hidden, uniform = torch.randn(1 if together else 3, 3, 9), torch.rand(3, 3, dtype=torch.float64)
+
+    def drawn() -> torch.Tensor:
+        return fill(STATE, every[:, None].expand(3, 3), every, hidden, head, uniform, SamplingOptions(1))
+
+    expected = drawn()
+    monkeypatch.setattr(masked, "LOGITS_AT_A_TIME", 85)
+    assert torch.equal(drawn(), expected)
+    positions = 3 if together else 9
+    assert [len(hidden) for (hidden,) in calls] == [positions, *([2, 1] if together else [2, 2, 2, 2, 1])]
+
+
 def test_fill_does_not_change_its_input():
     before = STATE.clone()
     filled([True, False, True])
@@ -73,6 +90,7 @@ def test_samples_that_share_a_hidden_state_draw_from_one_distribution_per_positi
 
 def test_equal_rows_become_one():
     equal, other = torch.full((4, 2), 7), torch.tensor([[1, 2], [1, 2], [1, 3], [1, 2]])
-    first, second = shared(equal, other)
+    first, second = shared(SamplingOptions(1), equal, other)
     assert first.tolist() == [[7, 7]]
     assert second is other
+    assert shared(SamplingOptions(1, share_rows=False), equal) == (equal,)

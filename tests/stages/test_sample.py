@@ -1,0 +1,80 @@
+"""Timing of samples: alone on the machine, after a batch that is thrown away."""
+
+import contextlib
+import fcntl
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ladd.config import load_suite
+from ladd.samplers import Samples
+from ladd.stages import sample
+from ladd.stages.runtime import execute
+
+RESULT = Path("results/sample/co-seq.json")
+
+
+def others_may_run(folder: Path) -> bool:
+    """Whether another stage of the repository could start now."""
+    [path] = (folder / load_suite().root / ".work").glob("machine-*.lock")
+    with path.open("a") as file, contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+class Spy:
+    """A sampler that gives zeros, and notes how it was called."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.calls, self.alone = folder, [], []
+
+    def __call__(self, x, noise, options):
+        self.calls.append((len(x), options))
+        self.alone.append(not others_may_run(self.folder))
+        zeros = torch.zeros(len(x), dtype=torch.long)
+        return Samples(torch.zeros_like(x), zeros + options.token_steps, zeros)
+
+
+@pytest.fixture
+def spy(suite, monkeypatch) -> Spy:
+    spy = Spy(suite)
+    monkeypatch.setattr(sample, "load_trained", lambda *arguments: None)
+    monkeypatch.setattr(sample, "sampler_of", lambda *arguments: spy)
+    monkeypatch.setattr("ladd.stages.declaration.Declaration.fingerprint", lambda self: "0" * 64)
+    return spy
+
+
+def test_one_short_batch_is_thrown_away_before_the_first_timed_one(spy):
+    execute("sample", "co-seq", sample.main)
+    (rows, options), *timed = spy.calls
+    assert (rows, options.token_steps, options.latent_steps) == (16, 1, 2)
+    # Two budgets and two seeds of 32 samples, 16 at a time.
+    assert [(rows, options.token_steps) for rows, options in timed] == [(16, 1)] * 4 + [(16, 2)] * 4
+    assert {options.latent_steps for _, options in timed} == {3}
+    assert sorted(json.loads(RESULT.read_text())["seconds_per_sequence"]) == [
+        f"steps-{steps}-temperature-1-seed-{seed}" for steps in (1, 2) for seed in (0, 1)
+    ]
+
+
+def test_samples_that_are_timed_share_no_rows(spy):
+    execute("sample", "co-seq", sample.main)
+    assert not any(options.share_rows for _, options in spy.calls)
+
+
+def test_no_other_stage_runs_while_samples_are_timed(spy, suite):
+    execute("sample", "co-seq", sample.main)
+    assert spy.alone == [True] * 9
+    assert others_may_run(suite)
+
+
+def test_other_stages_run_together_and_keep_timing_out(suite):
+    def body(stage) -> None:
+        assert others_may_run(suite)
+        [path] = (suite / load_suite().root / ".work").glob("machine-*.lock")
+        with path.open("a") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    execute("data", "sawtooth", body)
