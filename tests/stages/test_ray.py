@@ -209,11 +209,12 @@ def test_twenty_kills_at_random_moments_lose_nothing(suite, two):
     assert_nothing_lost(folder, two)
 
 
-def test_preempted_workers_save_and_go_on(suite, two):
-    folder = disturbed(suite, 11)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_preempted_workers_save_and_go_on(suite, two, number):
+    folder = disturbed(suite, 11 + (number == signal.SIGINT))
     attempt = Attempt(folder, "baseline", KEY)
     wait_for(lambda: checkpoints(folder))
-    attempt.process.send_signal(signal.SIGTERM)
+    attempt.process.send_signal(number)
     assert "training was asked to end: step" in attempt.finish(EXIT_TEMPORARY)
     run(folder, "baseline", KEY)
     assert_nothing_lost(folder, two)

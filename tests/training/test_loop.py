@@ -285,7 +285,7 @@ def test_first_worker_draws_the_dropout_of_one_and_the_others_their_own(monkeypa
 
 
 def test_codebook_of_a_step_does_not_depend_on_the_dropout_before_it(monkeypatch):
-    """The quantiser starts in the step after the last checkpoint of the encoder, with latents that dropout spares."""
+    """K-means draws alike on two workers whose dropout, which draws before it, does not."""
     torch.manual_seed(1)
     task, codebooks = discrete_task(), []
     z = nn.functional.normalize(torch.randn(8, 2, 4), dim=-1)
