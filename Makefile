@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install repro repro-text dry-run test test-slow checks bench ui clean
+.PHONY: help install repro repro-text dry-run pipelines test test-slow checks bench ui clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ repro-text: install ## reproduce the text suite (about an hour on 2 cores; fetch
 SUITE ?= lm1b
 dry-run: install ## rehearse a suite with tiny counts on the offline assets: make dry-run SUITE=lm1b
 	python -m ladd.dry_run $(if $(filter sawtooth,$(SUITE)),.,suites/$(SUITE))
+
+pipelines: install ## copy dvc.yaml into the suites; after every change of it
+	python -m ladd.launch.pipeline
 
 ui: install ## launch, watch and compare in the browser: Prefect, MLflow and the flows (docs/FLOWS.md)
 	python -m flows.ui

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from ladd.files import write_atomically
+from ladd.launch.pipeline import write_pipeline
 from ladd.launch.worktree import Worktree
 
 STATE = ("dvc.lock", "results")  # what DVC finds unchanged, and so does not run again
@@ -33,9 +34,8 @@ def prepare(source: Path, folder: Path, params: str, tree: Worktree) -> None:
             if (source / name).exists():
                 folder.mkdir(parents=True, exist_ok=True)
                 _copy(source / name, folder / name)
-    if not os.path.lexists(folder / "dvc.yaml"):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "dvc.yaml").symlink_to(os.path.relpath(tree.path / "dvc.yaml", folder))
+    if folder != tree.path:
+        write_pipeline(tree.path, folder)
     write_atomically(path, params.encode())  # last: until it is there, the state is not taken for that of these
 
 
@@ -65,7 +65,7 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target)
     else:
-        shutil.copy2(source, target, follow_symlinks=False)  # dvc.yaml stays a link
+        shutil.copy2(source, target)
 
 
 def _remove(path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from ladd.errors import ArtifactError, ConfigError
+from ladd.launch.pipeline import PIPELINE, write_pipeline
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 from ladd.runs.today import INPUT, OUTPUT, differences, hashes
 from ladd.stages.manifest import is_timed
@@ -16,7 +17,6 @@ from ladd.stages.md5 import dvc_hash
 from ladd.tracking import LoggedRun
 
 Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite, environment, stage
-PIPELINE = Path("dvc.yaml")
 
 
 def suite_folder(run: LoggedRun) -> Path:
@@ -106,7 +106,7 @@ def replay(root: Path, run: LoggedRun, pipeline: Pipeline, *, allow_dirty: bool 
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "params.yaml").write_text(run.settings)
         if not (folder / PIPELINE).exists():  # a suite that was never committed
-            (folder / PIPELINE).symlink_to(os.path.relpath(tree.path / PIPELINE, folder))
+            write_pipeline(tree.path, folder)
         pipeline(folder, {**tree.environment, LAUNCH_VARIABLE: name}, stage)
         _check_outputs(folder, run)
 

@@ -20,6 +20,7 @@ from ladd.text.split import split_documents, split_last
 from ladd.text.tokenizer import Tokenizer
 
 SAWTOOTH_SHARD = 65536  # sequences per file
+VOCABULARY = "vocabulary.json"  # within the artefact of a data set
 
 
 def main(stage: Stage) -> None:
@@ -29,6 +30,8 @@ def main(stage: Stage) -> None:
             draw(stage.suite, config, folder)
         else:
             pack(stage.suite, stage.key, config, folder)
+        # Trainings depend on this file and not on the settings of the data: ids that no text has change no shard.
+        write_json(folder / VOCABULARY, {"vocabulary": config.vocabulary})
 
 
 def draw(suite: Suite, config: SawtoothConfig, folder: Path) -> None:

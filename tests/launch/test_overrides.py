@@ -9,6 +9,7 @@ import yaml
 
 from ladd.errors import ConfigError, StageError
 from ladd.launch.overrides import apply_overrides, launch_overrides, plan_overrides
+from ladd.launch.pipeline import write_pipeline
 from tests.builders import suite_values, text_suite_values
 from tests.launch.repository import Recorder, trees_of
 from tests.stages.tiny import git, write_params
@@ -92,7 +93,7 @@ def test_launch_of_a_suite_that_is_not_committed(repository):
     write_suite = repository / "suites/new"
     write_suite.mkdir(parents=True)
     write_params(write_suite, suite_values() | {"suite": "new"})
-    (write_suite / "dvc.yaml").symlink_to("../../dvc.yaml")
+    write_pipeline(repository, write_suite)
     run = Recorder()
     launch_overrides(repository, write_suite, CHANGE, run, name="mine")
     assert run.calls[0][0] == repository / ".work/trees/mine/suites/new"

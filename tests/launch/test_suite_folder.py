@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from ladd.launch import suite_folder
+from ladd.launch.pipeline import HEADER
 from ladd.launch.suite_folder import hand_over, prepare
 from ladd.launch.worktree import Worktree
 
 NAMES = ("params.yaml", "dvc.yaml", "results", "dvc.lock")
-PARAMS = "# a header\nseed: 1\n"
+PARAMS, PIPELINE = "# a header\nseed: 1\n", "stages: {data: {cmd: make}}\n"
+WRITTEN = {"params.yaml": PARAMS, "dvc.yaml": HEADER + PIPELINE}
 
 
 def fill(folder: Path, text: str) -> Path:
@@ -20,12 +22,12 @@ def fill(folder: Path, text: str) -> Path:
     (folder / "results/plots").mkdir(parents=True)
     for name in ("params.yaml", "dvc.lock", "results/compare.txt", f"results/plots/{text}.png"):
         (folder / name).write_text(text)
-    (folder / "dvc.yaml").symlink_to("../../dvc.yaml")
+    (folder / "dvc.yaml").write_text(f"{HEADER}# of {text}\n")
     return folder
 
 
 def contents(folder: Path) -> dict[str, str]:
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
 
 
@@ -34,7 +36,6 @@ def test_suite_is_handed_over_beside_what_else_is_there(tmp_path):
     (target / "notes.md").write_text("mine")
     hand_over(source, target, NAMES)
     assert contents(target) == contents(source) | {"notes.md": "mine"}
-    assert os.readlink(target / "dvc.yaml") == "../../dvc.yaml"
 
 
 def test_suite_is_handed_over_to_a_folder_that_is_not_there(tmp_path):
@@ -79,6 +80,8 @@ def test_old_results_return_when_the_next_launch_fails_to_copy(tmp_path):
 
 
 def tree(path: Path, *, fresh: bool) -> Worktree:
+    path.mkdir(exist_ok=True)
+    (path / "dvc.yaml").write_text(PIPELINE)
     return Worktree(path, {}, fresh)
 
 
@@ -86,8 +89,7 @@ def test_fresh_worktree_takes_the_state_of_the_suite(tmp_path):
     source = fill(tmp_path / "source", "own")
     folder = tmp_path / "tree/suites/study"
     prepare(source, folder, PARAMS, tree(tmp_path / "tree", fresh=True))
-    assert contents(folder) == contents(source) | {"params.yaml": PARAMS}
-    assert os.readlink(folder / "dvc.yaml") == "../../dvc.yaml"
+    assert contents(folder) == contents(source) | WRITTEN
 
 
 def test_kept_worktree_keeps_its_state_while_the_parameters_are_the_same(tmp_path):
@@ -106,4 +108,22 @@ def test_kept_worktree_of_other_parameters_starts_from_the_suite_again(tmp_path,
     (folder / "params.yaml").write_text("seed: 2\n")
     prepare(source, folder, PARAMS, tree(tmp_path / "tree", fresh=False))
     state = {"dvc.lock": "own", "results/compare.txt": "own", "results/plots/own.png": "own"} if there else {}
-    assert contents(folder) == state | {"params.yaml": PARAMS}
+    assert contents(folder) == state | WRITTEN
+
+
+@pytest.mark.parametrize(
+    ("link", "text", "after"),
+    [(True, "", HEADER + PIPELINE), (False, HEADER, HEADER + PIPELINE), (False, "stages: {}\n", "stages: {}\n")],
+    ids=["link", "old copy", "own"],
+)
+def test_copy_of_the_pipeline_follows_the_commit_and_another_pipeline_stays(tmp_path, link, text, after):
+    folder = tmp_path / "tree/suites/study"
+    folder.mkdir(parents=True)
+    if link:
+        (folder / "dvc.yaml").symlink_to("../../dvc.yaml")
+    else:
+        (folder / "dvc.yaml").write_text(text)
+    prepare(tmp_path / "source", folder, PARAMS, tree(tmp_path / "tree", fresh=False))
+    assert not (folder / "dvc.yaml").is_symlink()
+    assert (folder / "dvc.yaml").read_text() == after
+    assert (tmp_path / "tree/dvc.yaml").read_text() == PIPELINE

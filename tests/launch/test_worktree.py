@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ladd.errors import BusyError, LaunchError
+from ladd.launch.pipeline import write_pipeline
 from ladd.launch.worktree import Worktree, root_of, worktree
 from tests.launch.repository import mark, trees_of
 from tests.stages.tiny import REPOSITORY, commit, git
@@ -77,8 +78,7 @@ def test_code_that_is_not_committed_is_refused(repository, name):
 
 
 def test_settings_and_results_need_not_be_committed(repository):
-    (repository / "suites/mine").mkdir(parents=True)
-    (repository / "suites/mine/dvc.yaml").symlink_to("../../dvc.yaml")
+    write_pipeline(repository, repository / "suites/mine")
     (repository / "params.yaml").write_text("changed: true\n")
     with worktree(repository, NAME) as tree:
         assert (tree.path / "params.yaml").read_text() != "changed: true\n"  # the launch writes its own

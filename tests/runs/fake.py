@@ -88,6 +88,7 @@ def _fake_artifact(path: Path, declaration: Declaration) -> None:
     for split in ("train", "validation"):
         (path / split).mkdir(exist_ok=True)
         (path / split / "00000.arrow").write_text(f"{declaration.name} {split}")
+    (path / "vocabulary.json").write_text("{}")
     for step in (3, 6):
         (path / f"checkpoints/step-{step:08d}.safetensors").write_text(f"{declaration.name} at {step}")
     write_manifest(

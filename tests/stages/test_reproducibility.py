@@ -191,6 +191,23 @@ def test_other_step_budgets_train_nothing(copied):
     assert sorted(Repro(copied).finish().stages) == ["compare", "evaluate@di-seq", "sample@di-seq"]
 
 
+def test_parameters_that_are_put_back_run_nothing(tmp_path):
+    values = small_values() | {"models": {}}
+    values |= {block: {key: values[block][key]} for block, key in (("latents", "di"), ("sweeps", "mdlm"))}
+    folder = make_repository(tmp_path / "repository", values)
+    Repro(folder).finish()
+    before, changed = files_of(folder, "results"), copy.deepcopy(values)
+    changed["sweeps"]["mdlm"]["temperature"] = 0.9
+    changed["evaluation"]["directions"] += 1
+    write_params(folder, changed)
+    expected = ["compare", "evaluate@mdlm", "reference@sawtooth", "sample@mdlm"]
+    assert sorted(Repro(folder).finish().stages) == expected
+    assert files_of(folder, "results") != before
+    write_params(folder, values)
+    assert Repro(folder).finish().stages == []
+    assert files_of(folder, "results") == before
+
+
 def untimed_rows(path: Path) -> pl.DataFrame:
     """Result rows without what depends on the clock."""
     rows = pl.read_csv(path, infer_schema_length=None)

@@ -28,7 +28,7 @@ from ladd.stages.loss_by_time import TIME_DRAWS
 from ladd.stages.manifest import content_hash
 from ladd.stages.measure import bound_settings
 from ladd.stages.sample import starting_tokens
-from ladd.stages.text import load_tokenizer
+from ladd.stages.text import TOKENIZER, load_tokenizer
 from ladd.stages.trained import load_trained
 from ladd.text import packing
 from tests.builders import corpus, path_asset, text_suite_values
@@ -400,6 +400,69 @@ def test_another_zero_shot_corpus_leaves_training_data_and_latents_alone(
         assert files_of(part) == files_of(finished.folder / part)
     sentences = Path("artifacts/data/text/zero_shot/sentences")
     assert files_of(sentences) != files_of(finished.folder / sentences)
+
+
+TRAININGS = [
+    stage for stage in stages_in_order(VALUES) if stage[0] in ("encode", "codebook", "stage1", "baseline", "stage2")
+]
+
+
+def training_fingerprints(finished, monkeypatch, values: dict) -> dict[str, str]:
+    """Of what has weights, in a suite whose data are made again and whose latents are those of the finished one."""
+    folder = other_suite(finished, values)
+    monkeypatch.chdir(folder)
+    run_here("data", "text")
+    (folder / "artifacts/latents").symlink_to(finished.folder / "artifacts/latents")
+    return {f"{name}@{key}": read_declaration(name, key).fingerprint() for name, key in TRAININGS}
+
+
+def with_sampling(name: str, **changes) -> dict:
+    """The text suite under another name, with other settings of all sampling."""
+    values = text_suite_values() | {"suite": name}
+    for sampling in (*values["sweeps"].values(), values["evaluation"]["reference"]):
+        sampling |= {key: value for key, value in changes.items() if key in sampling}
+    return values
+
+
+def with_corpus(name: str, other: str, **changes) -> dict:
+    """The text suite under another name, with a zero-shot corpus added or changed."""
+    zero_shot = text_suite_values()["data"]["text"]["zero_shot"]
+    return with_data(name, zero_shot=zero_shot | {other: zero_shot["articles"] | changes})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        with_corpus("one-corpus-more", "more"),
+        with_corpus("other-detokeniser", "articles", detokeniser="ptb"),
+        with_data("two-workers", workers=2),
+        with_sampling("one-seed-more", seeds=[0, 1, 2]),
+        with_sampling("other-batch", batch=4),
+    ],
+    ids=lambda values: values["suite"],
+)
+def test_settings_that_change_no_weights_train_nothing_again(finished, monkeypatch, values):
+    before = {f"{name}@{key}": read_declaration(name, key).fingerprint() for name, key in TRAININGS}
+    assert training_fingerprints(finished, monkeypatch, values) == before
+
+
+def test_an_id_that_no_text_has_trains_the_models_again(finished, monkeypatch):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(f"artifacts/data/text/{TOKENIZER}")
+    assert tokenizer.add_tokens(["\u2603"]) == 1
+    (finished.repository / "larger").mkdir()
+    tokenizer.save(str(finished.repository / "larger/tokenizer.json"))
+    before = {f"{name}@{key}": read_declaration(name, key).fingerprint() for name, key in TRAININGS}
+    larger = {
+        "kind": "pretrained",
+        "vocabulary": VOCABULARY + 1,
+        "asset": path_asset("larger"),
+        "files": "tokenizer.json",
+    }
+    after = training_fingerprints(finished, monkeypatch, with_data("larger", tokenizer=larger))
+    assert files_of(Path("artifacts/data/text/train")) == files_of(finished.folder / "artifacts/data/text/train")
+    assert {name for name in before if before[name] == after[name]} == {"codebook@codes"}  # of the latents alone
 
 
 def test_aligned_latents_under_the_encoders_own_tokenizer_are_its_states(finished, monkeypatch):
