@@ -1,13 +1,16 @@
-"""Files: hashes, and writing whole or not at all."""
+"""Files: hashes, and writing whole or not at all, also when the power goes. Permissions are those of the umask."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,18 +22,27 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a temporary file beside ``path`` and rename it, so that a kill leaves the old file or the new one."""
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A new file beside ``path``, renamed when the block ends well: a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(partial, 0o644)  # mkstemp makes it private
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
-        os.unlink(partial)
+        partial.unlink(missing_ok=True)
         raise
+    _sync(path.parent)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file, or leave it as it is."""
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -38,8 +50,39 @@ def write_json(path: Path, content: Any) -> None:
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
+def replace_folder(finished: Path, target: Path) -> None:
+    """Put a finished folder in the place of ``target``; all of it is on the disk before it has that name."""
+    for path in (*finished.rglob("*"), finished):
+        _sync(path)
+    remove_folder(target)
+    os.replace(finished, target)
+    _sync(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, if it is there; it is renamed first, so that a kill leaves no half of it under its name."""
+    removed = folder.with_name(f".{folder.name}.removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(folder, removed)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk: a rename alone may come before what it renames."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def save_tensors(path: Path, state: dict[str, Tensor]) -> None:
     """Write a state dict as safetensors, which wants contiguous tensors that share no memory."""
     from safetensors.torch import save_file  # it imports torch, which takes seconds
 
+    path.unlink(missing_ok=True)
+    path.touch()
+    mode = path.stat().st_mode & 0o777  # by the umask; safetensors puts a private file in its place
     save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}, path)
+    path.chmod(mode)

@@ -2,12 +2,16 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from ladd.files import file_hash, save_tensors, write_atomically, write_json
+from ladd.data.shards import write_shard
+from ladd.files import file_hash, remove_folder, replace_folder, save_tensors, write_atomically, write_json
 
 
 def test_hash_is_sha256(tmp_path):
@@ -20,7 +24,76 @@ def test_folders_are_made_and_old_content_is_replaced(tmp_path):
     for content in (b"first", b"second"):
         write_atomically(path, content)
         assert path.read_bytes() == content
-    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_files_have_the_permissions_of_the_umask(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_atomically(tmp_path / "text", b"text")
+        save_tensors(tmp_path / "weights", {"a": torch.zeros(2)})
+        write_shard(tmp_path / "shard", np.zeros((2, 3), "uint8"))
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("text", "weights", "shard"), mode
+    )
+
+
+def synced_before_renamed(monkeypatch) -> list[tuple[str, str]]:
+    """The order in which files are made safe and renamed from now on, as (call, path)."""
+    calls, replace, fsync = [], os.replace, os.fsync
+
+    def note_replace(source, target):
+        calls.append(("rename", str(target)))
+        replace(source, target)
+
+    def note_fsync(handle):
+        calls.append(("sync", os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "replace", note_replace)
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    return calls
+
+
+def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    calls = synced_before_renamed(monkeypatch)
+    write_atomically(tmp_path / "file", b"text")
+    assert [call for call, _ in calls] == ["sync", "rename", "sync"]
+    assert calls[0][1].startswith(str(tmp_path / ".file-"))
+    assert calls[1:] == [("rename", str(tmp_path / "file")), ("sync", str(tmp_path))]
+
+
+def test_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    (tmp_path / "new" / "below").mkdir(parents=True)
+    (tmp_path / "new" / "below" / "file").write_text("text")
+    (tmp_path / "old").mkdir()
+    calls = synced_before_renamed(monkeypatch)
+    replace_folder(tmp_path / "new", tmp_path / "old")
+    renamed = calls.index(("rename", str(tmp_path / "old")))
+    written = {("sync", str(tmp_path / "new" / name)) for name in ("", "below", "below/file")}
+    assert {(call, path.rstrip("/")) for call, path in written} <= {*calls[:renamed]}
+    assert calls[renamed + 1 :] == [("sync", str(tmp_path))]
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old" / "below" / "file").read_text() == "text"
+
+
+def test_kill_while_a_folder_is_removed_leaves_no_half_of_it(tmp_path, monkeypatch):
+    (tmp_path / "state").mkdir()
+
+    def killed(path, **_):
+        if Path(path).exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove_folder(tmp_path / "state")
+    assert not (tmp_path / "state").exists()
+    (tmp_path / "state").mkdir()
+    remove_folder(tmp_path / "state")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_kill_while_writing_leaves_the_old_file_alone(tmp_path, monkeypatch):

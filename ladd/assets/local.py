@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ladd.assets.hashes import check_form, check_hash, listing_hash
 from ladd.errors import AssetError
 from ladd.files import file_hash
+from ladd.git import main_checkout
 
 if TYPE_CHECKING:
     from ladd.config import AssetConfig
@@ -24,12 +25,15 @@ def find_local(asset: AssetConfig, root: Path) -> Path:
 
     Args:
         asset: its name is relative to ``root``, or absolute.
-        root: of the repository.
+        root: of the repository, or of one of its work trees: what git does not track is in the main checkout.
     Raises:
         AssetError: nothing is there, or it has another hash.
     """
     check_form(asset)
-    path = root / Path(asset.name).expanduser()
+    name = Path(asset.name).expanduser()
+    path = root / name
+    if not path.exists():
+        path = main_checkout(root) / name
     if not path.exists():
         raise AssetError(f"asset {asset.name}: {path} is missing; put the file or folder there, or correct the name")
     found = file_hash(path) if path.is_file() else listing_hash(path)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ladd.files import replace_folder
 from ladd.git import main_checkout
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def make_once(target: Path, make: Callable[[Path], Path]) -> Path:
             shutil.rmtree(stale)
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=prefix))
         try:
-            os.replace(make(scratch), target)
+            replace_folder(make(scratch), target)
         finally:
             shutil.rmtree(scratch)
     return target

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ladd.errors import ArtifactError
+from ladd.files import whole_file
 
 COLUMN = "values"
 # torch can neither index nor embed these, so they leave as int64; all other types leave as they are stored.
@@ -43,16 +42,8 @@ def write_shard(path: Path, values: np.ndarray) -> None:
     numbers = pa.array(np.ascontiguousarray(values).reshape(-1))
     rows = pa.FixedSizeListArray.from_arrays(numbers, math.prod(values.shape[1:]))
     schema = pa.schema([(COLUMN, rows.type)], metadata={"shape": json.dumps(values.shape[1:])})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, schema) as writer:
-            writer.write_batch(pa.record_batch([rows], schema=schema))
-        os.chmod(partial, 0o644)  # mkstemp makes it private
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    with whole_file(path) as file, pa.ipc.new_file(file, schema) as writer:
+        writer.write_batch(pa.record_batch([rows], schema=schema))
 
 
 def _fits(array: np.ndarray, dtype: np.dtype) -> bool:

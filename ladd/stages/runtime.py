@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ladd.config import Suite, load_suite
 from ladd.errors import LaddError, TemporaryError
+from ladd.files import remove_folder, replace_folder
 from ladd.git import main_checkout
 from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
@@ -21,6 +22,7 @@ from ladd.stages.manifest import write_manifest
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
+KEPT_STATES = 2  # resume states of a stage under other settings
 EXIT_INTERRUPTED = 130  # as shells have it
 EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed
 
@@ -56,8 +58,7 @@ class Stage:
             fingerprint=self.fingerprint,
             parameters=self.declaration.parameters,
         )
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
+        replace_folder(partial, target)
 
 
 @contextlib.contextmanager
@@ -84,7 +85,7 @@ def machine(suite: Suite, what: str, *, alone: bool) -> contextlib.AbstractConte
 
 
 def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
-    """Run a stage in the folder of its suite; its resume state is removed when it ends well.
+    """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones.
 
     Raises:
         LaddError: the suite is wrong, an input is missing, or the stage is running already.
@@ -95,7 +96,19 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
     with stage_lock(declaration.name), together:
         stage = Stage(suite, key or "", declaration)
         body(stage)
-        shutil.rmtree(stage.work.parent)
+        remove_folder(stage.work)
+        _remove_old_states(stage.work.parent)
+
+
+def _remove_old_states(folder: Path) -> None:
+    """Keep the resume state of the settings that were last tried, so that a killed training can still go on."""
+    states = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in states[KEPT_STATES:]:
+        remove_folder(path)
+    for path in folder.glob(".*"):  # what a kill left of a removal
+        shutil.rmtree(path)
+    if not states:
+        folder.rmdir()
 
 
 def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ladd.errors import CheckpointError
-from ladd.files import file_hash, save_tensors
+from ladd.files import file_hash, replace_folder, save_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +61,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
             f"the checkpoint of step {checkpoint.step} could not be written to {folder} ({error}); free some space and "
             "run the stage again: it goes on from the checkpoint before"
         ) from error
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+    replace_folder(partial, target)
     return target
 
 

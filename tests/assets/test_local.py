@@ -8,6 +8,7 @@ import pytest
 from ladd.assets import fetch_asset, listing_hash
 from ladd.errors import AssetError
 from tests.assets.builders import path_asset, sha256
+from tests.stages.tiny import commit, git
 
 
 @pytest.fixture
@@ -82,3 +83,15 @@ def test_a_missing_path_is_an_error(root):
 def test_what_is_no_hash_is_an_error(root, wrong):
     with pytest.raises(AssetError, match="64 lower-case hexadecimal digits"):
         fetch(root, "corpus", wrong)
+
+
+def test_what_git_does_not_track_is_found_from_a_work_tree(root):
+    (root / ".gitignore").write_text("corpus/\n")
+    (root / "tracked.txt").write_text("of the commit")
+    git(root, "init", "--quiet")
+    commit(root)
+    tree = root / ".work" / "tree"
+    git(root, "worktree", "add", "--quiet", "--detach", str(tree))
+    (root / "tracked.txt").write_text("changed since")
+    assert fetch(tree, "corpus") == root / "corpus"
+    assert fetch(tree, "tracked.txt") == tree / "tracked.txt"

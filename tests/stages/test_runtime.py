@@ -10,7 +10,7 @@ import pytest
 
 from ladd.errors import BusyError, TrainingError
 from ladd.files import file_hash
-from ladd.stages.runtime import EXIT_TEMPORARY, Stage, execute, run_stage, stage_lock
+from ladd.stages.runtime import EXIT_TEMPORARY, KEPT_STATES, Stage, execute, run_stage, stage_lock
 from tests.stages.tiny import REPOSITORY, environment, stage_command, tiny_values, write_params
 
 OUTPUT = Path("artifacts/data/sawtooth")
@@ -160,16 +160,46 @@ def test_resume_state_is_kept_after_a_failure_and_found_again(suite):
     assert seen == ["step-1"]
 
 
-def test_resume_state_of_other_parameters_is_never_seen(suite):
-    def interrupted(stage):
-        (stage.work / "step-1").mkdir()
-        raise TrainingError("loss is nan")
+def other_seed(suite: Path, seed: int) -> None:
+    write_params(suite, tiny_values() | {"root": "../..", "seed": seed})
 
+
+def states() -> list[Path]:
+    return sorted(Path(".work/data@sawtooth").iterdir())
+
+
+def interrupted(stage: Stage) -> None:
+    (stage.work / "step-1").mkdir()
+    os.utime(stage.work, ns=(stage.suite.seed, stage.suite.seed))
+    raise TrainingError("loss is nan")
+
+
+def test_resume_state_of_other_parameters_is_not_seen_and_stays(suite):
+    other_seed(suite, 6)
     with pytest.raises(TrainingError):
         execute("data", "sawtooth", interrupted)
-    write_params(suite, tiny_values() | {"root": "../..", "seed": 7})
+    [state] = states()
+    other_seed(suite, 7)
     execute("data", "sawtooth", lambda stage: stage.work.rmdir())  # fails unless empty
+    assert states() == [state]
+    other_seed(suite, 6)
+    seen = []
+    execute("data", "sawtooth", lambda stage: seen.extend(path.name for path in stage.work.iterdir()))
+    assert seen == ["step-1"]
     assert work_folders() == []
+
+
+def test_resume_states_of_the_settings_tried_last_are_kept_and_no_more(suite):
+    made = []
+    for seed in range(1, KEPT_STATES + 2):
+        other_seed(suite, seed)
+        with pytest.raises(TrainingError):
+            execute("data", "sawtooth", interrupted)
+        made += [path for path in states() if path not in made]
+    (made[0].parent / ".half.removed").mkdir()
+    other_seed(suite, 9)
+    execute("data", "sawtooth", lambda stage: None)
+    assert states() == sorted(made[1:])
 
 
 def test_resume_state_is_removed_when_a_stage_ends_well(suite):
