@@ -43,6 +43,7 @@ def spy(suite, monkeypatch) -> Spy:
     spy = Spy(suite)
     monkeypatch.setattr(sample, "load_trained", lambda *arguments: None)
     monkeypatch.setattr(sample, "sampler_of", lambda *arguments: spy)
+    monkeypatch.setattr(sample, "check_real", lambda *arguments: None)  # there is no data
     monkeypatch.setattr("ladd.stages.declaration.Declaration.fingerprint", lambda self: "0" * 64)
     return spy
 
