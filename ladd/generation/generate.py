@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
 from ladd.generation.given import Script, check_prefix, given_tokens, read_template, script_of
-from ladd.generation.settings import sweep_of
+from ladd.generation.settings import OPTIONS, sweep_of
 from ladd.generation.weights import URI_SCHEMES, Weights, final_weights, load_model, tracked_weights
 from ladd.randomness import derive
 from ladd.samplers import SamplingOptions, sample_in_batches
@@ -130,7 +130,11 @@ def _generated(
         suite=suite.suite,
         model=sweep.model,
         family=suite.model(sweep.model).family,
-        settings={"schedule": sweep.schedule, **asdict(options), "seed": sweep.seeds[0]},
+        settings={
+            "schedule": sweep.schedule,
+            **{name: value for name, value in asdict(options).items() if name in OPTIONS},
+            "seed": sweep.seeds[0],
+        },
         weights=weights.path.as_posix(),
         weights_sha256=weights.sha256,
     )

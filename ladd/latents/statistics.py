@@ -21,8 +21,9 @@ def latent_statistics(latents: Tensor, codebook: int | None) -> dict[str, Any]:
 
     Returns:
         Codes: how many are used and dead, entropy in nats, perplexity, and the probability of each, in falling order.
-        Vectors: norm, standard deviation along each principal axis in falling order, and the effective
-        dimension, (sum of variances)^2 / (sum of squared variances).
+        Vectors: mean of the norm, norm of the mean, variance per coordinate (what diffusion has to model: schedules are
+        made for 1, and a common mean takes its share of a fixed norm), standard deviation along each principal axis in
+        falling order, and the effective dimension, (sum of variances)^2 / (sum of squared variances).
     """
     if codebook is not None:
         counts = torch.bincount(latents.flatten().long(), minlength=codebook).double()
@@ -39,6 +40,8 @@ def latent_statistics(latents: Tensor, codebook: int | None) -> dict[str, Any]:
     variances = torch.linalg.eigvalsh(vectors.T.cov().view(vectors.shape[1], -1)).clamp(min=0).flip(0)
     return {
         "norm": float(vectors.norm(dim=1).mean()),
+        "mean_norm": float(vectors.mean(dim=0).norm()),
+        "variance": float(variances.mean()),
         "effective_dimension": float(variances.sum() ** 2 / variances.square().sum()),
         "axis_std": [round(float(v) ** 0.5, 6) for v in variances],
     }

@@ -140,7 +140,8 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
     steps = ", ".join(map(str, ladder.token_steps))
     note = (
         f"{x}: {COSTS[x].rule}; budgets: those of {ladder.model} at {steps} token steps; linear between measured "
-        "budgets, n/a outside; stderr is of Gen PPL; real text and AR hold for all budgets, AR at its own cost"
+        "budgets, n/a outside; the standard error is of Gen PPL; real text and AR hold for all budgets, AR at its own "
+        "cost"
     )
     columns = (*NAMES, *map(plain, budgets))
     block = Block(title, note, columns, tuple(references), tuple(rows), essential=x == FRONTIER)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 
+import torch
+
 from ladd.cluster import share_out, workers_asked
 from ladd.data.shards import Rows
+from ladd.files import write_json
 from ladd.latents.reduction import Reduction
-from ladd.stages.artifacts import REDUCTION, load_tokens, use_device
+from ladd.latents.statistics import latent_statistics
+from ladd.stages.artifacts import REDUCTION, load_latents, load_tokens, use_device
 from ladd.stages.encoders import load_encoder
 from ladd.stages.runtime import Stage, run_stage
 from ladd.text.encoder import FrozenTextEncoder
 from ladd.text.precompute import encode_blocks, fit_reductions
+
+DESCRIBED = 4096  # blocks that the statistics of a view are taken from, the first of the training data
 
 
 def main(stage: Stage) -> None:
@@ -34,6 +40,8 @@ def main(stage: Stage) -> None:
                     copy_function=os.link,
                 )
             reductions[name].save(folder / name / REDUCTION)
+            sample = load_latents(folder / name, "train", torch.device("cpu"))[:DESCRIBED]
+            write_json(folder / name / "statistics.json", latent_statistics(sample, None))
 
 
 def _inputs(stage: Stage) -> tuple[FrozenTextEncoder, dict[str, Rows]]:
