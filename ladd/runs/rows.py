@@ -5,6 +5,7 @@ References are left out: no sweep made them, and they have no runs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -51,9 +52,12 @@ def _from_dvc(folder: Path, suite: Suite) -> pl.DataFrame:
 
 
 def _from_mlflow(folder: Path, suite: Suite) -> pl.DataFrame:
-    from ladd.tracking import current_evaluations  # here, as mlflow takes seconds to import
+    # Here, as mlflow takes seconds to import.
+    from ladd.stages.comparison import current_fingerprints
+    from ladd.tracking import current_evaluations
 
-    evaluations = current_evaluations(folder / suite.root, suite.suite)
+    with contextlib.chdir(folder):
+        evaluations = current_evaluations(Path(suite.root), suite.suite, current_fingerprints(suite, ["evaluate"]))
     return _typed([row for evaluation in evaluations for row in _rows_of(evaluation)])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ladd.config import Suite
@@ -40,13 +40,19 @@ def publish_comparison(suite: Suite) -> None:
     )
 
 
-def current_fingerprints(suite: Suite) -> dict[str, str | None]:
+def current_fingerprints(suite: Suite, stages: Collection[str] = TRACKED.keys()) -> dict[str, str | None]:
     """Fingerprint of every tracked stage by NAME@KEY, of what is on disk; None where an input is missing.
 
     Results can be there without the artifacts behind them, in a fresh clone.
+
+    Args:
+        suite: settings; its folder is the working directory.
+        stages: names of those that are wanted.
     """
     found: dict[str, str | None] = {}
     for declaration in tracked_declarations(suite):
+        if declaration.name.partition("@")[0] not in stages:
+            continue
         try:
             found[declaration.name] = declaration.fingerprint()
         except ArtifactError as error:

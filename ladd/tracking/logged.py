@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from ladd.errors import ArtifactError
 from ladd.tracking.experiment import CURRENT, STATE, existing_experiment, search
 from ladd.tracking.store import existing_store, tracking_uri
 
+log = logging.getLogger(__name__)
 SETTINGS = "params.yaml"  # the file of a run that holds the whole suite
 
 
@@ -35,15 +37,34 @@ class LoggedRun(NamedTuple):
     settings: str | None  # text of its params.yaml
 
 
-def current_evaluations(root: Path, suite: str) -> list[Evaluation]:
-    """The evaluations of a suite as it was when `compare` or `ladd track sync` last looked at it, in order of name.
+def current_evaluations(root: Path, suite: str, fingerprints: Mapping[str, str | None]) -> list[Evaluation]:
+    """The evaluations of a suite as it is now, in order of name; a warning names those that have no run.
 
+    The marks of `compare` and `ladd track sync` are those of the suite as these last saw it, so they count only where
+    no fingerprint is known.
+
+    Args:
+        root: of the repository.
+        suite: its name.
+        fingerprints: of its evaluations, by NAME@KEY; None where it is not known.
     Raises:
         ArtifactError: there is no store, no such experiment, or no such run.
     """
     client, experiment_id = existing_experiment(root, suite)
-    query = f"tags.role = 'evaluation' and tags.`{STATE}` = '{CURRENT}'"
-    runs = sorted(search(client, experiment_id, query), key=lambda run: run.data.tags["dvc.stage"])
+    found: dict[str, Run] = {}
+    for run in search(client, experiment_id, "tags.role = 'evaluation'"):
+        stage, tags = run.data.tags["dvc.stage"], run.data.tags
+        known = fingerprints.get(stage, "")
+        if tags.get(STATE) == CURRENT if known is None else tags.get("ladd.fingerprint") == known:
+            found[stage] = run
+    for stage in sorted(fingerprints.keys() - found.keys()):
+        log.warning(
+            "%s: MLflow has no run of it as the suite is now, so it is not shown; `dvc repro`, then `ladd track sync`",
+            stage,
+        )
+    for stage in sorted(stage for stage in found if fingerprints[stage] is None):
+        log.warning("%s: what it reads is not here, so its run is the one that was last marked as current", stage)
+    runs = [found[stage] for stage in sorted(found)]
     if not runs:
         raise ArtifactError(
             f"no evaluation in the MLflow experiment of {suite!r} is current; `dvc repro` or `ladd track sync` says "

@@ -14,6 +14,7 @@ from ladd.config import load_suite
 from ladd.errors import ArtifactError, ConfigError
 from ladd.runs.rows import sweep_rows
 from ladd.runs.table import KEYS, comparison
+from ladd.stages.comparison import current_fingerprints
 from ladd.stages.declaration import read_declaration
 from ladd.stages.results import log_results, read_results
 from ladd.stages.tracked import open_run
@@ -30,15 +31,13 @@ QUESTIONS = [
 ]
 
 
-def track(suite, keys=None) -> None:
-    """Runs of the evaluations, as the stages make them; those of ``keys`` are current."""
-    current: dict[str, str | None] = {}
+def track(suite) -> None:
+    """Runs of the evaluations, as the stages make them, marked as `compare` does."""
     for key in suite.sweeps:
-        with open_run(suite, read_declaration("evaluate", key), f"fingerprint-{key}") as run:
+        declaration = read_declaration("evaluate", key)
+        with open_run(suite, declaration, declaration.fingerprint()) as run:
             log_results(read_results(Path(f"results/evaluate/{key}.csv")), run)
-        if keys is None or key in keys:
-            current[f"evaluate@{key}"] = f"fingerprint-{key}"
-    Experiment(Path(suite.root), suite.suite).mark(current)
+    Experiment(Path(suite.root), suite.suite).mark(current_fingerprints(suite))
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +149,60 @@ def test_each_sweep_is_at_its_base_temperature_unless_temperature_is_a_key(rows)
     assert [row[1] for row in body(comparison(mdlm, ["sweep", "temperature"], ["swd"]))] == ["0.5", "0.75", "1"]
 
 
-def test_sweep_without_a_current_run_is_not_shown(folder, capsys):
-    track(load_suite(), keys=["di-seq", "mdlm"])
-    assert main(["compare", "--by", "sweep", "--source", "mlflow"]) == 0
-    assert [row[0] for row in body(capsys.readouterr().out)] == ["di-seq", "mdlm"]
+@pytest.fixture
+def set_temperature(folder):
+    """A function that sets the temperature of di-seq; the suite and its results are put back afterwards."""
+    before = {path: path.read_text() for path in (Path("params.yaml"), Path("results/evaluate/di-seq.csv"))}
+
+    def set_it(temperature: float) -> None:
+        values = yaml.safe_load(before[Path("params.yaml")])
+        values["sweeps"]["di-seq"]["temperature"] = temperature
+        Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+    yield set_it
+    for path, text in before.items():
+        path.write_text(text)
+
+
+def swd_of(capsys, source: str) -> tuple[dict[str, str], str]:
+    """The cells at the first budget by sweep, and what was said."""
+    assert main(["compare", "--by", "sweep", "--metric", "swd", "--source", source]) == 0
+    captured = capsys.readouterr()
+    return {row[0]: row[1] for row in body(captured.out)}, captured.err
+
+
+def test_sweep_without_a_run_of_today_is_not_shown_and_named(set_temperature, capsys, caplog):
+    set_temperature(0.9)
+    shown, _ = swd_of(capsys, "mlflow")
+    assert shown.keys() == load_suite().sweeps.keys() - {"di-seq"}
+    [record] = caplog.records
+    assert record.getMessage().startswith("evaluate@di-seq: MLflow has no run of it as the suite is now")
+
+
+def test_after_a_revert_mlflow_agrees_with_dvc_though_nothing_was_marked(set_temperature, capsys, caplog):
+    before, _ = swd_of(capsys, "dvc")
+    set_temperature(0.9)
+    path, metric = Path("results/evaluate/di-seq.csv"), pl.col("metric")
+    rows = read_results(path).with_columns(value=pl.when(metric == "swd").then(7.0).otherwise(pl.col("value")))
+    path.write_text(rows.write_csv())
+    track(load_suite())  # marks the run of this temperature, and not that of 1
+    assert swd_of(capsys, "mlflow")[0]["di-seq"].startswith("7")
+    set_temperature(1.0)
+    assert swd_of(capsys, "mlflow")[0] == before
+    assert caplog.records == []
+
+
+def test_marks_count_where_the_inputs_are_not_here(folder, capsys, caplog):
     track(load_suite())
+    away = Path("artifacts").rename("away")
+    try:
+        shown, _ = swd_of(capsys, "mlflow")
+    finally:
+        away.rename("artifacts")
+    assert shown == swd_of(capsys, "dvc")[0]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == len(load_suite().sweeps)
+    assert said[0].endswith("so its run is the one that was last marked as current")
 
 
 def test_two_suites_stand_side_by_side(folder, rows, tmp_path, monkeypatch):

@@ -63,24 +63,31 @@ def test_experiment_is_named_after_the_launch(monkeypatch):
 
 def test_reading_creates_nothing(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    for read in (find_run, current_evaluations):
+    for read, arguments in ((find_run, ("0123",)), (current_evaluations, ("0123", {}))):
         with pytest.raises(ArtifactError, match="set MLFLOW_TRACKING_URI"):
-            read(tmp_path, "0123")
+            read(tmp_path, *arguments)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_suite_without_a_current_evaluation_says_what_to_do(root):
-    TrackedRun(root, suite="s", name="n", fingerprint="a", parameters={}, tags={"role": "evaluation"})
+    TrackedRun(
+        root,
+        suite="s",
+        name="n",
+        fingerprint="a",
+        parameters={},
+        tags={"role": "evaluation", "dvc.stage": "evaluate@s"},
+    )
     with pytest.raises(ArtifactError, match="`dvc repro` or `ladd track sync`"):
-        current_evaluations(root, "s")
+        current_evaluations(root, "s", {"evaluate@s": "b"})
 
 
 def test_point_that_was_replaced_is_read_with_its_last_value(root):
-    tags = {"role": "evaluation", "ladd.state": "current", "dvc.stage": "evaluate@s"}
+    tags = {"role": "evaluation", "dvc.stage": "evaluate@s"}
     run = TrackedRun(root, suite="twice", name="n", fingerprint="a", parameters={"p": 1}, tags=tags)
     client = MlflowClient(tracking_uri=tracking_uri(root))
     for timestamp, value in ((2, 0.25), (1, 0.75)):
         client.log_metric(run.run_id, "swd", value, timestamp=timestamp, step=4)
-    [found] = current_evaluations(root, "twice")
+    [found] = current_evaluations(root, "twice", {"evaluate@s": "a"})
     assert found.points == {"swd": {4: 0.25}}
     assert (found.parameters, found.tags["dvc.stage"]) == ({"p": "1"}, "evaluate@s")
