@@ -283,6 +283,7 @@ def test_report_and_figures_are_written(finished):
         "swd-compute.png",
         "curves.png",
         "codebook.png",
+        "loss-by-time.png",
     }
     assert "<html" in (results / "report.html").read_text()
     table = (results / "compare.txt").read_text()
