@@ -434,8 +434,8 @@ def with_corpus(name: str, other: str, **changes) -> dict:
     "values",
     [
         with_corpus("one-corpus-more", "more"),
-        with_corpus("other-detokeniser", "articles", detokeniser="ptb"),
-        with_data("two-workers", workers=2),
+        with_corpus("other-detokeniser", "articles", detokeniser="mdlm-ptb"),
+        with_data("packed-by-two", workers=2),
         with_sampling("one-seed-more", seeds=[0, 1, 2]),
         with_sampling("other-batch", batch=4),
     ],
