@@ -77,7 +77,7 @@ def machine(suite: Suite, what: str, *, alone: bool) -> contextlib.AbstractConte
 
     Machines that share a checkout do not wait for each other, nor do processes with different GPUs.
     """
-    device = suite.compute.device
+    device: str = suite.compute.device
     if device == "cuda":
         device += "-" + os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace("/", "_")
     folder = main_checkout(Path(suite.root)) / WORK
