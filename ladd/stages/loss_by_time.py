@@ -21,7 +21,7 @@ from ladd.stages.held_out import held_out
 from ladd.stages.measure import bound_settings
 from ladd.stages.trained import load_trained
 
-SEQUENCES = 500  # at most; a figure needs fewer than a bound
+SEQUENCES = 250  # at most: with ten draws, 2,500 passes for each time of the latents
 TIME_DRAWS = 10  # per sequence: one in every bin
 
 

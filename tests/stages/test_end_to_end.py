@@ -281,6 +281,7 @@ def test_report_and_figures_are_written(finished):
     assert {path.name for path in (results / "plots").iterdir()} == {
         "swd.png",
         "swd-compute.png",
+        "loss-by-time.png",
         "curves.png",
         "codebook.png",
         "loss-by-time.png",
