@@ -54,7 +54,7 @@ class ModelConfig(Block):
     token_weight: NonNegative  # lambda_x
     latent_weight: NonNegative  # lambda_z
     latent_noise: Range  # of t_z in training; a model for the sequential schedule alone needs no noisy latents
-    latents_first: Rate  # share of sequences trained at t_x = 1, where the sequential schedule draws its latents
+    latents_first: Rate  # share of sequences at t_x = 1, for the latent loss alone: the sequential schedule draws there
     token_channel: TokenChannelConfig
     latent_channel: LatentChannelConfig
     latent_denoiser: LatentDenoiserConfig | None

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ladd.errors import ConfigError
 from ladd.latents.codebook import Codebook, vector_quantiser
-from ladd.latents.statistics import REPORT_ROWS, latent_statistics, report_rows
+from ladd.latents.statistics import REPORT_ROWS, latent_statistics, spread_rows
 from ladd.progress import counted
 from ladd.randomness import derive
 
@@ -86,7 +86,7 @@ def codebook_report(
         `latent_statistics` of the codes (used, dead, entropy in nats, perplexity, probabilities), ``cosine``, the mean
         cosine similarity of the latents with their code vectors, and ``latents``, how many were looked at.
     """
-    chosen = report_rows(len(latents), rows)
+    chosen = spread_rows(len(latents), rows)
     codes, cosines = [], []
     for start in counted(range(0, len(chosen), batch), "codebook report", "batch"):
         z = _read(latents, chosen[start : start + batch]).to(codebook.vectors.device)

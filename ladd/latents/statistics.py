@@ -11,8 +11,8 @@ from torch import Tensor
 REPORT_ROWS = 65536  # of a data set that its statistics look at
 
 
-def report_rows(count: int, most: int = REPORT_ROWS) -> np.ndarray:
-    """Rows that the statistics of ``count`` rows look at, int64: all, or ``most`` that are evenly spaced."""
+def spread_rows(count: int, most: int = REPORT_ROWS) -> np.ndarray:
+    """Rows that stand for ``count`` rows, int64: all, or ``most`` that are evenly spaced."""
     return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ladd.files import write_json
 from ladd.latents.model import LatentModel
-from ladd.latents.statistics import latent_statistics, report_rows
+from ladd.latents.statistics import latent_statistics, spread_rows
 from ladd.models import build_latent_model
 from ladd.stages.artifacts import load_latents, load_tokens, save_latents, save_weights, use_device
 from ladd.stages.runtime import Stage, run_stage
@@ -37,7 +37,7 @@ def training(stage: Stage) -> Training:
         encode, dtype = encoding(average), "int32" if config.codebook else "float32"
         save_latents(stage.work, folder, splits, encode, dtype, batch=BATCH)
         latents = load_latents(folder, "train", device)
-        sample = latents[report_rows(len(latents))]
+        sample = latents[spread_rows(len(latents))]
         write_json(Path(f"results/stage1/{stage.key}.json"), latent_statistics(sample, config.codebook))
 
     task = LatentTask(model, splits["train"], splits["validation"], vocabulary, config)

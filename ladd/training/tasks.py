@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.latents.model import LatentModel
+from ladd.latents.statistics import spread_rows
 from ladd.models import Ladd
 from ladd.networks import CausalTransformer, DiT
 from ladd.objectives.autoregressive import autoregressive_loss
@@ -64,16 +65,17 @@ class _TokenTask(Generic[Model]):
 
     @torch.no_grad()
     def validate(self, model: Model) -> dict[str, float]:
-        """Losses of the averaged weights on the first validation sequences, which the workers share out."""
+        """Losses of the averaged weights on validation sequences from all over the split, which the workers share out."""
         device = next(self.model.parameters()).device
-        rows = torch.arange(min(len(self.validation[0]), _VALIDATION_SEQUENCES), device=device)
+        chosen = torch.from_numpy(spread_rows(len(self.validation[0]), _VALIDATION_SEQUENCES)).to(device)
+        rows = torch.arange(len(chosen), device=device)
         noise = SampleNoise(_VALIDATION_SEED, rows)
         most = max(1, _VALIDATION_LOGITS // (self.tokens_per_sequence * self.vocabulary))
         rounds = -(-len(rows) // (most * world_size()))  # as many for every worker: shards want all of them
         sums: dict[str, float] = {}
         for part in rows.tensor_split(rounds * world_size())[rank() :: world_size()]:
             computed = part if len(part) else rows[:1]  # a worker without rows keeps step with the others: weight 0
-            batch = _read(self.validation, computed)
+            batch = _read(self.validation, chosen[computed])
             losses = self.compute(model, batch.tokens.long(), batch.latents, noise.part(_slice(computed)), 0)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part)

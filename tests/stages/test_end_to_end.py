@@ -284,7 +284,6 @@ def test_report_and_figures_are_written(finished):
         "loss-by-time.png",
         "curves.png",
         "codebook.png",
-        "loss-by-time.png",
     }
     assert "<html" in (results / "report.html").read_text()
     table = (results / "compare.txt").read_text()
