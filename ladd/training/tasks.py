@@ -65,7 +65,7 @@ class _TokenTask(Generic[Model]):
 
     @torch.no_grad()
     def validate(self, model: Model) -> dict[str, float]:
-        """Losses of the averaged weights on validation sequences from all over the split, which the workers share out."""
+        """Losses of the averaged weights on sequences from all over the validation split, shared out to workers."""
         device = next(self.model.parameters()).device
         chosen = torch.from_numpy(spread_rows(len(self.validation[0]), _VALIDATION_SEQUENCES)).to(device)
         rows = torch.arange(len(chosen), device=device)
