@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -36,3 +37,20 @@ def test_killed_process_frees_its_lock(tmp_path):
     assert int(path.read_text()) != os.getpid()
     with exclusive(path, "the next"):
         assert int(path.read_text()) == os.getpid()
+
+
+def test_file_that_was_removed_before_it_was_locked_holds_nobody_off(tmp_path, monkeypatch):
+    """The one who opened it would be alone with it, and the next would lock a new file beside it."""
+    path = tmp_path / "work.lock"
+    lock = fcntl.flock
+
+    def remove_first(file, operation):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        path.unlink()
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with exclusive(path, "the first"):
+        assert int(path.read_text()) == os.getpid()
+        with pytest.raises(BusyError):
+            exclusive(path, "the second").__enter__()
