@@ -21,7 +21,12 @@ LOCKS = [
     ".work/trees/mine/suites/x/.work/data@x.lock",
     ".work/dry-run/x/.work/data@x.lock",
 ]
-STATE = ["artifacts/data/x/tokens.npy", ".work/stage2@x/0123/checkpoint.json", ".work/trees/mine/dvc.lock", ".work/note"]
+STATE = [
+    "artifacts/data/x/tokens.npy",
+    ".work/stage2@x/0123/checkpoint.json",
+    ".work/trees/mine/dvc.lock",
+    ".work/note",
+]
 
 
 @pytest.fixture
