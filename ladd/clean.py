@@ -36,7 +36,7 @@ def _lock_files(work: Path) -> set[Path]:
 
 
 def _empty(folder: Path) -> None:
-    """Remove what is in a folder, but neither lock files nor, at first, the folder of launches, which has such files."""
+    """Remove what is in a folder, except lock files, and the folder of launches, which has some itself."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and path.name != "trees":
             shutil.rmtree(path)
