@@ -19,7 +19,7 @@ from ladd.git import main_checkout
 from ladd.lock import exclusive
 
 TREES = Path(".work/trees")  # below the main checkout: git and DVC ignore .work
-CODE = ("ladd", "dvc.yaml", "constraints.txt")  # what runs
+CODE = ("ladd", "dvc.yaml", "requirements")  # what runs
 # The files of suites are the launch's business, and what an earlier try wrote to them is not undone.
 SUITE_FILES = ("params.yaml", "dvc.lock", "results/**")
 LAUNCH_VARIABLE = "LADD_LAUNCH"  # name of a launch whose tracked runs stay apart from those of its suite

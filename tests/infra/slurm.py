@@ -3,11 +3,15 @@ what they are asked, and the real DVC."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
+from tests.flows.site import processes_of
 from tests.infra.manifests import INFRA
 
 LAUNCHER = INFRA / "slurm/ladd.sbatch"
@@ -112,11 +116,14 @@ class Job:
         return process
 
     def end(self) -> None:
-        """End what a failed test left running, as Slurm would."""
+        """End what still runs, as Slurm would: the launcher, and then whatever it or a killed `dvc` left."""
         for process in self.started:
             if process.poll() is None:
                 process.terminate()
                 process.wait()
+        for left in processes_of(self.root):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """Exit code and output."""

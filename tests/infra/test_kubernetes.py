@@ -18,6 +18,7 @@ from prefect.settings.legacy import _get_settings_fields
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
 from ladd.config import load_suite
+from requirements.lock import read_lock
 from tests.infra.manifests import (
     INFRA,
     KUBECTL,
@@ -178,8 +179,7 @@ def test_ray_nodes_are_h100_and_every_node_has_the_workspace_and_memory_to_share
 @pytest.mark.parametrize("name", RAY)
 def test_ray_has_the_version_of_the_image_and_asks_for_a_token(name):
     spec = ray_spec(RAY[name])
-    pins = dict(re.findall(r"^(\S+?)==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE))
-    assert spec["rayVersion"] == pins["ray"]
+    assert spec["rayVersion"] == read_lock()["ray"]
     assert spec["authOptions"] == {"mode": "token", "secretName": "ray-token"}
 
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from ladd.stages.runtime import EXIT_TEMPORARY
-from tests.flows.site import until
+from tests.flows.site import processes_of, until
 from tests.infra.manifests import INFRA
 from tests.infra.slurm import LAUNCHER, Job
 
@@ -154,16 +154,17 @@ def started(job: Job, **environment: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_launcher_ends_although_a_killed_dvc_left_its_stage(job):
-    process = started(job)
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_launcher_ends_although_a_killed_dvc_left_its_stage(job, shell):
+    process = started(job, SHELL=shell)
     (dvc,) = (child for child in psutil.Process(process.pid).children() if "repro" in child.cmdline())
-    (stage,) = dvc.children()
     dvc.kill()
     assert process.wait() == 128 + signal.SIGKILL
     claims = json.loads((job.root / ".dvc/tmp/rwlock").read_text())
     assert any(claims.values())  # so the test above sees whether DVC ended by itself
     assert job.calls("scontrol requeue") == []
-    stage.kill()
+    job.end()
+    until(lambda: not processes_of(job.root), "the end of the stage that was left")
 
 
 def test_temporary_failure_is_queued_again(job):

@@ -69,9 +69,11 @@ def test_another_commit_runs_its_own_code_even_from_a_changed_tree(repository):
         assert code_in(tree)[0] == "first"
 
 
-@pytest.mark.parametrize("name", ["ladd/__init__.py", "ladd/new.py", "dvc.yaml", "constraints.txt"])
+@pytest.mark.parametrize("name", ["ladd/__init__.py", "ladd/new.py", "dvc.yaml", "requirements"])
 def test_code_that_is_not_committed_is_refused(repository, name):
-    (repository / name).write_text("# changed\n")
+    path = repository / (f"{name}/run.txt" if name == "requirements" else name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("# changed\n")
     with pytest.raises(LaunchError, match=rf"(?s)commit first.*{name}"), worktree(repository, NAME):
         pass
     assert not tree_of(repository).exists()
