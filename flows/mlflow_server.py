@@ -20,7 +20,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-AUTH = "LADD_MLFLOW_AUTH"  # USER:PASSWORD
+AUTH = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")  # what its clients send
 HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"  # MLflow's own; commas between, * for any port
 OPEN = "/health"  # for probes
 PAGES = ("same-origin", "none")  # where a request of a page may come from: these pages, or the address line
@@ -84,10 +84,9 @@ def main() -> None:
     parser.add_argument("--backend-store-uri", default=os.environ.get("MLFLOW_BACKEND_STORE_URI"))
     parser.add_argument("--artifacts-destination", default=os.environ.get("MLFLOW_ARTIFACTS_DESTINATION"))
     parsed = parser.parse_args()
-    auth = os.environ.pop(AUTH, "")
-    user, _, password = auth.partition(":")
+    user, password = (os.environ.pop(name, "") for name in AUTH)
     if not (user and password and parsed.backend_store_uri and parsed.artifacts_destination):
-        parser.error(f"{AUTH} must be USER:PASSWORD; --backend-store-uri and --artifacts-destination must be given")
+        parser.error(f"set {' and '.join(AUTH)}, and give --backend-store-uri and --artifacts-destination")
     os.environ.setdefault(HOSTS, f"127.0.0.1:{parsed.port},localhost:{parsed.port}")
     # What `mlflow server` hands to its workers.
     os.environ |= {
@@ -101,7 +100,7 @@ def main() -> None:
     import uvicorn  # both read their settings when they are imported
     from mlflow.server.fastapi_app import app
 
-    guarded = Guard(app, auth, [name.strip() for name in os.environ[HOSTS].split(",")])
+    guarded = Guard(app, f"{user}:{password}", [name.strip() for name in os.environ[HOSTS].split(",")])
     uvicorn.run(guarded, host=parsed.host, port=parsed.port, proxy_headers=False, access_log=False)
 
 

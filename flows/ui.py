@@ -113,7 +113,8 @@ def _pages(addresses: dict[str, str]) -> dict[str, str]:
 
 def _mlflow_settings(addresses: dict[str, str]) -> dict[str, str]:
     hosts = [name.partition("//")[2] for name in _names(addresses["mlflow"])]
-    return {**MLFLOW_SETTINGS, MLFLOW_AUTH: auth_string(HOME), MLFLOW_HOSTS: ",".join(hosts)}
+    user, _, password = auth_string(HOME).partition(":")
+    return MLFLOW_SETTINGS | dict(zip(MLFLOW_AUTH, (user, password), strict=True)) | {MLFLOW_HOSTS: ",".join(hosts)}
 
 
 def _names(address: str) -> tuple[str, str]:

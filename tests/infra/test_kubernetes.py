@@ -40,6 +40,7 @@ SECRETS = {
     "postgres": {"POSTGRES_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "PREFECT_DATABASE_PASSWORD"},
     "object-store": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     "ray-token": {"auth_token"},
+    "logins": {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"},
 }
 needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 
@@ -224,7 +225,7 @@ def test_secrets_are_made_by_hand_as_the_docs_say_and_are_in_no_file():
     for name, pod in pods(MANIFESTS):
         for container in containers(pod):
             for variable in container.get("env", []):
-                secret = re.search("PASSWORD|TOKEN|SECRET", variable["name"])
+                secret = re.search("PASSWORD|TOKEN|SECRET|AUTH_STRING", variable["name"])
                 assert ("valueFrom" in variable) == bool(secret), f"{name}: {variable['name']}"
 
 
