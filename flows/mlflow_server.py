@@ -44,8 +44,10 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
             status, reason = refusal
-            headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b'Basic realm="MLflow"')]
-            await send({"type": "http.response.start", "status": status, "headers": headers[: 2 if status == 401 else 1]})
+            headers = [(b"content-type", b"text/plain")]
+            if status == 401:
+                headers.append((b"www-authenticate", b'Basic realm="MLflow"'))  # a browser asks for them
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": reason.encode()})
         else:
             await self.app(scope, receive, send)

@@ -14,7 +14,8 @@ from pathlib import Path
 from flows.environment import HOME, ROOT, auth_settings, running_servers, serving
 from flows.mlflow_server import AUTH as MLFLOW_AUTH
 from flows.mlflow_server import HOSTS as MLFLOW_HOSTS
-from flows.secret import NAME, USER, auth_string
+from flows.secret import NAME as SECRET
+from flows.secret import USER, auth_string
 from flows.servers import HOST, Server, ServerError, answers, free_port
 from ladd.tracking import tracking_uri
 from ladd.tracking.store import create_store, store_folder
@@ -88,15 +89,20 @@ def _start_servers(servers: list[Server]) -> tuple[dict[str, str], Path]:
         create_store(ROOT)  # while Prefect starts
         place = _place(addresses["mlflow"])
         mlflow = _add(servers, "MLflow", ["flows.mlflow_server", *_store(), *place], _mlflow_settings(addresses))
-    prefect.wait(lambda: answers(f"{addresses['prefect']}/api/health"))
+    prefect.wait(lambda: _up(prefect, addresses["prefect"], "/api/health"))
     ready = HOME / "served.json"
     ready.unlink(missing_ok=True)
     api = auth_settings() | {"PREFECT_API_URL": f"{addresses['prefect']}/api"}
     flows = _add(servers, "flows", ["flows.serve", "--ready", str(ready)], api)
     if not remote:
-        mlflow.wait(lambda: answers(f"{addresses['mlflow']}/health"))
+        mlflow.wait(lambda: _up(mlflow, addresses["mlflow"], "/health"))
     flows.wait(ready.is_file)
     return addresses, ready
+
+
+def _up(server: Server, address: str, path: str) -> bool:
+    """Whether it answers, and nobody else in its place: its clients are going to say the password."""
+    return answers(f"{address}{path}") and server.listens(int(address.rpartition(":")[2]))
 
 
 def _pages(addresses: dict[str, str]) -> dict[str, str]:
@@ -155,7 +161,7 @@ def _addresses(addresses: dict[str, str], deployments: dict[str, str]) -> str:
 
 def _login() -> list[str]:
     """What to type into the pages; where the output is kept, others may read it, so there it is not said."""
-    file = HOME / NAME
+    file = HOME / SECRET
     if not sys.stdout.isatty():
         return [f"password    in {file}; Prefect's page asks for the whole line, MLflow's for its two parts"]
     auth = auth_string(HOME)

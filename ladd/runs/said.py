@@ -14,7 +14,7 @@ from ladd.tracking import LoggedRun
 
 # What becomes a path, a word of a command line, or an argument of git.
 TAGS = {
-    "dvc.stage": rf"[a-z][a-z0-9_]*(@{NAME})?",
+    "dvc.stage": rf"[a-z][a-z0-9_-]*(@{NAME})?",
     "git.commit": "[0-9a-f]{40}|[0-9a-f]{64}|none",
     "suite": NAME,
 }

@@ -229,6 +229,25 @@ def test_secrets_are_made_by_hand_as_the_docs_say_and_are_in_no_file():
                 assert ("valueFrom" in variable) == bool(secret), f"{name}: {variable['name']}"
 
 
+def test_servers_ask_for_a_password_and_their_clients_have_it():
+    variables = {
+        name: {each["name"]: each for each in pod["containers"][0]["env"]}
+        for name, pod in pods({title: m for title, m in MANIFESTS.items() if m["kind"] == "Deployment"})
+    }
+    prefect = variables["prefect.yaml Deployment/prefect"]
+    assert prefect["PREFECT_SERVER_API_AUTH_STRING"]["valueFrom"]["secretKeyRef"]["name"] == "logins"
+    assert prefect["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"]["value"] == "true"
+    assert "*" not in prefect["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]["value"]
+    mlflow_server = variables["mlflow.yaml Deployment/mlflow"]
+    assert mlflow_server["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "logins"
+    assert "*" not in mlflow_server["MLFLOW_SERVER_ALLOWED_HOSTS"]["value"].replace(":*", "")
+    for manifest in RAY.values():
+        head, workers = ray_templates(manifest)
+        for container in head["spec"]["containers"]:
+            assert {"secretRef": {"name": "logins"}} in container["envFrom"]
+        assert workers["spec"]["automountServiceAccountToken"] is False
+
+
 def test_pods_run_as_somebody_and_give_up_privileges():
     for name, pod in pods(MANIFESTS):
         assert pod["securityContext"]["runAsNonRoot"], name
