@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from ladd.errors import ConfigError
+from ladd.launch.confine import is_inside, suite_folder
 from ladd.launch.document import document
 from ladd.launch.expand import Expansion, expand
 from ladd.launch.grid import Grid
@@ -39,8 +40,11 @@ def preview(root: Path, grid: Grid) -> Expansion:
     Raises:
         ConfigError: the grid does not fit its base suite, no cell is left, or the name is taken.
     """
-    expansion = expand(read_values(root / grid.suite / "params.yaml"), grid)
-    _check_name(root / SUITES / grid.name, expansion)
+    expansion = expand(read_values(suite_folder(root, grid.suite) / "params.yaml"), grid)
+    target = root / SUITES / grid.name
+    if not is_inside(root, target):
+        raise ConfigError(f"name: {target} is a link to {target.resolve()}, outside of the repository; remove it")
+    _check_name(target, expansion)
     return expansion
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ladd.config import Block
+from ladd.launch.confine import SUITE
 
 Kind = Literal["discrete", "continuous"]
 Schedule = Literal["joint", "sequential"]
@@ -27,9 +28,9 @@ class Grid(Block):
     )
     suite: str = Field(
         default=".",
+        pattern=f"^({SUITE})$",
         title="Base suite",
-        description="Folder of the suite that gives all other settings, from the root of the repository; . is the "
-        "default suite.",
+        description="The suite that gives all other settings: . is the default suite, others are suites/NAME.",
     )
     kinds: list[Kind] = Field(
         default=["discrete"],
@@ -83,6 +84,12 @@ class Grid(Block):
         title="Overrides",
         description='Other settings of the base suite, by dotted key: {"models.di-ladd.latent_weight": 2.0}.',
     )
+
+    @field_validator("suite", mode="before")
+    @classmethod
+    def _without_slash(cls, suite: Any) -> Any:
+        """Shells complete the names of folders with a slash."""
+        return suite.removesuffix("/") if isinstance(suite, str) else suite
 
     @model_validator(mode="after")
     def _check(self) -> Grid:

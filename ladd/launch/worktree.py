@@ -16,6 +16,7 @@ import psutil
 
 from ladd.errors import BusyError, LaunchError
 from ladd.git import main_checkout
+from ladd.launch.confine import check_name
 from ladd.lock import exclusive
 
 TREES = Path(".work/trees")  # below the main checkout: git and DVC ignore .work
@@ -52,9 +53,11 @@ def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktre
         name: of the launch.
         commit: what to check out. With HEAD, the code in ``root`` must be committed.
     Raises:
+        ConfigError: the name is none.
         BusyError: a launch of that name runs, or a process that a killed one left.
         LaunchError: the code differs from HEAD, or git or DVC refuse.
     """
+    check_name(name, "launch")
     revision = _git(root, "rev-parse", "--verify", f"{commit}^{{commit}}")
     if commit == "HEAD":
         _refuse_changes(root)

@@ -62,8 +62,8 @@ def test_dry_run_prints_the_commands_and_runs_none(job):
     assert job.calls("") == ["scontrol show hostnames gpu-[1-3]"]  # asks, and changes nothing
     assert not (job.root / ".work").exists()
     commands = [shlex.split(line)[1:] for line in output.splitlines()]
-    assert len(commands) == 7
-    head, first, workers, every, folder, dvc, clean = commands
+    assert len(commands) == 8
+    private, head, first, workers, every, folder, dvc, clean = commands
     temporary = f"/tmp/ray-{os.getuid()}-4242"
     ray = [
         "--block",
@@ -73,6 +73,8 @@ def test_dry_run_prints_the_commands_and_runs_none(job):
         "--num-cpus=64",
         "&",
     ]
+    assert private[:4] == ["srun", "--overlap", "--nodes=3", "--ntasks-per-node=1"]
+    assert private[-1] == temporary
     assert head[:6] == ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--nodelist=gpu-1", "ray"]
     start = ["start", "--head", "--node-ip-address=HEAD", "--port=24242", "--include-dashboard=false"]
     assert head[6:] == [*start, *ray]
