@@ -1,4 +1,4 @@
-"""MLflow's server behind a password: `python -m flows.mlflow_server`, a part of `make ui`; the tracking image has it too.
+"""MLflow's server behind a password: `python -m flows.mlflow_server`, a part of `make ui` and of the tracking image.
 
 MLflow's own server asks for none, and lets everybody who reaches it read and write the files of its user: the folder
 of an experiment's files is whatever a request says. It also takes pages of every port of this machine for its own.

@@ -71,7 +71,7 @@ class Server:
             time.sleep(_POLL)
 
     def listens(self, port: int) -> bool:
-        """Whether the process, or one that it started, has the port. Whoever else answers there must get no password."""
+        """Whether the process, or one that it started, has the port: whoever else answers there gets no password."""
         with contextlib.suppress(psutil.Error):
             own = psutil.Process(self.process.pid)
             return any(

@@ -38,7 +38,7 @@ def browser_page(auth: str, width: int = 1400, height: int = 900) -> Iterator[Pa
 
 
 def log_in(page: Page, address: str, auth: str) -> None:
-    """Open an address of Prefect for the first time; its page asks for the password, then goes where it was asked to."""
+    """Open an address of Prefect for the first time: its page asks for the password, then goes there."""
     page.goto(address)
     page.locator("input[type=password]").fill(auth)
     page.get_by_role("button", name="Login").click()

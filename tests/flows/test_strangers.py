@@ -1,4 +1,4 @@
-"""Strangers at the servers of `make ui`: another user of the machine, a page of another site, a work pool's attacker."""
+"""Strangers at the servers of `make ui`: another user of the machine, a foreign page, an attacker of work pools."""
 
 import contextlib
 import json
