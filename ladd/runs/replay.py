@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import yaml
-
 from ladd.errors import ArtifactError, ConfigError
 from ladd.launch.pipeline import PIPELINE, write_pipeline
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
@@ -15,6 +13,7 @@ from ladd.runs.today import INPUT, OUTPUT, differences, hashes
 from ladd.stages.manifest import is_timed
 from ladd.stages.md5 import dvc_hash
 from ladd.tracking import LoggedRun
+from ladd.yaml_files import parse_yaml
 
 Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite, environment, stage
 
@@ -25,7 +24,7 @@ def suite_folder(run: LoggedRun) -> Path:
     Raises:
         ConfigError: its params.yaml names another root.
     """
-    root = "." if run.settings is None else yaml.safe_load(run.settings)["root"]
+    root = "." if run.settings is None else parse_yaml(run.settings, f"params.yaml of run {run.id}")["root"]
     for folder in (Path("."), Path("suites") / run.tags["suite"]):
         if os.path.normpath(folder / root) == ".":
             return folder

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ladd.errors import ConfigError
 from ladd.stages.manifest import content_hash
+from ladd.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,7 @@ def read_declaration(name: str, key: str | None, folder: Path = Path()) -> Decla
     Raises:
         ConfigError: dvc.yaml has no such stage, or params.yaml no such key.
     """
-    parameters = yaml.safe_load((folder / "params.yaml").read_text())
-    stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    parameters, stages = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.yaml")["stages"]
     if name not in stages:
         raise ConfigError(f"dvc.yaml has no stage {name!r}; it has {sorted(stages)}")
     stage, values = stages[name], dict(parameters)
