@@ -35,8 +35,8 @@ PLUMBING = {
     *(
         f"ladd/stages/{name}.py"
         for name in (
-            *("__init__", "artifacts", "chain", "comparison", "declaration", "manifest", "md5", "recorded"),
-            *("runtime", "signals", "tracked"),
+            *("__init__", "artifacts", "chain", "comparison", "declaration", "hashes", "manifest", "md5"),
+            *("recorded", "runtime", "signals", "tracked"),
         )
     ),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ladd.errors import ConfigError
-from ladd.stages.manifest import content_hash
+from ladd.stages.manifest import content_hash, is_artifact
 from ladd.yaml_files import read_yaml
 
 
@@ -36,6 +36,11 @@ class Declaration:
     def inputs(self) -> list[Path]:
         """Dependencies that other stages wrote."""
         return [path for path in self.dependencies if path.parts[0] in ("artifacts", "results")]
+
+    @property
+    def artifacts(self) -> list[Path]:
+        """Those of them that have a manifest, or are a part of what has one."""
+        return [path for path in self.dependencies if is_artifact(path)]
 
     def fingerprint(self) -> str:
         """Hash of the command, the parameters and the content of every dependency.

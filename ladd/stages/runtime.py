@@ -18,7 +18,7 @@ from ladd.git import main_checkout
 from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
 from ladd.stages.declaration import Declaration, read_declaration
-from ladd.stages.manifest import write_manifest
+from ladd.stages.manifest import check_outputs, write_manifest
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
@@ -88,12 +88,13 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
     """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones.
 
     Raises:
-        LaddError: the suite is wrong, an input is missing, or the stage is running already.
+        LaddError: the suite is wrong, an input is missing or damaged, or the stage is running already.
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
     together = contextlib.nullcontext() if name == TIMED else machine(suite, declaration.name, alone=False)
     with stage_lock(declaration.name), together:
+        check_outputs(declaration.artifacts)
         stage = Stage(suite, key or "", declaration)
         body(stage)
         remove_folder(stage.work)
