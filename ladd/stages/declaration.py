@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ladd.errors import ConfigError
-from ladd.stages.manifest import content_hash, is_artifact
+from ladd.stages.manifest import content_hash, is_artifact, source_hashes
 from ladd.yaml_files import read_yaml
 
 
@@ -41,6 +41,20 @@ class Declaration:
     def artifacts(self) -> list[Path]:
         """Those of them that have a manifest, or are a part of what has one."""
         return [path for path in self.dependencies if is_artifact(path)]
+
+    def files(self) -> dict[str, str]:
+        """Hash of every file of the dependencies, by path; an output with a manifest, or a part of one, is one entry.
+
+        Raises:
+            ArtifactError: a dependency is missing.
+        """
+        found = {}
+        for path in self.dependencies:
+            if path.is_dir() and not is_artifact(path):
+                found |= {(path / name).as_posix(): digest for name, digest in source_hashes(path)}
+            else:
+                found[path.as_posix()] = content_hash(path)
+        return found
 
     def fingerprint(self) -> str:
         """Hash of the command, the parameters and the content of every dependency.
