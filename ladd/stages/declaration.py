@@ -14,6 +14,9 @@ from ladd.stages.manifest import content_hash, is_artifact, source_hashes
 from ladd.yaml_files import read_yaml
 
 
+_WORD = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)  # of a command; nothing in it means anything to a shell
+
+
 @dataclass(frozen=True)
 class Declaration:
     """One stage of dvc.yaml with its templates filled in.
@@ -94,6 +97,27 @@ def read_declaration(name: str, key: str | None, folder: Path = Path()) -> Decla
         dependencies=[Path(_fill(d, values)) for d in stage.get("deps", [])],
         outputs=[Path(_fill(next(iter(o)) if isinstance(o, dict) else o, values)) for o in outputs],
     )
+
+
+def check_keys(folder: Path) -> None:
+    """Refuse keys of foreach stages that a shell would not take for a word: DVC puts them into commands as they are.
+
+    It knows no other setting, so that it also does for a params.yaml of another version.
+
+    Args:
+        folder: of a suite.
+    Raises:
+        ConfigError: naming the block and the key.
+    """
+    parameters, pipeline = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.yaml")
+    for stage in pipeline["stages"].values():
+        entries = stage.get("foreach", [])
+        for key in _lookup(parameters, entries.strip("${}")) if isinstance(entries, str) else entries:
+            if not _WORD.fullmatch(str(key)):
+                raise ConfigError(
+                    f"{folder / 'params.yaml'}: {stage['foreach']} has the key {key!r}; write it with letters, digits and "
+                    "dashes alone: it goes into a command"
+                )
 
 
 def _lookup(values: dict, dotted: str) -> Any:
