@@ -51,7 +51,7 @@ class Declaration:
         Raises:
             ArtifactError: a dependency is missing.
         """
-        found = {}
+        found: dict[str, str] = {}
         for path in self.dependencies:
             if path.is_dir() and not is_artifact(path):
                 found |= {(path / name).as_posix(): digest for name, digest in source_hashes(path)}
@@ -77,16 +77,17 @@ def read_declaration(name: str, key: str | None, folder: Path = Path()) -> Decla
     """The declaration of stage ``name``, or of ``name@key`` where it is a foreach stage.
 
     Raises:
-        ConfigError: dvc.yaml has no such stage, or params.yaml no such key.
+        ConfigError: dvc.yaml has no such stage, or params.yaml no such key; or they are no YAML with names and values.
     """
-    parameters, stages = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.yaml")["stages"]
+    parameters, stages = _mapping(folder / "params.yaml"), _mapping(folder / "dvc.yaml").get("stages", {})
     if name not in stages:
         raise ConfigError(f"dvc.yaml has no stage {name!r}; it has {sorted(stages)}")
     stage, values = stages[name], dict(parameters)
     if "foreach" in stage:
         block = _lookup(parameters, stage["foreach"].strip("${}"))
-        if key not in block:
-            raise ConfigError(f"{stage['foreach'].strip('${}')} in params.yaml has no {key!r}; it has {sorted(block)}")
+        if not isinstance(block, dict) or key not in block:
+            known = sorted(map(str, block)) if isinstance(block, dict) else block
+            raise ConfigError(f"{stage['foreach'].strip('${}')} in params.yaml has no {key!r}; it has {known}")
         values |= {"key": key, "item": block[key]}
         stage = stage["do"]
     outputs = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
@@ -109,15 +110,22 @@ def check_keys(folder: Path) -> None:
     Raises:
         ConfigError: naming the block and the key.
     """
-    parameters, pipeline = read_yaml(folder / "params.yaml"), read_yaml(folder / "dvc.yaml")
-    for stage in pipeline["stages"].values():
+    parameters, stages = _mapping(folder / "params.yaml"), _mapping(folder / "dvc.yaml").get("stages", {})
+    for stage in stages.values():
         entries = stage.get("foreach", [])
-        for key in _lookup(parameters, entries.strip("${}")) if isinstance(entries, str) else entries:
+        for key in (_lookup(parameters, entries.strip("${}")) if isinstance(entries, str) else entries) or []:
             if not _WORD.fullmatch(str(key)):
                 raise ConfigError(
                     f"{folder / 'params.yaml'}: {stage['foreach']} has the key {key!r}; write it with letters, digits and "
                     "dashes alone: it goes into a command"
                 )
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no names with values")
+    return values
 
 
 def _lookup(values: dict, dotted: str) -> Any:

@@ -75,6 +75,11 @@ EDITS = {
     ),
     "no key any more": (lambda: edit(Path("params.yaml"), "  mdlm:", "  mdlm-2:"), ["has no 'mdlm'"]),
     "half of a file": (lambda: Path("params.yaml").write_text("seed: [1"), ["params.yaml is not YAML, line "]),
+    "empty file": (lambda: Path("params.yaml").write_text(""), ["params.yaml holds no names with values"]),
+    "block that is none": (
+        lambda: write_params(Path(), tiny_values() | {"root": "../..", "baselines": 5}),
+        ["baselines in params.yaml has no 'mdlm'; it has 5"],
+    ),
     "no file": (lambda: Path("params.yaml").unlink(), ["params.yaml"]),
 }
 
