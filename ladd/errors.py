@@ -15,6 +15,10 @@ class ArtifactError(LaddError):
     """A file that a stage reads is missing, incomplete or not what its manifest says."""
 
 
+class ChangedError(LaddError):
+    """What a stage depends on was edited while it ran: DVC would record the edit as what ran."""
+
+
 class AssetError(LaddError):
     """A corpus, tokenizer or model from outside cannot be had, or is not the one that params.yaml pins."""
 

@@ -110,11 +110,10 @@ def _summary(expansion: Any) -> str:
 
 def _overview(root: Path, expansion: Any) -> str:
     """The summary, and every stage of the pipeline."""
-    import yaml
-
     from ladd.dry_run import stages_in_order
+    from ladd.yaml_files import read_yaml
 
-    pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
+    pipeline = read_yaml(root / "dvc.yaml")
     names = [name if key is None else f"{name}@{key}" for name, key in stages_in_order(expansion.values, pipeline)]
     changes = ["changed from the base suite:", *(f"  {note}" for note in expansion.notes)] if expansion.notes else []
     return "\n".join([_summary(expansion), *changes, f"{len(names)} stages:", *(f"  {name}" for name in names)])

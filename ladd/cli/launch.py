@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ladd.errors import ConfigError
+from ladd.yaml_files import parse_yaml
 
 DESCRIPTION = """\
 Run a suite with some of its settings changed, in a git worktree of its own: the working tree stays as it is. The
@@ -54,9 +55,9 @@ def assignment(text: str) -> tuple[str, Any]:
     if not key or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{key}: {value!r} is not YAML: {error}") from None
+        read = parse_yaml(value, f"{key}: {value!r}")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     if isinstance(read, str) and _is_number(read):
         raise argparse.ArgumentTypeError(
             f"{key}: YAML takes {value!r} for text; write a number with a point, as 1.0e-3"

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError, model_validator
 
 from ladd.config.blocks import Block, ComputeConfig, Key
@@ -15,6 +14,7 @@ from ladd.config.evaluation import EvaluationConfig, SweepConfig
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
 from ladd.config.models import BaselineConfig, ModelConfig
 from ladd.errors import ConfigError
+from ladd.yaml_files import read_yaml
 
 # Blocks whose entries are of one class or another by their kind, and the place of that class's name in error locations.
 _TAGGED = {"data": 2, "evaluation": 1}
@@ -92,11 +92,9 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text())
+        values = read_yaml(path)
     except FileNotFoundError:
         raise ConfigError(f"{path.absolute()} does not exist; run from the folder of a suite") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
     return check_suite(values, path)
 
 

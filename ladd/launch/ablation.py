@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from ladd.errors import ConfigError
 from ladd.launch.confine import is_inside, suite_folder
 from ladd.launch.document import document
@@ -16,6 +14,7 @@ from ladd.launch.run import Runner
 from ladd.launch.suite_folder import hand_over, prepare
 from ladd.launch.values import difference, read_values
 from ladd.launch.worktree import worktree
+from ladd.yaml_files import read_yaml
 
 SUITES = Path("suites")
 FILES = ("params.yaml", "dvc.yaml", "results", "dvc.lock")
@@ -73,6 +72,6 @@ def _check_name(folder: Path, expansion: Expansion) -> None:
     path = folder / "params.yaml"
     if not path.is_file():
         return
-    if lines := difference(yaml.safe_load(path.read_text()), expansion.values):
+    if lines := difference(read_yaml(path), expansion.values):
         shown = "\n".join(f"  {line}" for line in lines)
         raise ConfigError(f"{path} is another suite already; choose another name or remove it. It differs in:\n{shown}")

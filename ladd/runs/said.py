@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import yaml
-
 from ladd.config import check_suite
 from ladd.errors import ArtifactError, ConfigError
 from ladd.launch.confine import NAME
 from ladd.tracking import LoggedRun
+from ladd.yaml_files import parse_yaml
 
 # What becomes a path, a word of a command line, or an argument of git.
 TAGS = {
@@ -64,10 +63,7 @@ def read_settings(run: LoggedRun) -> dict[str, Any]:
     Raises:
         ConfigError: it is no mapping in YAML.
     """
-    try:
-        values = yaml.safe_load(run.settings or "")
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"params.yaml of run {run.id} is not YAML: {error}") from None
+    values = parse_yaml(run.settings or "", f"params.yaml of run {run.id}")
     if not isinstance(values, dict):
         raise ConfigError(f"params.yaml of run {run.id} is no mapping; it is not that of a suite")
     return values

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from ladd.config import Suite
 from ladd.errors import ArtifactError
 from ladd.stages.comparison import current_fingerprints, publish_comparison, tracked_declarations
@@ -19,6 +17,7 @@ from ladd.stages.recorded import record_codebook, record_training
 from ladd.stages.results import log_results, read_results
 from ladd.stages.tracked import open_run, tag_outputs
 from ladd.tracking import Experiment, TrackedRun
+from ladd.yaml_files import read_yaml
 
 COMPARE = "compare"
 
@@ -84,7 +83,7 @@ def _fill(suite: Suite, declaration: Declaration, run: TrackedRun) -> None:
 def locked_stages() -> set[str]:
     """Names in dvc.lock of the working directory."""
     path = Path("dvc.lock")
-    return set(yaml.safe_load(path.read_text())["stages"]) if path.is_file() else set()
+    return set(read_yaml(path)["stages"]) if path.is_file() else set()
 
 
 def outdated_stages() -> dict[str, str]:

@@ -73,7 +73,12 @@ def _description(role: str, chain: dict[str, Any], tags: dict[str, Any], key: st
 
 
 def stage_run(stage: Stage) -> TrackedRun:
-    """The tracked run of a stage."""
+    """The tracked run of a stage.
+
+    Raises:
+        ChangedError: what the stage depends on is no longer what it began with: its numbers are filed nowhere.
+    """
+    stage.beginning.check()
     return open_run(stage.suite, stage.declaration, stage.fingerprint)
 
 

@@ -68,7 +68,7 @@ def test_run_goes_through_dvc_from_anywhere_in_the_checkout_and_shows_the_table(
         (["study", "--lengths"], "argument --lengths: []"),
         (["study", "--schedules", "none"], "argument --schedules: invalid choice"),
         (["study", "--set", "seed"], "argument --set: 'seed' is not KEY=VALUE"),
-        (["study", "--set", "x.rate=1e-3"], "write a number with a point, as 1.0e-3"),
+        (["study", "--set", "x.rate=.5e3"], "write a number with a point, as 1.0e-3"),
         (["a/b"], "argument --name: 'a/b'"),
         ([], "NAME"),
     ],

@@ -15,6 +15,7 @@ from ladd.cli import main
 from ladd.config import load_suite
 from ladd.models import build_baseline
 from ladd.stages.artifacts import save_weights
+from ladd.stages.manifest import write_manifest
 from tests.builders import perturb, suite_values
 
 
@@ -27,6 +28,7 @@ def folder(tmp_path_factory) -> Path:
     weights = folder / "artifacts/models/mdlm"
     weights.mkdir(parents=True)
     save_weights(perturb(build_baseline(2, load_suite(folder / "params.yaml").baselines["mdlm"])), weights)
+    write_manifest(weights, stage="test", fingerprint="", parameters={})
     return folder
 
 

@@ -81,7 +81,7 @@ def test_wrong_change_is_1(suite, arguments, message, capsys):
 
 
 def test_wrong_usage_is_2(capsys):
-    for arguments in (["."], [".", "seed"], [".", "=1"], [".", "seed=[1"], [".", "seed=1e5"]):
+    for arguments in (["."], [".", "seed"], [".", "=1"], [".", "seed=[1"], [".", "seed=.5e3"]):
         with pytest.raises(SystemExit) as caught:
             main(["launch", *arguments])
         assert caught.value.code == 2

@@ -236,6 +236,29 @@ def test_untrained_model_is_an_error_that_names_its_stage(suite, name, stage):
         generate(suite, Request(name))
 
 
+def test_one_changed_bit_of_the_weights_is_an_error(suite):
+    path = Path("artifacts/models/co/weights.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        with pytest.raises(ArtifactError, match=f"{path} has sha256 .* is damaged.*delete artifacts/models/co and run"):
+            generate(suite, Request("co"))
+    finally:
+        path.write_bytes(content)
+    assert len(generate(suite, Request("co"))) == 1
+
+
+def test_another_tokenizer_than_that_of_the_data_is_an_error(text):
+    path = Path("artifacts/data/saw/tokenizer/tokenizer.json")
+    content = path.read_text()
+    path.write_text(content + "\n")
+    try:
+        with pytest.raises(ArtifactError, match=f"{path} has sha256"):
+            generate(text, Request("mdlm"))
+    finally:
+        path.write_text(content)
+
+
 def test_weights_of_another_network_are_an_error(suite):
     mdlm = suite.baselines["mdlm"]
     wider = mdlm.model_copy(update={"network": mdlm.network.model_copy(update={"width": 16})})
