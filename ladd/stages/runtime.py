@@ -22,6 +22,7 @@ from ladd.stages.manifest import write_manifest
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
+FILED = ("stage1", "codebook", "baseline", "stage2", "evaluate", "compare")  # stages that MLflow hears of
 KEPT_STATES = 2  # resume states of a stage under other settings
 EXIT_INTERRUPTED = 130  # as shells have it
 EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed
@@ -88,16 +89,29 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
     """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones.
 
     Raises:
-        LaddError: the suite is wrong, an input is missing, or the stage is running already.
+        LaddError: the suite is wrong, an input is missing, the stage is running already, or the tracking server away.
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
+    if name in FILED:
+        _check_tracking(Path(suite.root))
     together = contextlib.nullcontext() if name == TIMED else machine(suite, declaration.name, alone=False)
     with stage_lock(declaration.name), together:
         stage = Stage(suite, key or "", declaration)
         body(stage)
         remove_folder(stage.work)
         _remove_old_states(stage.work.parent)
+
+
+def _check_tracking(root: Path) -> None:
+    """A tracking server that does not answer at the start ends the stage, before anything is computed.
+
+    Raises:
+        TrackingError: it does not; with the remedy.
+    """
+    from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import
+
+    check_server(tracking_uri(root))
 
 
 def _remove_old_states(folder: Path) -> None:
