@@ -30,7 +30,7 @@ def away(suite, monkeypatch) -> str:
 
 
 def first_key(name: str) -> str | None:
-    return next(iter(tiny_values()[TRACKED[name]]), None) if name in TRACKED else None
+    return next(iter(tiny_values().get(TRACKED[name], {})), None) if name in TRACKED else None
 
 
 @pytest.mark.parametrize("name", [name for name in FILED if name == "compare" or first_key(name)])
