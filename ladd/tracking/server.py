@@ -43,7 +43,7 @@ def check_server(uri: str) -> None:
         except FAILURES as error:
             if pause is None or is_refusal(error) or time.monotonic() - started > float(_LONGEST):
                 raise TrackingError(f"MLFLOW_TRACKING_URI is {address(uri)}, {_outcome(error)}; {REMEDY}") from error
-        time.sleep(pause)
+            time.sleep(pause)
 
 
 REMEDY = (
