@@ -51,6 +51,10 @@ class CheckpointError(LaddError):
     """A checkpoint could not be written."""
 
 
+class TrackingError(LaddError):
+    """The tracking server does not answer, or refuses what is asked of it."""
+
+
 class LaunchError(LaddError):
     """A launch cannot be made ready: the code is not committed, or git or DVC refuse."""
 

@@ -8,6 +8,12 @@ from tests.leftovers import nothing_is_left_running  # noqa: F401
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--away", type=float, default=20.0, metavar="SECONDS", help="that the tracking server is away in a slow test"
+    )
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed():
     torch.manual_seed(0)

@@ -24,6 +24,7 @@ from ladd.stages.unchanged import Beginning
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
+FILED = ("stage1", "codebook", "baseline", "stage2", "evaluate", "compare")  # stages that MLflow hears of
 KEPT_STATES = 2  # resume states of a stage under other settings
 EXIT_INTERRUPTED = 130  # as shells have it
 EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed
@@ -105,12 +106,14 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
         body: the stage.
         started: when the process began to import the code, if the stage is all that it is for.
     Raises:
-        LaddError: the suite is wrong, an input is missing or damaged, the stage is running already, or what it depends
-            on was edited meanwhile. Then its outputs are removed, as DVC removes them before it runs a stage, and its
-            resume state stays.
+        LaddError: the suite is wrong, an input is missing or damaged, the stage is running already, the tracking server
+            is away, or what the stage depends on was edited meanwhile. Then its outputs are removed, as DVC removes
+            them before it runs a stage, and its resume state stays.
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
+    if name in FILED:
+        _check_tracking(Path(suite.root))
     together = contextlib.nullcontext() if name == TIMED else machine(suite, declaration.name, alone=False)
     with stage_lock(declaration.name), together:
         # Both again, as the turn may have taken a while. The suite is read last: an edit in between shows at the end.
@@ -135,6 +138,17 @@ def _remove_outputs(declaration: Declaration) -> None:
             remove_folder(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _check_tracking(root: Path) -> None:
+    """A tracking server that does not answer at the start ends the stage, before anything is computed.
+
+    Raises:
+        TrackingError: it does not; with the remedy.
+    """
+    from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import
+
+    check_server(tracking_uri(root))
 
 
 def _remove_old_states(folder: Path) -> None:

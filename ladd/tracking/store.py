@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from ladd.errors import ArtifactError
 from ladd.git import main_checkout
+from ladd.tracking.server import check_server
 
 STORE = Path(".mlflow")  # in the main checkout of the repository, shared by all suites and work trees
 _SQLITE = "sqlite:///"
@@ -70,8 +71,10 @@ def existing_store(root: Path, wanted: str) -> MlflowClient:
         wanted: what is looked for, for the message.
     Raises:
         ArtifactError: there is no tracking database.
+        TrackingError: the server does not answer.
     """
     uri = tracking_uri(root)
+    check_server(uri)
     database = Path(uri.removeprefix(_SQLITE))
     if uri.startswith(_SQLITE) and not database.is_file():
         raise ArtifactError(f"{wanted}: there is no {database}; set MLFLOW_TRACKING_URI to the server that has the run")

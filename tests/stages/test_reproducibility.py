@@ -255,7 +255,7 @@ def described_runs(folder: Path) -> dict[str, dict]:
     [experiment] = [found for found in client.search_experiments() if found.name == "tiny"]
     described = {}
     for run in client.search_runs([experiment.experiment_id]):
-        own = ("mlflow.parentRunId", "mlflow.modelVersions", "git.dirty", "ladd.restored")
+        own = ("mlflow.parentRunId", "mlflow.modelVersions", "git.dirty", "ladd.process", "ladd.restored")
         models = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{run.info.run_id}'")
         curves = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
         described[run.data.tags.get("dvc.stage", "")] = {
