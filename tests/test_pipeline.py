@@ -35,7 +35,7 @@ PLUMBING = {
         f"ladd/stages/{name}.py"
         for name in (
             *("__init__", "artifacts", "chain", "comparison", "declaration", "manifest", "md5", "recorded"),
-            *("runtime", "signals", "tracked"),
+            *("runtime", "signals", "tracked", "unmasked"),
         )
     ),
 }
