@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from ladd.config.messages import cut, shown
+
 DESCRIPTION = """\
 Run a suite with some of its settings changed, in a git worktree of its own: the working tree stays as it is. The
 difference is printed first. Results go to .work/launches/NAME, tracked runs to the MLflow experiment SUITE@NAME; with
@@ -52,14 +54,14 @@ def assignment(text: str) -> tuple[str, Any]:
     """KEY=VALUE, where the value is YAML."""
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not KEY=VALUE")
     try:
         read = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{key}: {value!r} is not YAML: {error}") from None
+    except Exception as error:  # yaml.YAMLError, or what its reader lets through: a deep nesting, 5,000 digits
+        raise argparse.ArgumentTypeError(f"{key}: {shown(value)} is not YAML: {cut(str(error))}") from None
     if isinstance(read, str) and _is_number(read):
         raise argparse.ArgumentTypeError(
-            f"{key}: YAML takes {value!r} for text; write a number with a point, as 1.0e-3"
+            f"{key}: YAML takes {shown(value)} for text; write a number with a point, as 1.0e-3"
         )
     return key, read
 
