@@ -275,7 +275,7 @@ def test_cut_weights_are_an_error_that_names_file_and_remedy(suite):
     try:
         for size in (0, 4, len(whole) // 2, len(whole) - 1):
             path.write_bytes(whole[:size])
-            with pytest.raises(ArtifactError, match=rf"{path} cannot be read .*cut or damaged: `dvc checkout`"):
+            with pytest.raises(ArtifactError, match=rf"{path} .* damaged.*`dvc"):
                 generate(suite, Request("baselines.mdlm"))
     finally:
         path.write_bytes(whole)
