@@ -1,6 +1,7 @@
 """Errors that a user can act on: each message names the key or file, the value and the remedy."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 
 class LaddError(Exception):
@@ -68,3 +69,22 @@ class StageError(LaddError):
 
     def __str__(self) -> str:
         return "\n".join([f"{self.stage} failed; its last lines of output:", *(f"  {line}" for line in self.lines)])
+
+
+@contextlib.contextmanager
+def reading(what: object, remedy: str) -> Iterator[None]:
+    """Turn whatever a library raises over a broken file into one line that names the file and the remedy.
+
+    Args:
+        what: is read.
+        remedy: what to do where it is cut or damaged.
+    Raises:
+        ArtifactError: anything but an error of ours, or a lack of memory, was raised inside.
+    """
+    try:
+        yield
+    except (LaddError, MemoryError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:300]
+        raise ArtifactError(f"{what} cannot be read ({type(error).__name__}: {said}); {remedy}") from error

@@ -43,8 +43,8 @@ def parse_yaml(text: str, name: object) -> Any:
         raise ConfigError(f"{name} is not YAML{_place(error)}: {_reason(error)}") from None
     except RecursionError:
         raise ConfigError(f"{name} is not YAML that can be read: its blocks are nested too deeply") from None
-    except ValueError as error:  # a number of thousands of digits, or of a sign alone
-        raise ConfigError(f"{name} is not YAML that can be read: {error}") from None
+    except Exception as error:  # what the library lets through: a number of thousands of digits, or of a sign alone
+        raise ConfigError(f"{name} is not YAML that can be read: {str(error)[:300]}") from None
 
 
 def _place(error: Any) -> str:

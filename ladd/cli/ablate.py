@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from ladd.cli.launch import assignment, checkout, show
+from ladd.config.messages import shown
 from ladd.launch.command import flag
 from ladd.launch.grid import Grid
 
@@ -94,7 +95,7 @@ def _metavar(kind: type, choices: tuple[str, ...] | None) -> str:
 def _describe(item: Any) -> str:
     place = ".".join(map(str, item["loc"]))
     message = item["msg"].removeprefix("Value error, ")
-    return f"argument {flag(place.split('.')[0])}: {item['input']!r}: {message}" if place else message
+    return f"argument {flag(place.split('.')[0])}: {shown(item['input'])}: {message}" if place else message
 
 
 def _summary(expansion: Any) -> str:

@@ -20,7 +20,7 @@ from ladd.stages.text import TOKENIZER, load_tokenizer
 Parts = Sequence[str | int]  # text, and gaps by their number of tokens
 
 # "{{", "}}", a gap, or a brace that is none of them.
-_BRACES = re.compile(r"\{\{|\}\}|\{([1-9][0-9]*)\}|[{}]")
+_BRACES = re.compile(r"\{\{|\}\}|\{([1-9][0-9]{0,8})\}|[{}]")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ladd.config import check_suite
+from ladd.config.messages import cut, shown
 from ladd.errors import ConfigError
 from ladd.git import main_checkout
 from ladd.launch.confine import check_assets, check_name
@@ -20,6 +22,7 @@ from ladd.launch.values import Values, difference, read_values, unshared, write_
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 
 LAUNCHES = Path(".work/launches")  # below the main checkout: results for reading
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)  # of a launch: of its folders, and of its MLflow experiment
 FIXED = ("root", "suite")  # where a suite is and what it is called
 NEAREST = 3  # names that are offered instead of an unknown one
 
@@ -84,10 +87,10 @@ def _check_key(key: str, known: Any) -> None:
     for depth, part in enumerate(parts):
         place = ".".join(parts[:depth]) or "params.yaml"
         if not isinstance(known, dict):
-            raise ConfigError(f"{key}: {place} is {known!r} and has no keys; give {place} a whole value")
+            raise ConfigError(f"{cut(key)}: {place} is {shown(known)} and has no keys; give {place} a whole value")
         if part not in known:
             nearest = difflib.get_close_matches(part, known, NEAREST, cutoff=0.5) or sorted(known)
-            raise ConfigError(f"{key}: {place} has no {part!r}; the nearest are {nearest}")
+            raise ConfigError(f"{cut(key)}: {place} has no {shown(part)}; the nearest are {nearest}")
         known = known[part]
 
 
@@ -105,6 +108,8 @@ def plan_overrides(
     Raises:
         ConfigError: an unknown key, a wrong value or name, or nothing changes.
     """
+    if name is not None and not NAME.fullmatch(name):
+        raise ConfigError(f"--name: {shown(name)}: write at most 100 letters, digits, points, hyphens and underscores")
     path = root / suite_folder / "params.yaml"
     old = read_values(path)
     new = apply_overrides(old, overrides, str(path))

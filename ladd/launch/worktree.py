@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from ladd.config.messages import cut
 from ladd.errors import BusyError, LaunchError
 from ladd.git import main_checkout
 from ladd.launch.confine import check_name
@@ -87,8 +88,8 @@ def root_of(folder: Path) -> Path:
     Raises:
         LaunchError: it is in none.
     """
-    if not folder.is_dir():
-        raise LaunchError(f"{folder} is no folder; name that of a suite")
+    if not os.path.isdir(folder):  # of Path, it raises over a name that is too long
+        raise LaunchError(f"{cut(str(folder))} is no folder; name that of a suite")
     return Path(_git(folder, "rev-parse", "--show-toplevel"))
 
 

@@ -14,6 +14,7 @@ from ladd.stages.hashes import Hashes, remembered
 MANIFEST = "manifest.json"
 # Files that hold how long sampling took: of the rest, every byte is a function of the suite.
 TIMED = ("results/sample/", "results/evaluate/", "results/compare.", "results/report.html")
+CODE_REMEDY = "it is code: root in params.yaml must lead from this folder to the repository, and that be whole"
 
 
 def is_timed(path: str) -> bool:
@@ -41,7 +42,8 @@ def content_hash(path: Path) -> str:
     if path.is_file():
         return file_hash(path)
     if not path.is_dir():
-        raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
+        made = path.parts[0] in ("artifacts", "results")
+        raise ArtifactError(f"{path} is missing; {'run `dvc repro` to make it' if made else CODE_REMEDY}")
     if is_artifact(path):
         return _hash_by_manifest(path)
     return hashlib.sha256(json.dumps(source_hashes(path)).encode()).hexdigest()

@@ -172,6 +172,12 @@ def test_missing_dependency_is_named(output):
         content_hash(Path("artifacts/latents/co"))
 
 
+@pytest.mark.parametrize("root", [".", "..", "../..", "elsewhere"])
+def test_missing_code_is_the_fault_of_the_root(output, root):
+    with pytest.raises(ArtifactError, match=r"ladd/latents/codebook\.py is missing; it is code: root in params\.yaml"):
+        content_hash(Path(root) / "ladd/latents/codebook.py")
+
+
 def test_source_folder_counts_through_names_and_contents(output):
     sources = write_files(Path("sources"))
     seen = {content_hash(sources)}
