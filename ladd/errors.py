@@ -47,6 +47,10 @@ class CheckpointError(LaddError):
     """A checkpoint could not be written."""
 
 
+class StorageError(LaddError):
+    """A file cannot be read or written: the disk is full, or permission is missing."""
+
+
 class LaunchError(LaddError):
     """A launch cannot be made ready: the code is not committed, or git or DVC refuse."""
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from ladd.config import Suite, load_suite
 from ladd.errors import LaddError, TemporaryError
-from ladd.files import remove_folder, replace_folder
+from ladd.files import remove_folder, remove_unfinished, replace_folder
 from ladd.git import main_checkout
 from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
+from ladd.storage import check_outputs, check_space, naming, storage_error
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
@@ -51,14 +52,19 @@ class Stage:
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        yield partial
-        write_manifest(
-            partial,
-            stage=self.declaration.name,
-            fingerprint=self.fingerprint,
-            parameters=self.declaration.parameters,
-        )
-        replace_folder(partial, target)
+        try:
+            with naming(target):
+                yield partial
+                write_manifest(
+                    partial,
+                    stage=self.declaration.name,
+                    fingerprint=self.fingerprint,
+                    parameters=self.declaration.parameters,
+                )
+                replace_folder(partial, target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)  # it takes space, of which there may be none
+            raise
 
 
 @contextlib.contextmanager
@@ -88,14 +94,18 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
     """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones.
 
     Raises:
-        LaddError: the suite is wrong, an input is missing, or the stage is running already.
+        LaddError: the suite is wrong, an input is missing, an output cannot be written, or the stage runs already.
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
     together = contextlib.nullcontext() if name == TIMED else machine(suite, declaration.name, alone=False)
     with stage_lock(declaration.name), together:
         stage = Stage(suite, key or "", declaration)
+        for path in declaration.outputs:
+            remove_unfinished(path)
+        check_outputs(declaration.outputs)
         body(stage)
+        check_space(Path())  # for DVC, which records the stage now
         remove_folder(stage.work)
         _remove_old_states(stage.work.parent)
 
@@ -127,3 +137,7 @@ def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -
         sys.exit(EXIT_INTERRUPTED)
     except LaddError as error:
         sys.exit(str(error))
+    except Exception as error:
+        if (problem := storage_error(error)) is None:
+            raise
+        sys.exit(str(problem))
