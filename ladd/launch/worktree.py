@@ -129,7 +129,13 @@ def _share_cache(main: Path, folder: Path) -> None:
     if (main / local).is_file():
         shutil.copy(main / local, folder / local)
     dvc = (sys.executable, "-m", "dvc")
-    _run([*dvc, "config", "--local", "cache.dir", _run([*dvc, "cache", "dir"], main)], folder)
+    cache = os.path.relpath(_run([*dvc, "cache", "dir"], main), folder)
+    if not cache.isascii():  # DVC writes its configuration in ASCII
+        link = folder / ".dvc/cache"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("..", cache))
+        cache = ".dvc/cache"
+    _run([*dvc, "config", "--local", "cache.dir", cache], folder)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -151,4 +157,4 @@ def _run(command: list[str], folder: Path) -> str:
         ) from None
     if process.returncode:
         raise LaunchError(f"`{' '.join(command)}` failed in {folder}:\n{process.stderr.strip()}")
-    return process.stdout.strip()
+    return process.stdout.rstrip("\n")  # and no more: a path may end in a space

@@ -60,6 +60,22 @@ def test_worktree_has_the_commit_its_code_and_the_cache_of_the_main_checkout(rep
     assert git(repository, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_cache_is_shared_in_a_path_that_dvc_cannot_write_down(original, tmp_path, elsewhere):
+    folder = shutil.copytree(original, tmp_path / "my dir é" / "repository", symlinks=True)
+    cache = tmp_path / "größer/cache" if elsewhere else folder / ".dvc/cache"
+    if elsewhere:
+        (folder / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
+    cache.mkdir(parents=True)
+    (cache / "mark").write_text("of the main checkout")
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    with worktree(folder, NAME) as tree:
+        found = subprocess.run(command, cwd=tree.path, capture_output=True, text=True, check=True).stdout.strip()
+        assert (Path(found) / "mark").read_text() == "of the main checkout"
+        assert git(tree.path, "status", "--porcelain") == ""
+    assert (cache / "mark").is_file()
+
+
 def test_another_commit_runs_its_own_code_even_from_a_changed_tree(repository):
     first = git(repository, "rev-parse", "HEAD")
     mark(repository, "second")
