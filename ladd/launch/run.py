@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ladd.errors import StageError
+from ladd.launch.ready import make_ready
 
 Runner = Callable[[Path, Mapping[str, str]], None]  # folder of the suite, environment; raises StageError
 TAIL = 20  # lines of output that an error shows
@@ -30,6 +31,7 @@ def repro(folder: Path, environment: Mapping[str, str], *targets: str) -> None:
     Raises:
         StageError: a stage failed; with its name and the last lines of output.
     """
+    make_ready(folder)
     with _signals_as_exit():
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *targets],
