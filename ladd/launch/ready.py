@@ -12,6 +12,7 @@ import argparse
 import fcntl
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from ladd.storage import storage_error
 
 CLAIMS, LOCK = Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/lock")
 RECORD, DAMAGED = Path("dvc.lock"), Path(".work/dvc.lock.damaged")
-PROGRAMS = re.compile(r"(^|[\s/])(dvc|flows|prefect)([\s/.]|$)")  # that open DVC's repository
+PROGRAMS = re.compile(r"(?<![^\s/])(dvc|flows|prefect)(?![^\s/.])")  # that open DVC's repository, as words of commands
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +63,11 @@ def _drop_stale_claims(root: Path) -> None:
             log.warning("%s was cut off, by a kill or a full disk: it is empty again", path)
             path.unlink(missing_ok=True)
             return
-        alive: dict[int, bool] = {}
-        write = {name: info for name, info in claims["write"].items() if _holds(info, root, alive)}
-        read = {name: [info for info in infos if _holds(info, root, alive)] for name, infos in claims["read"].items()}
+        write = {name: info for name, info in claims["write"].items() if _is_of(root, info)}
+        read = {name: [info for info in infos if _is_of(root, info)] for name, infos in claims["read"].items()}
         kept = {"write": write, "read": {name: infos for name, infos in read.items() if infos}}
         if kept != claims:
-            gone = ", ".join(str(process) for process, lives in alive.items() if not lives)
-            log.warning("%s: claims of dvc processes that are gone are dropped (%s)", path, gone)
+            log.warning("%s: claims of processes that are gone are dropped", path)
             write_atomically(path, json.dumps(kept).encode())
 
 
@@ -83,29 +82,21 @@ def _read(path: Path) -> dict[str, Any] | None:
     return claims
 
 
-def _holds(info: dict[str, Any], root: Path, alive: dict[int, bool]) -> bool:
+def _is_of(root: Path, info: dict[str, Any]) -> bool:
+    """Whether the process that wrote a claim may still run in a checkout."""
     number = int(info["pid"])
-    if number not in alive:
-        alive[number] = _is_dvc_of(root, number)
-    return alive[number]
-
-
-def _is_dvc_of(root: Path, number: int) -> bool:
-    """Whether a process runs DVC in a checkout."""
+    if number == os.getpid():
+        return False  # this process has none yet: an earlier one had its number
+    wrote = set(PROGRAMS.findall(str(info.get("cmd"))))
     try:
         process = psutil.Process(number)
-        command = " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # or one that has ended, and nobody has asked how
+        if wrote and wrote.isdisjoint(PROGRAMS.findall(" ".join(process.cmdline()))):
+            return False  # another program
+        return Path(process.cwd()).is_relative_to(root)
+    except psutil.NoSuchProcess:  # or it has ended, and nobody has asked how
         return False
-    except psutil.AccessDenied:
-        return True  # nothing is known of it
-    try:
-        where = process.cwd()
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        where = str(root)
-    return PROGRAMS.search(command) is not None and Path(where).is_relative_to(root)
+    except psutil.AccessDenied:  # another user's: where it runs is not known
+        return True
 
 
 def _mend_record(root: Path, folder: Path) -> None:

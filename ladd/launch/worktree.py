@@ -62,6 +62,7 @@ def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktre
     folder = main / TREES / name
     with exclusive(folder.with_name(f"{name}.lock"), f"launch {name}"):
         _refuse_orphans(folder)
+        _follow_move(main, folder)
         fresh = not _is_whole(main, folder)
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
@@ -103,6 +104,17 @@ def _refuse_orphans(folder: Path) -> None:
                 f"{folder}: process {process.pid} of an earlier launch still runs in it ({command}); "
                 "wait for it or end it, then try again"
             )
+
+
+def _follow_move(main: Path, folder: Path) -> None:
+    """After the checkout was moved, it and the worktree look for each other where they were.
+
+    A copy is none: there the worktree knows the original, which git would mend for it, so it is made anew.
+    """
+    link = folder / ".git"
+    if link.is_file() and not Path(link.read_text().removeprefix("gitdir: ").rstrip("\n")).exists():
+        with contextlib.suppress(LaunchError):  # it is made anew
+            _git(main, "worktree", "repair", str(folder))
 
 
 def _is_whole(main: Path, folder: Path) -> bool:

@@ -83,6 +83,31 @@ def test_claims_of_others_than_a_dvc_of_this_checkout_are_dropped(checkout, tmp_
         assert json.loads(path.read_text()) == {"write": {"a": claim(live)}, "read": {"f": [claim(live)]}}
 
 
+@pytest.mark.parametrize(
+    ("wrote", "runs", "holds"),
+    [
+        ("/x/.venv/bin/dvc repro", ["-m", "dvc", "repro"], True),
+        ("/x/site-packages/dvc/__main__.py status", ["/y/bin/dvc", "repro"], True),
+        ("/x/flows/pipeline.py --suite .", ["-m", "flows.pipeline"], True),
+        ("/x/flows/pipeline.py --suite .", ["-m", "dvc", "repro"], False),
+        ("/x/.venv/bin/dvc repro", ["-m", "dvcish", "repro"], False),
+        ("a program of somebody's", ["-m", "mine"], True),
+    ],
+)
+def test_claim_is_that_of_a_process_of_the_same_program(checkout, wrote, runs, holds):
+    with process(checkout, *runs) as number:
+        path = write_claims(checkout, {"a": {"pid": number, "cmd": wrote}})
+        make_ready(checkout)
+        assert bool(json.loads(path.read_text())["write"]) == holds
+
+
+def test_claim_with_the_number_of_this_process_is_of_an_earlier_one(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    path = write_claims(checkout, {"a": {"pid": os.getpid(), "cmd": "a program of somebody's"}})
+    make_ready(checkout)
+    assert json.loads(path.read_text())["write"] == {}
+
+
 def test_claim_of_a_process_that_nobody_has_reaped_is_dropped(checkout):
     started = subprocess.Popen([sys.executable, "-c", "", "dvc"], cwd=checkout)
     os.waitid(os.P_PID, started.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie

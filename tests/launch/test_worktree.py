@@ -115,6 +115,29 @@ def test_failed_launch_stays_with_what_it_wrote_and_the_next_goes_on(repository)
     assert trees_of(repository) == []
 
 
+def test_failed_launch_goes_on_after_its_checkout_was_moved(repository, tmp_path):
+    with failed_launch(repository) as tree:
+        (tree.path / ".work").mkdir()
+        (tree.path / ".work/step-3").write_text("of the first try")
+    shutil.move(repository, tmp_path / "moved")
+    with worktree(tmp_path / "moved", NAME) as tree:
+        assert not tree.fresh
+        assert (tree.path / ".work/step-3").read_text() == "of the first try"
+        assert code_in(tree) == ["first", str(tree.path / "ladd/__init__.py")]
+    assert trees_of(tmp_path / "moved") == []
+
+
+def test_launch_in_a_copy_leaves_that_of_the_original_alone(repository, tmp_path):
+    with failed_launch(repository) as tree:
+        (tree.path / "step-3").write_text("of the original")
+    shutil.copytree(repository, tmp_path / "copy", symlinks=True)
+    with worktree(tmp_path / "copy", NAME) as tree:
+        assert tree.path == tree_of(tmp_path / "copy")
+    with worktree(repository, NAME) as tree:
+        assert not tree.fresh
+        assert (tree.path / "step-3").read_text() == "of the original"
+
+
 def test_error_of_a_failed_launch_says_where_its_worktree_is(repository):
     launch = worktree(repository, NAME)
     launch.__enter__()
