@@ -66,7 +66,7 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def check_outputs(paths: Iterable[Path]) -> None:
+def try_outputs(paths: Iterable[Path]) -> None:
     """Write and remove a file beside every output, under a name that `remove_unfinished` knows.
 
     Raises:

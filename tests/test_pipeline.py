@@ -20,7 +20,7 @@ SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 
 _PLUMBING_MODULES = (
-    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock", "progress"),
+    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock", "progress", "storage"),
     *("data/__init__", "data/shards"),
 )
 # Modules that move, check and record numbers but do not make them (docs/architecture.md, "Code dependencies").

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 import ladd.storage
 from ladd.errors import StorageError
 from ladd.files import write_atomically
-from ladd.storage import RESERVE, check_outputs, check_space, storage_error
+from ladd.storage import RESERVE, try_outputs, check_space, storage_error
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -77,15 +77,15 @@ def test_other_errors_are_not_taken_for_it(error):
 def test_output_that_cannot_be_written_is_found_before_the_work(tmp_path):
     (tmp_path / "artifacts").symlink_to("/sys/kernel")
     with pytest.raises(StorageError, match="artifacts/models: "):
-        check_outputs([tmp_path / "artifacts/models/di"])
+        try_outputs([tmp_path / "artifacts/models/di"])
 
 
 def test_trial_leaves_nothing_behind(tmp_path, monkeypatch):
-    check_outputs([tmp_path / "a/b", tmp_path / "c.csv"])
+    try_outputs([tmp_path / "a/b", tmp_path / "c.csv"])
     assert [path.name for path in tmp_path.rglob("*")] == ["a"]
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match=f"{tmp_path}: No space left"):
-        check_outputs([tmp_path / "c.csv"])
+        try_outputs([tmp_path / "c.csv"])
     assert [path.name for path in tmp_path.rglob("*")] == ["a"]
 
 

@@ -19,7 +19,7 @@ from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
-from ladd.storage import check_outputs, check_space, naming, storage_error
+from ladd.storage import try_outputs, check_space, naming, storage_error
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
@@ -103,7 +103,7 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
         stage = Stage(suite, key or "", declaration)
         for path in declaration.outputs:
             remove_unfinished(path)
-        check_outputs(declaration.outputs)
+        try_outputs(declaration.outputs)
         body(stage)
         check_space(Path())  # for DVC, which records the stage now
         remove_folder(stage.work)
