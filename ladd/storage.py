@@ -41,8 +41,8 @@ def storage_error(error: BaseException) -> StorageError | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _REMEDIES:
-            place = seen.filename if seen.filename is not None else "a file"
-            return StorageError(f"{os.fsdecode(place)}: {seen.strerror}; {_REMEDIES[seen.errno]}")
+            place = seen.filename2 or seen.filename or "a file"
+            return StorageError(f"{place}: {seen.strerror}; {_REMEDIES[seen.errno]}")
         if type(seen).__module__.partition(".")[0] in _LIBRARIES:
             for words, number in _WORDS.items():
                 if words in str(seen):
@@ -57,11 +57,12 @@ def _line_with(words: str, text: str) -> str:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Give errors of a full disk the name of what is written: those of an open file have none."""
+    """Give errors the name of what is written: those of an open file have none, or that of a file for the meantime."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        meantime = error.filename is None or Path(str(error.filename)).name.startswith(f".{path.name}-")
+        if meantime and error.errno in _REMEDIES:
             error.filename = os.fspath(path)
         raise
 

@@ -43,9 +43,10 @@ def test_full_disk_names_the_file_although_the_system_does_not(tmp_path, monkeyp
 
 
 def test_missing_permission_names_file_and_remedy():
-    error = caught(lambda: Path("/sys/kernel/ladd").mkdir())  # not even root may
-    assert str(storage_error(error)).startswith("/sys/kernel/ladd: ")
-    assert isinstance(storage_error(error), StorageError)
+    error = caught(lambda: write_atomically(Path("/sys/kernel/table.csv"), b"text"))  # not even root may
+    message = str(storage_error(error))
+    assert message.startswith("/sys/kernel/table.csv: ")
+    assert message.endswith(("then run it again", "or mount it so"))
 
 
 @pytest.mark.parametrize(

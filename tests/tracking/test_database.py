@@ -89,11 +89,12 @@ def test_runs_of_a_moved_checkout_are_read_where_it_is(first, tmp_path):
     assert find_run(tmp_path / "moved", run_id).settings == "params.yaml"
 
 
-def test_other_name_of_the_same_folder_changes_nothing(first, tmp_path, caplog):
+def test_other_name_of_the_same_folder_changes_nothing(first, tmp_path, monkeypatch, caplog):
     (tmp_path / "link").symlink_to(first)
     location = experiment(first).artifact_location
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/link/.mlflow/mlflow.db")
     with caplog.at_level(logging.WARNING):
-        attach(tmp_path / "link", "second.txt")
+        attach(first, "second.txt")
     assert experiment(first).artifact_location == location
     assert caplog.text == ""
     assert files(first) == ["first.txt", "second.txt"]
