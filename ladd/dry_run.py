@@ -23,6 +23,7 @@ from ladd.config import AssetConfig, load_suite
 from ladd.errors import LaddError
 from ladd.launch.values import write_values
 from ladd.stages.runtime import WORK, execute, stage_lock
+from ladd.storage import storage_error
 from ladd.yaml_files import read_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
@@ -291,6 +292,10 @@ def main() -> None:
         rehearse(arguments.suite, keep=arguments.keep)
     except LaddError as error:
         sys.exit("\n".join([str(error), *getattr(error, "__notes__", [])]))
+    except Exception as error:
+        if (problem := storage_error(error)) is None:
+            raise
+        sys.exit("\n".join([str(problem), *getattr(error, "__notes__", [])]))
     print(f"dry run of {arguments.suite}: {time.perf_counter() - start:.0f} s")
 
 

@@ -56,6 +56,10 @@ class TrackingError(LaddError):
     """The tracking server does not answer, or refuses what is asked of it."""
 
 
+class StorageError(LaddError):
+    """A file cannot be read or written: the disk is full, or permission is missing."""
+
+
 class LaunchError(LaddError):
     """A launch cannot be made ready: the code is not committed, or git or DVC refuse."""
 

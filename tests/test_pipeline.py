@@ -21,7 +21,7 @@ SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
 STAGES = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 
 _PLUMBING_MODULES = (
-    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock", "progress", "yaml_files"),
+    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock", "progress", "storage", "yaml_files"),
     *("data/__init__", "data/shards"),
 )
 # Modules that move, check and record numbers but do not make them (docs/architecture.md, "Code dependencies").

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ladd.errors import StageError
+from ladd.launch.ready import make_ready
 from ladd.stages.declaration import check_keys
 
 Runner = Callable[[Path, Mapping[str, str]], None]  # folder of the suite, environment; raises StageError
@@ -33,6 +34,7 @@ def repro(folder: Path, environment: Mapping[str, str], *targets: str) -> None:
         StageError: a stage failed; with its name and the last lines of output.
     """
     check_keys(folder)
+    make_ready(folder)
     with _signals_as_exit():
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *targets],

@@ -66,6 +66,7 @@ def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktre
     folder = main / TREES / name
     with exclusive(folder.with_name(f"{name}.lock"), f"launch {name}"):
         _refuse_orphans(folder)
+        _follow_move(main, folder)
         fresh = not _is_whole(main, folder)
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
@@ -109,6 +110,17 @@ def _refuse_orphans(folder: Path) -> None:
             )
 
 
+def _follow_move(main: Path, folder: Path) -> None:
+    """After the checkout was moved, it and the worktree look for each other where they were.
+
+    A copy is none: there the worktree knows the original, which git would mend for it, so it is made anew.
+    """
+    link = folder / ".git"
+    if link.is_file() and not Path(link.read_text().removeprefix("gitdir: ").rstrip("\n")).exists():
+        with contextlib.suppress(LaunchError):  # it is made anew
+            _git(main, "worktree", "repair", str(folder))
+
+
 def _is_whole(main: Path, folder: Path) -> bool:
     """Whether git has made the folder, and finished: until then it is locked for that reason."""
     for entry in _git(main, "worktree", "list", "--porcelain").split("\n\n"):
@@ -133,7 +145,13 @@ def _share_cache(main: Path, folder: Path) -> None:
     if (main / local).is_file():
         shutil.copy(main / local, folder / local)
     dvc = (sys.executable, "-m", "dvc")
-    _run([*dvc, "config", "--local", "cache.dir", _run([*dvc, "cache", "dir"], main)], folder)
+    cache = os.path.relpath(_run([*dvc, "cache", "dir"], main), folder)
+    if not cache.isascii():  # DVC writes its configuration in ASCII
+        link = folder / ".dvc/cache"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("..", cache))
+        cache = ".dvc/cache"
+    _run([*dvc, "config", "--local", "cache.dir", cache], folder)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -155,4 +173,4 @@ def _run(command: list[str], folder: Path) -> str:
         ) from None
     if process.returncode:
         raise LaunchError(f"`{' '.join(command)}` failed in {folder}:\n{process.stderr.strip()}")
-    return process.stdout.strip()
+    return process.stdout.rstrip("\n")  # and no more: a path may end in a space

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ladd.config import Suite, load_suite
 from ladd.errors import ChangedError, LaddError, TemporaryError
-from ladd.files import remove_folder, replace_folder
+from ladd.files import remove_folder, remove_unfinished, replace_folder
 from ladd.git import main_checkout
 from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
@@ -21,6 +21,7 @@ from ladd.stages import STARTED
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import check_outputs, write_manifest
 from ladd.stages.unchanged import Beginning
+from ladd.storage import check_space, naming, storage_error, try_outputs
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
@@ -59,19 +60,20 @@ class Stage:
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        yield partial
-        write_manifest(
-            partial,
-            stage=self.declaration.name,
-            fingerprint=self.fingerprint,
-            parameters=self.declaration.parameters,
-        )
         try:
-            self.beginning.check()
-        except ChangedError:
-            shutil.rmtree(partial)
+            with naming(target):
+                yield partial
+                write_manifest(
+                    partial,
+                    stage=self.declaration.name,
+                    fingerprint=self.fingerprint,
+                    parameters=self.declaration.parameters,
+                )
+                self.beginning.check()
+                replace_folder(partial, target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)  # it takes space, of which there may be none
             raise
-        replace_folder(partial, target)
 
 
 @contextlib.contextmanager
@@ -106,9 +108,9 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
         body: the stage.
         started: when the process began to import the code, if the stage is all that it is for.
     Raises:
-        LaddError: the suite is wrong, an input is missing or damaged, the stage is running already, the tracking server
-            is away, or what the stage depends on was edited meanwhile. Then its outputs are removed, as DVC removes
-            them before it runs a stage, and its resume state stays.
+        LaddError: the suite is wrong, an input is missing or damaged, an output cannot be written, the stage is running
+            already, the tracking server is away, or what the stage depends on was edited meanwhile. Then its outputs
+            are removed, as DVC removes them before it runs a stage, and its resume state stays.
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
@@ -122,12 +124,16 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
         stage = Stage(load_suite(), key or "", declaration)
         if started is not None:
             stage.beginning.check_code(started)
+        for path in declaration.outputs:
+            remove_unfinished(path)
+        try_outputs(declaration.outputs)
         try:
             body(stage)
             stage.beginning.check()
         except ChangedError:
             _remove_outputs(declaration)
             raise
+        check_space(Path())  # for DVC, which records the stage now
         remove_folder(stage.work)
         _remove_old_states(stage.work.parent)
 
@@ -178,3 +184,7 @@ def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -
         sys.exit(EXIT_INTERRUPTED)
     except LaddError as error:
         sys.exit(str(error))
+    except Exception as error:
+        if (problem := storage_error(error)) is None:
+            raise
+        sys.exit(str(problem))

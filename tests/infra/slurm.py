@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 
 from tests.flows.site import processes_of
-from tests.infra.manifests import INFRA
+from tests.infra.manifests import INFRA, REPOSITORY
 
 LAUNCHER = INFRA / "slurm/ladd.sbatch"
+READY = ("errors.py", "files.py", "storage.py", "launch/__init__.py", "launch/ready.py")  # what runs before DVC
 
 # Ray of a node: it lives until it is ended.
 SRUN = """#!/bin/bash
@@ -76,6 +77,7 @@ class Job:
             programs / "srun": SRUN,
             programs / "scontrol": SCONTROL,
             self.root / "infra/slurm/wait_for_nodes.py": WAIT,
+            **{self.root / "ladd" / name: (REPOSITORY / "ladd" / name).read_text() for name in READY},
             self.root / "ladd/__init__.py": "",
             self.root / "ladd/stages/__init__.py": "",
             self.root / "ladd/stages/stage2.py": STAGE,

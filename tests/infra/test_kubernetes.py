@@ -186,8 +186,9 @@ def test_ray_has_the_version_of_the_image_and_asks_for_a_token(name):
 
 def test_job_runs_a_suite_that_there_is():
     (job,) = (manifest for manifest in RAY.values() if manifest["kind"] == "RayJob")
-    entry = re.fullmatch(r"dvc --cd /workspace/ladd/(\S+) repro", job["spec"]["entrypoint"])
-    suite = load_suite(REPOSITORY / entry.group(1) / "params.yaml")
+    command = r"python -m ladd\.launch\.ready (/workspace/ladd/(\S+)) && dvc --cd \1 repro"
+    entry = re.fullmatch(command, job["spec"]["entrypoint"])
+    suite = load_suite(REPOSITORY / entry.group(2) / "params.yaml")
     assert suite.compute.device == "cuda"
     assert job["metadata"]["generateName"].startswith(suite.suite)
 
