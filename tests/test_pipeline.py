@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -119,7 +120,9 @@ def test_keys_that_dvc_cannot_look_up_are_refused(tmp_path):
 def test_command_runs_the_module_of_that_name(stage):
     for key in keys_of(stage):
         arguments = [] if key is None else [key]
-        assert read_declaration(stage, key).command.split() == ["python", "-m", f"ladd.stages.{stage}", *arguments]
+        command = read_declaration(stage, key).command
+        assert shlex.split(command) == ["python", "-m", f"ladd.stages.{stage}", *arguments]
+        assert key is None or command.endswith(f" '{key}'")  # no shell looks into it
     assert (REPOSITORY / f"ladd/stages/{stage}.py").is_file()
 
 
