@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 
+MODEL_REMEDY = "a file of it is cut or damaged: remove what was fetched and fetch it again, or name another model"
+
 
 class LaddError(Exception):
     """Base of all errors raised on purpose; the command line prints them without a traceback."""
