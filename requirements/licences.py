@@ -16,7 +16,8 @@ ELSEWHERE = {"async-timeout": "Apache-2.0", "cuda-pathfinder": "Apache-2.0", "tr
 NVIDIA = "NVIDIA's own"
 WRITTEN = {"huey": "MIT", "skops": "MIT"}  # in a file alone, and not in their metadata
 PERMISSIVE = re.compile(
-    r"MIT|Apache|BSD|ISC|PSF|Python Software Foundation|Zope|ZPL|Unlicense|CC0|Zlib|0BSD|CNRI|HPND|Public Domain|BSL-1.0"
+    r"MIT|Apache|BSD|ISC|PSF|Python Software Foundation|Zope|ZPL|Unlicense|CC0|Zlib|0BSD|CNRI|HPND|"
+    r"Public Domain|BSL-1.0"
 )
 RESTRICTED = re.compile(r"GPL|GNU|MPL|Mozilla|NVIDIA|Proprietary|EPL|EUPL|Artistic", re.IGNORECASE)
 HEAD = """# Licences of what is installed

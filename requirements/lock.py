@@ -42,7 +42,7 @@ USES = {
 }
 CUDA = re.compile(r"(nvidia-|cuda-).+|triton")
 SOURCES = ("antlr4-python3-runtime",)  # have no wheel
-# torch's builds for the CPU, of PyTorch's CPU index: for Python 3.11, 3.12 and 3.13 on x86_64, then the same on aarch64.
+# torch's builds for the CPU, of PyTorch's CPU index: for Python 3.11 to 3.13 on x86_64, then the same on aarch64.
 CPU_BUILDS = (
     "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
     "4ca4a9394b0c771238a4f73590fdbbc4debad85ed0fa63d026ae1b085da7d6e2",

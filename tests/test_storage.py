@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 import ladd.storage
 from ladd.errors import StorageError
 from ladd.files import write_atomically
-from ladd.storage import RESERVE, try_outputs, check_space, storage_error
+from ladd.storage import RESERVE, check_space, storage_error, try_outputs
 
 Usage = namedtuple("Usage", "total used free")
 

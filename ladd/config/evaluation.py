@@ -21,7 +21,6 @@ from ladd.config.blocks import (
 )
 from ladd.config.data import AssetConfig
 
-
 Budgets = Annotated[list[Count], Field(min_length=1, max_length=1000)]
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
 Samples = Annotated[int, Field(ge=2, le=2**24)]  # per seed

@@ -24,7 +24,6 @@ from ladd.config.blocks import (
 )
 from ladd.config.data import AssetConfig
 
-
 MOST_CODES = 2**24
 LEAST_NOISE = 1e-3  # of the most noised tokens of Stage 1; with less, hardly ever one is masked, and nothing is learned
 
@@ -92,7 +91,9 @@ class LatentsConfig(Block):
             if low > high:
                 raise ValueError(f"{name} {[low, high]} must be [low, high] with low <= high")
         if self.token_noise[1] < LEAST_NOISE:
-            raise ValueError(f"token_noise {self.token_noise} masks no token; its high end must be {LEAST_NOISE} or more")
+            raise ValueError(
+                f"token_noise {self.token_noise} masks no token; its high end must be {LEAST_NOISE} or more"
+            )
         return self
 
     @property

@@ -10,7 +10,6 @@ from ladd.config.evaluation import SawtoothEvaluationConfig, SweepConfig
 from ladd.config.models import BaselineConfig, ModelConfig
 from ladd.config.suite import Suite
 
-
 # Rows of results have the key of a sweep in their column "model", or such a name and the key of a data set.
 REFERENCES = ("bigram", "exact", "oracle", "real", "reference", "shuffled", "unigram")
 LEAST_TIME = 1e-13  # of continuous latents that are not done yet: below, their noise rounds to 0, by which steps divide

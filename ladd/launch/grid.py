@@ -57,9 +57,7 @@ class Grid(Block):
     seeds: list[Seed] = Field(
         default=[0, 1, 2], min_length=1, title="Seeds", description="Of sampling; every budget is sampled at each."
     )
-    samples: Samples | None = Field(
-        default=None, title="Samples per seed", description="Empty: as in the base suite."
-    )
+    samples: Samples | None = Field(default=None, title="Samples per seed", description="Empty: as in the base suite.")
     latent_steps: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None,
         title="Latent steps",

@@ -13,7 +13,6 @@ from ladd.errors import ConfigError
 from ladd.stages.manifest import content_hash, is_artifact, source_hashes
 from ladd.yaml_files import read_yaml
 
-
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)  # of a command; nothing in it means anything to a shell
 
 
@@ -116,8 +115,8 @@ def check_keys(folder: Path) -> None:
         for key in (_lookup(parameters, entries.strip("${}")) if isinstance(entries, str) else entries) or []:
             if not _WORD.fullmatch(str(key)):
                 raise ConfigError(
-                    f"{folder / 'params.yaml'}: {stage['foreach']} has the key {key!r}; write it with letters, digits and "
-                    "dashes alone: it goes into a command"
+                    f"{folder / 'params.yaml'}: {stage['foreach']} has the key {key!r}; write it with letters, digits "
+                    "and dashes alone: it goes into a command"
                 )
 
 

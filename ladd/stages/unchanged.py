@@ -49,9 +49,9 @@ class Beginning:
                     [
                         f"{self.declaration.name}: what it depends on was edited while it ran:",
                         *(f"  {line}" for line in lines),
-                        "Nothing is recorded, and its outputs are removed. Put it back and run the stage again: it goes "
-                        "on from what it has saved, and a training that was through ends at once. Or run it as it is "
-                        "now: it begins anew.",
+                        "Nothing is recorded, and its outputs are removed. Put it back and run the stage again: it "
+                        "goes on from what it has saved, and a training that was through ends at once. Or run it as "
+                        "it is now: it begins anew.",
                     ]
                 )
             )

@@ -82,7 +82,7 @@ def _decoding_error(file: Path, line: int, error: UnicodeDecodeError) -> Artifac
 
 def _lines(file: Path, corpus: CorpusConfig) -> Iterator[str]:
     number = 0
-    with io.TextIOWrapper(_open(file), encoding=corpus.encoding) as stream:
+    with _open(file) as packed, io.TextIOWrapper(packed, encoding=corpus.encoding) as stream:
         try:
             while line := stream.readline(LONGEST + 1):
                 number += 1

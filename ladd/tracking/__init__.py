@@ -13,8 +13,8 @@ import os
 # A tracking client that calls home would be the first surprise of a user; mlflow reads these on import.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
-# MLflow asks a server that does not answer for minutes. What is to be filed is tried again by `Background` instead, which
-# holds nobody up, and looks first at what is there: the answer may be lost to a request that was carried out.
+# MLflow asks a server that does not answer for minutes. What is to be filed is tried again by `Background` instead,
+# which holds nobody up, and looks first at what is there: the answer may be lost to a request that was carried out.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 logging.getLogger("alembic").setLevel(logging.WARNING)

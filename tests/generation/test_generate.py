@@ -139,7 +139,7 @@ def test_samples_that_keep_the_mask_are_an_error(suite, monkeypatch):
 
     # By its file: the package has a function of that name.
     monkeypatch.setattr(importlib.import_module("ladd.generation.generate"), "sample_in_batches", draw_nothing)
-    with pytest.raises(SamplingError, match="baselines.mdlm: 2 of 2 samples still hold the mask"):
+    with pytest.raises(SamplingError, match=r"baselines.mdlm: 2 of 2 samples still hold the mask"):
         generate(suite, Request("baselines.mdlm", count=2))
 
 

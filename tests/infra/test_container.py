@@ -47,7 +47,7 @@ def test_what_is_installed_is_locked():
     assert own.startswith("RUN pip install --no-deps --no-build-isolation --editable . &&")
     uses = [re.fullmatch(r"RUN requirements/install ((?:\w+ ?)+)", line).group(1).split() for line in locked]
     assert uses == [["servers"], ["run", "cluster", "dashboard"]]
-    assert all((REPOSITORY / f"requirements/{use}.txt").is_file() for use in sum(uses, []))
+    assert all((REPOSITORY / f"requirements/{use}.txt").is_file() for line in uses for use in line)
 
 
 def test_copied_files_exist_and_images_that_manifests_name_are_built():

@@ -180,9 +180,11 @@ def test_python_that_does_not_fit_is_refused_before_anything_is_made(tmp_path, v
 
 def test_page_of_licences_names_what_is_locked():
     table = dict(
-        re.findall(r"^\| ([a-z0-9-]+) \| ([^|]+) \| [^|]+ \| \w+ \|$", PAGE.read_text().split("## All")[1], re.MULTILINE)
+        re.findall(
+            r"^\| ([a-z0-9-]+) \| ([^|]+) \| [^|]+ \| \w+ \|$", PAGE.read_text().split("## All")[1], re.MULTILINE
+        )
     )
-    assert table == {name: version for name, version in read_lock().items()}
+    assert table == dict(read_lock())
 
 
 @pytest.mark.parametrize(

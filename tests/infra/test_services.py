@@ -146,7 +146,7 @@ def test_flow_run_is_in_postgresql_and_outlives_the_server(database, tmp_path):
             runs = fetch(f"{address}/api/flow_runs/filter", b"{}", csrf | password)
             assert [run["state"]["type"] for run in runs] == ["COMPLETED"]
             for headers in (csrf, password, {}):
-                with pytest.raises(urllib.error.HTTPError, match="401|403"):
+                with pytest.raises(urllib.error.HTTPError, match=r"401|403"):
                     fetch(f"{address}/api/flow_runs/filter", b"{}", headers)
     assert query(PROGRAMS, database, "prefect", "SELECT state_type FROM flow_run") == ["COMPLETED"]
     assert not list(tmp_path.rglob("*.db"))

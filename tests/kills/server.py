@@ -25,7 +25,7 @@ STAGES = (
     *("sample", "evaluate", "reference", "compare"),
 )
 LIMIT = 300  # seconds after which a stage that hangs is ended
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)

@@ -103,9 +103,7 @@ def sawtooth_suite(server: Server, folder: Path) -> Suite:
 def text_suite(server: Server, folder: Path) -> Suite:
     """The stages that only text has, and a training on their outputs."""
     write_assets(folder / "text")
-    return Suite(
-        server, folder / "text", text_values(), ["data@text", "encode@bert", "codebook@codes", "stage2@di"]
-    )
+    return Suite(server, folder / "text", text_values(), ["data@text", "encode@bert", "codebook@codes", "stage2@di"])
 
 
 SUITES: dict[str, Callable[[Server, Path], Suite]] = {"sawtooth": sawtooth_suite, "text": text_suite}

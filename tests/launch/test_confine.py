@@ -35,7 +35,7 @@ def test_suites_of_the_repository_are_found(root):
 
 @pytest.mark.parametrize("suite", [*OUTSIDE, *ODD])
 def test_all_else_is_no_suite(root, suite):
-    with pytest.raises(ConfigError, match="is neither . nor suites/NAME; there are ., suites/x"):
+    with pytest.raises(ConfigError, match=r"is neither . nor suites/NAME; there are ., suites/x"):
         suite_folder(root, suite)
     with pytest.raises(ValidationError) if suite not in ("./", "suites/x/") else pytest.raises(ConfigError):
         preview(root, Grid(name="study", suite=suite))
@@ -51,7 +51,7 @@ def test_absolute_folders_are_no_suites(root):
 def test_link_out_of_the_repository_is_refused(root, link):
     (root / link).unlink(missing_ok=True)
     (root / link).symlink_to(root.parent / "evil" / Path(link).name if link.endswith("yaml") else root.parent / "evil")
-    with pytest.raises(ConfigError, match="is a link to .*evil.*, outside of the repository"):
+    with pytest.raises(ConfigError, match=r"is a link to .*evil.*, outside of the repository"):
         suite_folder(root, "/".join(link.split("/")[:2]))
 
 
@@ -76,7 +76,7 @@ def test_unknown_suite_is_an_error_that_lists_them(root):
 def test_ablation_writes_to_no_link_out_of_the_repository(repository, tmp_path):
     (repository / "suites").mkdir()
     (repository / "suites/study").symlink_to(tmp_path)
-    with pytest.raises(ConfigError, match="name: .* is a link to"):
+    with pytest.raises(ConfigError, match=r"name: .* is a link to"):
         preview(repository, Grid(name="study", lengths=[1], codebooks=[4], token_steps=[1], seeds=[0], baselines=False))
 
 

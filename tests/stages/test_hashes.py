@@ -61,7 +61,9 @@ def test_file_that_changed_is_read_again_although_size_and_time_are_kept(file, r
     assert dvc_hash(file) == digest(b"other")
 
 
-@pytest.mark.parametrize("notes", ['{"artifacts/latents/large.arrow": [5, ', '{"artifacts/latents/large.arrow": 5}', "[5]"])
+@pytest.mark.parametrize(
+    "notes", ['{"artifacts/latents/large.arrow": [5, ', '{"artifacts/latents/large.arrow": 5}', "[5]"]
+)
 def test_broken_notes_are_written_anew(file, notes):
     KNOWN.parent.mkdir()
     KNOWN.write_text(notes)

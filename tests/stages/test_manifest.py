@@ -145,12 +145,16 @@ def test_change_elsewhere_in_the_output_is_not_that_of_a_part(output):
 def test_missing_and_added_files_are_named(output, part):
     (output / "b/c/new.bin").write_bytes(b"one more shard")
     (output / "b/c/.nfs01").write_bytes(b"what a file system leaves")
-    with pytest.raises(ArtifactError, match=r"di/b/c/new\.bin is not in artifacts/latents/di/manifest\.json; delete it"):
+    with pytest.raises(
+        ArtifactError, match=r"di/b/c/new\.bin is not in artifacts/latents/di/manifest\.json; delete it"
+    ):
         check_outputs([Path(part)])
     (output / "b/c/new.bin").unlink()
     check_outputs([Path(part)])
     (output / "b/c/d.bin").unlink()
-    with pytest.raises(ArtifactError, match=r"di/b/c/d\.bin is missing, but artifacts/latents/di/manifest\.json names it"):
+    with pytest.raises(
+        ArtifactError, match=r"di/b/c/d\.bin is missing, but artifacts/latents/di/manifest\.json names it"
+    ):
         check_outputs([Path(part)])
 
 

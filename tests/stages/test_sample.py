@@ -45,6 +45,8 @@ def spy(suite, monkeypatch) -> Spy:
     monkeypatch.setattr(sample, "load_trained", lambda *arguments: None)
     monkeypatch.setattr(sample, "sampler_of", lambda *arguments: spy)
     monkeypatch.setattr(sample, "check_real", lambda *arguments: None)  # there is no data
+    monkeypatch.setattr("ladd.stages.runtime.check_outputs", lambda paths: None)
+    monkeypatch.setattr("ladd.stages.declaration.Declaration.files", lambda self: {})
     monkeypatch.setattr("ladd.stages.declaration.Declaration.fingerprint", lambda self: "0" * 64)
     return spy
 
@@ -67,7 +69,9 @@ def test_samples_that_keep_the_mask_are_refused_and_not_kept(spy, monkeypatch):
         return Samples(x, passes, passes)
 
     monkeypatch.setattr(sample, "sampler_of", lambda *arguments: draw_nothing)
-    with pytest.raises(SamplingError, match=r"sample@co-seq, steps-1-temperature-1-seed-0: 32 of 32 samples still hold"):
+    with pytest.raises(
+        SamplingError, match=r"sample@co-seq, steps-1-temperature-1-seed-0: 32 of 32 samples still hold"
+    ):
         execute("sample", "co-seq", sample.main)
     assert not RESULT.exists()
     assert not list(Path(".work/sample@co-seq").rglob("*.npy"))

@@ -64,11 +64,17 @@ def write(stage: Stage, before: Callable[[], None] = nothing, after: Callable[[]
 
 # What happens, and what the error must name.
 EDITS = {
-    "parameters": (lambda: settings(learning_rate=0.5, weight_decay=0.25), ["mdlm.training.learning_rate: ", " -> 0.5"]),
+    "parameters": (
+        lambda: settings(learning_rate=0.5, weight_decay=0.25),
+        ["mdlm.training.learning_rate: ", " -> 0.5"],
+    ),
     "new code": (lambda: (CODE.with_name("more.py")).write_text(""), ["../../ladd/objectives/more.py: new"]),
     "code": (lambda: edit(CODE), ["../../ladd/objectives/masked.py: edited"]),
     "code that is gone": (lambda: CODE.unlink(), ["../../ladd/objectives/masked.py: gone"]),
-    "command": (lambda: edit(Path("dvc.yaml"), "python -m ladd.stages.baseline", "python -O -m x"), ["command: python -m"]),
+    "command": (
+        lambda: edit(Path("dvc.yaml"), "python -m ladd.stages.baseline", "python -O -m x"),
+        ["command: python -m"],
+    ),
     "input": (
         lambda: edit(Path("artifacts/data/sawtooth/manifest.json"), "train/00000", "train/00001"),
         ["artifacts/data/sawtooth/train: edited"],
@@ -220,7 +226,9 @@ def test_code_that_was_edited_while_it_was_imported_is_named(prepared):
     beginning.check_code(started)
     os.utime(CODE, (started + 1e-3, started + 1e-3))
     time.sleep(2e-3)
-    with pytest.raises(ChangedError, match=r"edited while it started: \.\./\.\./ladd/objectives/masked\.py; run it again"):
+    with pytest.raises(
+        ChangedError, match=r"edited while it started: \.\./\.\./ladd/objectives/masked\.py; run it again"
+    ):
         beginning.check_code(started)
 
 

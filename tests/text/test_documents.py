@@ -176,7 +176,7 @@ def test_broken_packed_files_are_one_line_with_file_and_remedy(tmp_path, kind, n
 
 def test_an_encoding_that_python_does_not_know_is_an_error(tmp_path):
     for encoding in ("utf-9", "undefined"):
-        with pytest.raises(ArtifactError, match="cannot be read .*correct format and encoding"):
+        with pytest.raises(ArtifactError, match=r"cannot be read .*correct format and encoding"):
             read("lines", write(tmp_path / "a", "text"), encoding=encoding)
 
 

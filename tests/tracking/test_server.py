@@ -86,13 +86,13 @@ def test_server_that_is_away_for_a_moment_passes():
 
 
 def test_server_that_stays_broken_is_an_error():
-    with answers(503) as (uri, asked), pytest.raises(TrackingError, match="nothing answers .*503"):
+    with answers(503) as (uri, asked), pytest.raises(TrackingError, match=r"nothing answers .*503"):
         check_server(uri)
     assert len(asked) == 3
 
 
 def test_refusal_is_an_error_and_not_asked_for_again():
-    with answers(403) as (uri, asked), pytest.raises(TrackingError, match="which refuses: .*403"):
+    with answers(403) as (uri, asked), pytest.raises(TrackingError, match=r"which refuses: .*403"):
         check_server(uri)
     assert len(asked) == 1
 

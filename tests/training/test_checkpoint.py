@@ -115,7 +115,12 @@ def edited(**changes) -> Callable[[str], str]:
     "damage",
     [
         *(edited(step=92), edited(average_updates=7), edited(run_id="another"), edited(recent=[])),
-        *(edited(history=[{"step": 6, "train/loss": 0.3}]), edited(sha256=None), edited(sha256={}), edited(checksum=None)),
+        *(
+            edited(history=[{"step": 6, "train/loss": 0.3}]),
+            edited(sha256=None),
+            edited(sha256={}),
+            edited(checksum=None),
+        ),
         *(lambda text: "[1, 2]", lambda text: "null", lambda text: "6", lambda text: ""),
         lambda text: json.dumps({key: value for key, value in json.loads(text).items() if key != "checksum"}),
     ],
