@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ladd.config.messages import shown
 from ladd.errors import ConfigError
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9-]{0,99}"
@@ -26,7 +27,9 @@ def check_name(name: str, what: str) -> None:
         ConfigError: it is none.
     """
     if not re.fullmatch(NAME, name):
-        raise ConfigError(f"{what} {name!r}: write letters, digits and hyphens, at most 100, a letter or digit first")
+        raise ConfigError(
+            f"{what} {shown(name)}: write letters, digits and hyphens, at most 100, a letter or digit first"
+        )
 
 
 def suite_folder(root: Path, suite: str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ from ladd.launch.values import Values, difference, read_values, unshared, write_
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 
 LAUNCHES = Path(".work/launches")  # below the main checkout: results for reading
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)  # of a launch: of its folders, and of its MLflow experiment
 FIXED = ("root", "suite")  # where a suite is and what it is called
 NEAREST = 3  # names that are offered instead of an unknown one
 
@@ -108,8 +106,8 @@ def plan_overrides(
     Raises:
         ConfigError: an unknown key, a wrong value or name, or nothing changes.
     """
-    if name is not None and not NAME.fullmatch(name):
-        raise ConfigError(f"--name: {shown(name)}: write at most 100 letters, digits, points, hyphens and underscores")
+    if name is not None:
+        check_name(name, "--name")
     path = root / suite_folder / "params.yaml"
     old = read_values(path)
     new = apply_overrides(old, overrides, str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import sqlite3
 from pathlib import Path
 from urllib.parse import urlparse
@@ -45,9 +46,9 @@ def make_database(file: Path) -> None:
     """Make the database where there is none: a kill while MLflow makes its tables would leave one that it refuses."""
     if file.exists():
         return
-    partial = file.with_name(f"{file.name}.partial")
-    for left in (partial, partial.with_name(f"{partial.name}-journal")):
-        left.unlink(missing_ok=True)
+    for left in file.parent.glob(f"{file.name}.partial*"):
+        left.unlink()
+    partial = file.with_name(f"{file.name}.partial{secrets.token_hex(4)}")  # MLflow remembers what it has opened
     MlflowClient(tracking_uri=sqlite_uri(partial)).search_experiments(max_results=1)
     os.replace(partial, file)
 

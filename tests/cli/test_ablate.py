@@ -84,7 +84,7 @@ def test_wrong_usage_is_2(arguments, message, capsys):
     ("arguments", "message"),
     [
         (["--lengths", "9"], "no cell that makes sense"),
-        (["--suite", "suites/none"], "does not exist"),
+        (["--suite", "suites/none"], "is no folder with a params.yaml"),
         (["--discrete-model", "none"], "'none' is no di-ladd model"),
         (["--set", "models.di.nothing=1"], "models.di has no 'nothing'"),
     ],

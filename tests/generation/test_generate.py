@@ -198,7 +198,8 @@ def test_exact_leaves_out_what_follows_the_template(suite):
     ("given", "words"),
     [
         ({"prompt": "010101010"}, ["9 tokens", "N = 8"]),
-        ({"template": "01{99999999999}"}, ["100000000001 tokens", "N = 8"]),
+        ({"template": "01{999999999}"}, ["1000000001 tokens", "N = 8"]),
+        ({"template": "01{9999999999}"}, ["is no gap"]),
         ({"prompt": "012"}, ["['2']", "['0', '1']"]),
     ],
 )

@@ -87,7 +87,7 @@ def test_launches_have_plain_names(repository, name):
     with pytest.raises(ConfigError, match="launch"), worktree(repository, name):
         pass
     if name:  # an empty one takes the default
-        with pytest.raises(ConfigError, match="launch"):
+        with pytest.raises(ConfigError, match="write letters, digits and hyphens"):
             plan_overrides(repository, Path(), {"seed": 7}, name=name)
     assert not (repository / ".work").exists()
 

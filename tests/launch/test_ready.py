@@ -19,7 +19,13 @@ from ladd.launch.run import repro
 from tests.launch.repository import make_repository
 from tests.stages.tiny import commit, environment, git
 
-PIPELINE = "stages:\n  a:\n    cmd: echo made >> runs.txt && echo made > a.txt\n    outs: [a.txt]\n"
+PIPELINE = """\
+stages:
+  a:
+    cmd: echo made >> runs.txt && echo made > a.txt
+    deps: [input.txt]
+    outs: [a.txt]
+"""
 RECORD = """\
 schema: '2.0'
 stages:
@@ -38,6 +44,7 @@ def checkout(tmp_path) -> Path:
     """A repository in which DVC has run, with one suite at its root."""
     folder = make_repository(tmp_path / "repository", PIPELINE)
     (folder / ".dvc/tmp").mkdir()
+    (folder / "input.txt").write_text("given")  # DVC remembers no run of a stage that reads nothing
     return folder
 
 

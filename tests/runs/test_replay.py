@@ -130,6 +130,7 @@ def test_equal_outputs_are_named_equal_and_the_work_tree_goes(root, suite, logge
     assert capsys.readouterr().out.splitlines() == [
         "results/evaluate/di-seq.csv: equal",
         "results/evaluate/di-seq.json: equal",
+        "results/loss_by_time/di-seq.csv: equal",
         "results/samples/di-seq.json: equal",
     ]
     assert pipeline.stage == STAGE
@@ -147,6 +148,7 @@ def test_different_output_is_an_error_and_the_work_tree_stays(root, suite, logge
     assert capsys.readouterr().out.splitlines() == [
         "results/evaluate/di-seq.csv: different, as it holds seconds of the clock",
         "results/evaluate/di-seq.json: equal",
+        "results/loss_by_time/di-seq.csv: equal",
         "results/samples/di-seq.json: different",
     ]
     assert pipeline.folder.is_dir()
