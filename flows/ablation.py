@@ -13,8 +13,10 @@ from flows.environment import ROOT
 from flows.suite import TASK_RUNNER, Jobs, Launch, failure
 from ladd.errors import LaddError
 from ladd.launch.ablation import AblationResult, preview, run_ablation
+from ladd.launch.confine import check_assets, suite_folder
 from ladd.launch.expand import Expansion
 from ladd.launch.grid import Grid
+from ladd.launch.values import read_values
 
 
 def run_name() -> str:
@@ -47,6 +49,8 @@ def ablation(grid: Grid, jobs: Jobs = 2) -> State:
 
 def _run(grid: Grid, launch: Launch) -> AblationResult:
     expansion = preview(ROOT, grid)
+    base = read_values(suite_folder(ROOT, grid.suite) / "params.yaml")
+    check_assets(ROOT, base, expansion.values)
     _show_cells(grid.name, expansion)
     return run_ablation(ROOT, grid, launch)
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import urllib.error
 import urllib.parse
@@ -13,9 +14,11 @@ from typing import Any
 import polars as pl
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from flows.environment import running_servers
+from flows.environment import HOME, ROOT, running_servers
+from flows.secret import auth_string
 from ladd.report.blocks import blocks
 from ladd.report.table import summarise
+from ladd.tracking import tracking_uri
 
 
 def show_text(name: str, title: str, text: str) -> None:
@@ -75,7 +78,8 @@ def experiment_address(experiment: str) -> str | None:
     if servers is None:
         return None
     name = urllib.parse.quote(experiment)
-    query = f"{servers['mlflow']}/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}"
+    address = f"{servers['mlflow']}/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}"
+    query = urllib.request.Request(address, headers=_authorization())
     try:
         with urllib.request.urlopen(query, timeout=10) as answer:
             identifier = json.load(answer)["experiment"]["experiment_id"]
@@ -83,3 +87,14 @@ def experiment_address(experiment: str) -> str | None:
         return None
     # Without the type of workflow the address leads to a page about traces of language models.
     return f"{servers['mlflow']}/#/experiments/{identifier}/runs?workflowType=machine_learning"
+
+
+def _authorization() -> dict[str, str]:
+    """The password of this checkout for its own server; for another, what MLflow's client would send."""
+    if not tracking_uri(ROOT).startswith("http"):
+        credentials = auth_string(HOME)
+    elif user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
+        credentials = f"{user}:{os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
+    else:
+        return {}
+    return {"Authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}"}

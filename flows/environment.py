@@ -9,6 +9,8 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.secret import auth_string
+
 ROOT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("PREFECT_HOME") or ROOT / ".prefect")  # database, logs and locks of this checkout
 FLOW_RUN = "LADD_FLOW_RUN_ID"  # a stage tags its tracked run with it
@@ -20,6 +22,10 @@ SETTINGS = {
     # One user interface: pages of version 2 link to pages of version 1, where forms look different.
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # No page of another site reaches a server of ours, not even that of a flow on the command line; `make ui` names the
+    # address of its own pages in the place of this one, which no page has.
+    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "http://127.0.0.1:0",
+    "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
     # Nothing calls home.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -27,19 +33,38 @@ SETTINGS = {
     "DO_NOT_TRACK": "true",
 }
 
+AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")  # of the server, of its clients
+
 
 def apply(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set what is not set; a flow reports to the server of `make ui` where that runs."""
+    """Set what is not set; a flow reports to the server of `make ui` where that runs, and has its password.
+
+    Raises:
+        SecretError: the password is not this user's alone.
+    """
     for name, value in SETTINGS.items():
         environment.setdefault(name, value)
-    if "PREFECT_API_URL" not in environment and (addresses := running_servers()) is not None:
+    if "PREFECT_API_URL" in environment:  # a server of somebody else has a password of its own
+        return
+    for name, value in auth_settings().items():
+        environment.setdefault(name, value)
+    if (addresses := running_servers()) is not None:
         environment["PREFECT_API_URL"] = f"{addresses['prefect']}/api"
 
 
+def auth_settings() -> dict[str, str]:
+    """The password of this checkout, for Prefect's server and its clients."""
+    return dict.fromkeys(AUTH, auth_string(HOME))
+
+
 def stage_environment(flow_run_id: str) -> dict[str, str]:
-    """For `dvc repro` and the stages it starts: this interpreter, the code of this checkout, lines as they come."""
+    """For `dvc repro` and the stages it starts: this interpreter, the code of this checkout, lines as they come.
+
+    Without Prefect's password, of which stages have no need.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in AUTH}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", FLOW_RUN: flow_run_id}
+    return kept | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", FLOW_RUN: flow_run_id}
 
 
 @contextmanager

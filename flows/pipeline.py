@@ -18,7 +18,8 @@ from flows.suite import TASK_RUNNER, Jobs, Launch, failure
 from ladd.cli.launch import assignment
 from ladd.cli.numbers import whole
 from ladd.config import load_suite
-from ladd.errors import ConfigError, LaddError
+from ladd.errors import LaddError
+from ladd.launch.confine import suite_folder
 from ladd.launch.overrides import launch_overrides, plan_overrides
 
 
@@ -45,7 +46,7 @@ def pipeline(
     """Bring a suite up to date: every stage that is not, and nothing else.
 
     Args:
-        suite: Folder of the suite, from the root of the repository: "." is the default suite, others are in suites/.
+        suite: "." is the default suite, others are suites/NAME.
         only: Run these alone: stages ("stage2"), keys of params.yaml ("di-ladd"), or both ("stage2@di-ladd"). Empty
             for the whole suite.
         downstream: With "only": also run what depends on them.
@@ -68,36 +69,23 @@ def pipeline(
 
 def _run(suite: str, overrides: dict[str, Any], launch: Launch) -> tuple[str, Path]:
     """Run a suite; its experiment in MLflow and its results."""
-    folder = suite_folder(suite)
+    folder = suite_folder(ROOT, suite)
     name = load_suite(folder / "params.yaml").suite
     if not overrides:
         launch(folder, {})
         return name, folder / "results"
-    plan = plan_overrides(ROOT, Path(suite), overrides)
+    plan = plan_overrides(ROOT, Path(suite), overrides, confined=True)
     get_run_logger().info("\n".join([f"{plan.name}: {suite} with", *plan.difference]))
     show_text(f"{plan.name}-difference", f"{plan.name}: difference from {suite}", "\n".join(plan.difference))
     result = launch_overrides(ROOT, Path(suite), overrides, launch)
     return f"{name}@{result.name}", result.folder / "results"
 
 
-def suite_folder(suite: str) -> Path:
-    """Folder of a suite by its name from the root of the repository.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    folder = ROOT / suite
-    if not (folder / "params.yaml").is_file():
-        found = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("suites/*/params.yaml"))
-        raise ConfigError(f"suite: {suite!r} is no folder with a params.yaml; there are {', '.join(['.', *found])}")
-    return folder
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the flow from the command line; the exit code is 1 when a stage failed."""
     parsed = make_parser().parse_args(arguments)
     state = pipeline(
-        suite=parsed.suite,
+        suite=parsed.suite.removesuffix("/"),  # shells complete the names of folders with it
         only=parsed.only,
         downstream=not parsed.no_downstream,
         force=parsed.force,
@@ -112,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Arguments of the command line: those of the flow."""
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Bring a suite up to date.")
-    parser.add_argument("--suite", default=".", help="folder of the suite, from the root (default: .)")
+    parser.add_argument("--suite", default=".", help="the default suite, ., or suites/NAME (default: .)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="stages, keys, or both as NAME@KEY")
     parser.add_argument("--no-downstream", action="store_true", help="not what depends on them")
     parser.add_argument("--force", action="store_true", help="run them although they are up to date")

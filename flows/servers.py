@@ -12,6 +12,8 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 HOST = "127.0.0.1"
 PATIENCE = 300.0  # seconds for a start; a few are enough on a machine that is not busy
 GRACE = 60.0  # seconds from SIGTERM to SIGKILL; a flow ends its stages first
@@ -67,6 +69,17 @@ class Server:
             if time.monotonic() > deadline:
                 raise ServerError(f"{self.name} does not answer after {PATIENCE:.0f} s; see {self.log}")
             time.sleep(_POLL)
+
+    def listens(self, port: int) -> bool:
+        """Whether the process, or one that it started, has the port: whoever else answers there gets no password."""
+        with contextlib.suppress(psutil.Error):
+            own = psutil.Process(self.process.pid)
+            return any(
+                each.status == psutil.CONN_LISTEN and each.laddr.port == port
+                for process in (own, *own.children(recursive=True))
+                for each in process.net_connections("inet")
+            )
+        return False
 
     def stop(self) -> None:
         """End the process, and what is left of its group."""

@@ -20,6 +20,7 @@ from flows.graph import read_graph, select
 from flows.processes import EndedError, Processes, heed_interrupts
 from flows.stage import MEANING, Log, Outcome, StageRunner
 from ladd.errors import BusyError, LaddError, StageError
+from ladd.launch.ready import make_ready
 
 Jobs = Annotated[int, Field(ge=1, le=64)]
 # A task holds a thread while it waits for its upstreams; `jobs` limits the work.
@@ -50,6 +51,7 @@ class Launch:
             StageError: stages failed; the message names them.
         """
         log = get_run_logger().info
+        make_ready(folder)
         graph = read_graph(folder)
         part, named = select(graph, self.only, downstream=self.downstream)
         forced = named if self.force else set()

@@ -11,7 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.environment import HOME, ROOT, running_servers, serving
+from flows.environment import HOME, ROOT, auth_settings, running_servers, serving
+from flows.mlflow_server import AUTH as MLFLOW_AUTH
+from flows.mlflow_server import HOSTS as MLFLOW_HOSTS
+from flows.secret import NAME as SECRET
+from flows.secret import USER, auth_string
 from flows.servers import HOST, Server, ServerError, answers, free_port
 from ladd.tracking import tracking_uri
 from ladd.tracking.store import create_store, store_folder
@@ -80,21 +84,48 @@ def _start_servers(servers: list[Server]) -> tuple[dict[str, str], Path]:
     remote = tracking_uri(ROOT).startswith("http")
     if remote:
         addresses["mlflow"] = tracking_uri(ROOT)
-    # The pages would look for their server at the default port, which may be that of another checkout.
-    pages = {"PREFECT_SERVER_UI_API_URL": f"{addresses['prefect']}/api"}
-    prefect = _add(servers, "Prefect", ["prefect", "server", "start", *_place(addresses["prefect"])], pages)
+    prefect = _add(servers, "Prefect", ["prefect", "server", "start", *_place(addresses["prefect"])], _pages(addresses))
     if not remote:
         create_store(ROOT)  # while Prefect starts
-        mlflow = _add(servers, "MLflow", ["mlflow", "server", *_store(), *_place(addresses["mlflow"])], MLFLOW_SETTINGS)
-    prefect.wait(lambda: answers(f"{addresses['prefect']}/api/health"))
+        place = _place(addresses["mlflow"])
+        mlflow = _add(servers, "MLflow", ["flows.mlflow_server", *_store(), *place], _mlflow_settings(addresses))
+    prefect.wait(lambda: _up(prefect, addresses["prefect"], "/api/health"))
     ready = HOME / "served.json"
     ready.unlink(missing_ok=True)
-    api = {"PREFECT_API_URL": f"{addresses['prefect']}/api"}
+    api = auth_settings() | {"PREFECT_API_URL": f"{addresses['prefect']}/api"}
     flows = _add(servers, "flows", ["flows.serve", "--ready", str(ready)], api)
     if not remote:
-        mlflow.wait(lambda: answers(f"{addresses['mlflow']}/health"))
+        mlflow.wait(lambda: _up(mlflow, addresses["mlflow"], "/health"))
     flows.wait(ready.is_file)
     return addresses, ready
+
+
+def _up(server: Server, address: str, path: str) -> bool:
+    """Whether it answers, and nobody else in its place: its clients are going to say the password."""
+    return answers(f"{address}{path}") and server.listens(int(address.rpartition(":")[2]))
+
+
+def _pages(addresses: dict[str, str]) -> dict[str, str]:
+    """Prefect answers its own pages alone, and those only with the password.
+
+    The pages would look for their server at the default port, which may be that of another checkout.
+    """
+    return auth_settings() | {
+        "PREFECT_SERVER_UI_API_URL": f"{addresses['prefect']}/api",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_names(addresses["prefect"])),
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+    }
+
+
+def _mlflow_settings(addresses: dict[str, str]) -> dict[str, str]:
+    hosts = [name.partition("//")[2] for name in _names(addresses["mlflow"])]
+    user, _, password = auth_string(HOME).partition(":")
+    return MLFLOW_SETTINGS | dict(zip(MLFLOW_AUTH, (user, password), strict=True)) | {MLFLOW_HOSTS: ",".join(hosts)}
+
+
+def _names(address: str) -> tuple[str, str]:
+    """What a person may type for an address."""
+    return address, address.replace(HOST, "localhost")
 
 
 def _place(address: str) -> list[str]:
@@ -103,7 +134,7 @@ def _place(address: str) -> list[str]:
 
 def _store() -> list[str]:
     files = store_folder(ROOT) / "artifacts"
-    return ["--backend-store-uri", tracking_uri(ROOT), "--artifacts-destination", str(files), "--workers", "1"]
+    return ["--backend-store-uri", tracking_uri(ROOT), "--artifacts-destination", str(files)]
 
 
 def _add(servers: list[Server], name: str, module: Sequence[str], settings: dict[str, str] | None = None) -> Server:
@@ -124,8 +155,21 @@ def _addresses(addresses: dict[str, str], deployments: dict[str, str]) -> str:
     launch = f"{addresses['prefect']}/deployments/deployment"
     lines = [f"Prefect     {addresses['prefect']}"]
     lines += [f"  {name:<9} {launch}/{identifier}/run" for name, identifier in deployments.items()]
-    lines += [f"MLflow      {addresses['mlflow']}", f"logs        {LOGS}", "Ctrl-C stops them all"]
+    lines += [f"MLflow      {addresses['mlflow']}", *_login(), f"logs        {LOGS}", "Ctrl-C stops them all"]
     return "\n".join(lines)
+
+
+def _login() -> list[str]:
+    """What to type into the pages; where the output is kept, others may read it, so there it is not said."""
+    file = HOME / SECRET
+    if not sys.stdout.isatty():
+        return [f"password    in {file}; Prefect's page asks for the whole line, MLflow's for its two parts"]
+    auth = auth_string(HOME)
+    return [
+        f"password    Prefect's page: {auth}",
+        f"            MLflow's page:  user {USER}, password {auth.partition(':')[2]}",
+        f"            each is asked for once per browser; {file} has it too",
+    ]
 
 
 def _end(servers: list[Server]) -> None:

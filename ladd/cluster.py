@@ -177,9 +177,7 @@ def _cluster(workers: Workers) -> Iterator[None]:
     try:
         import ray
     except ImportError as error:
-        raise ClusterError(
-            f"{error}: Ray is an extra of this package: pip install -e '.[ray]' -c constraints.txt"
-        ) from None
+        raise ClusterError(f"{error}: Ray is not part of the default install; add it: make install-cluster") from None
     variables = {name: value for name, value in os.environ.items() if name.startswith(_FORWARDED)}
     # Workers run the code that this process runs, whatever else is installed.
     variables["PYTHONPATH"] = os.pathsep.join([_CODE, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -18,12 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig, load_suite
 from ladd.errors import LaddError
+from ladd.launch.values import write_values
 from ladd.stages.runtime import WORK, execute, stage_lock
+from ladd.storage import storage_error
+from ladd.yaml_files import read_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
 
@@ -215,21 +216,21 @@ def rehearse(suite: Path, *, keep: bool) -> None:
         LaddError: the suite is wrong, an offline asset cannot be had, or a stage failed; nothing is removed then.
     """
     load_suite(suite / "params.yaml")
-    values = yaml.safe_load((suite / "params.yaml").read_text())
+    values = read_yaml(suite / "params.yaml")
     repository = (suite / values["root"]).resolve()
-    offline = yaml.safe_load((repository / OFFLINE_SUITE / "params.yaml").read_text())
+    offline = read_yaml(repository / OFFLINE_SUITE / "params.yaml")
     tiny, substitutions = shrink(values, offline)
     folder = repository / WORK / "dry-run" / values["suite"]
     with contextlib.chdir(repository), stage_lock(f"dry-run-{values['suite']}"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         tiny["root"] = os.path.relpath(repository, folder)
-        (folder / "params.yaml").write_text(yaml.safe_dump(tiny, sort_keys=False))
+        (folder / "params.yaml").write_text(write_values(tiny))
         shutil.copy(repository / "dvc.yaml", folder)
         print(describe(substitutions), flush=True)
         for asset in named_assets(tiny):
             fetch_asset(AssetConfig.model_validate(asset), store_folder(repository), repository)
-        stages = list(stages_in_order(tiny, yaml.safe_load((folder / "dvc.yaml").read_text())))
+        stages = list(stages_in_order(tiny, read_yaml(folder / "dvc.yaml")))
         with contextlib.chdir(folder), _own_tracking(folder):
             _run_all(stages)
         print((folder / "results" / "compare.txt").read_text())
@@ -291,6 +292,10 @@ def main() -> None:
         rehearse(arguments.suite, keep=arguments.keep)
     except LaddError as error:
         sys.exit("\n".join([str(error), *getattr(error, "__notes__", [])]))
+    except Exception as error:
+        if (problem := storage_error(error)) is None:
+            raise
+        sys.exit("\n".join([str(problem), *getattr(error, "__notes__", [])]))
     print(f"dry run of {arguments.suite}: {time.perf_counter() - start:.0f} s")
 
 

@@ -1,6 +1,9 @@
 """Errors that a user can act on: each message names the key or file, the value and the remedy."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+
+MODEL_REMEDY = "a file of it is cut or damaged: remove what was fetched and fetch it again, or name another model"
 
 
 class LaddError(Exception):
@@ -13,6 +16,10 @@ class ConfigError(LaddError):
 
 class ArtifactError(LaddError):
     """A file that a stage reads is missing, incomplete or not what its manifest says."""
+
+
+class ChangedError(LaddError):
+    """What a stage depends on was edited while it ran: DVC would record the edit as what ran."""
 
 
 class AssetError(LaddError):
@@ -47,6 +54,14 @@ class CheckpointError(LaddError):
     """A checkpoint could not be written."""
 
 
+class TrackingError(LaddError):
+    """The tracking server does not answer, or refuses what is asked of it."""
+
+
+class StorageError(LaddError):
+    """A file cannot be read or written: the disk is full, or permission is missing."""
+
+
 class LaunchError(LaddError):
     """A launch cannot be made ready: the code is not committed, or git or DVC refuse."""
 
@@ -60,3 +75,22 @@ class StageError(LaddError):
 
     def __str__(self) -> str:
         return "\n".join([f"{self.stage} failed; its last lines of output:", *(f"  {line}" for line in self.lines)])
+
+
+@contextlib.contextmanager
+def reading(what: object, remedy: str) -> Iterator[None]:
+    """Turn whatever a library raises over a broken file into one line that names the file and the remedy.
+
+    Args:
+        what: is read.
+        remedy: what to do where it is cut or damaged.
+    Raises:
+        ArtifactError: anything but an error of ours, or a lack of memory, was raised inside.
+    """
+    try:
+        yield
+    except (LaddError, MemoryError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:300]
+        raise ArtifactError(f"{what} cannot be read ({type(error).__name__}: {said}); {remedy}") from error

@@ -6,11 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from ladd.storage import naming
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +31,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        with partial.open("xb") as file:
+        with naming(path), partial.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -66,6 +69,24 @@ def remove_folder(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.replace(folder, removed)
     shutil.rmtree(removed, ignore_errors=True)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what a kill left of a file or folder that it was writing, beside it and below it.
+
+    Only for the one process that writes there.
+    """
+    beside = re.compile(rf"\.{re.escape(path.name)}(-[0-9a-f]{{8}}|\.partial|\.removed)")
+    found = [each for each in path.parent.glob(".*") if beside.fullmatch(each.name)]
+    found += [each for each in path.rglob(".*") if _UNFINISHED.fullmatch(each.name)]
+    for each in found:
+        if each.is_dir():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
+
+
+_UNFINISHED = re.compile(r"\..+-[0-9a-f]{8}")  # of `whole_file`
 
 
 def _sync(path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -75,4 +78,20 @@ def main_checkout(root: Path) -> Path:
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root.resolve()), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"LC_ALL": "C"})
+    except subprocess.CalledProcessError as error:
+        if "dubious ownership" in error.stderr:
+            _warn_of_owner(root.resolve())
+        raise
+    return done.stdout.rstrip("\n")  # and no more: a path may end in a space
+
+
+@functools.cache  # once in a process
+def _warn_of_owner(root: Path) -> None:
+    logging.warning(
+        "git does not trust %s, as it is another user's: no commit is recorded, and no run can be replayed. Trust it: "
+        "git config --global --add safe.directory '%s'",
+        root,
+        root,
+    )

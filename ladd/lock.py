@@ -21,7 +21,18 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         BusyError: another process has it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with contextlib.ExitStack() as stack:
+        file = _locked(path, what, stack)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _locked(path: Path, what: str, stack: contextlib.ExitStack) -> IO[str]:
+    """The file that lies at ``path``, locked. One that was removed between opening and locking holds nobody off."""
+    while True:
+        file = stack.enter_context(path.open("a+"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -29,10 +40,10 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
             raise BusyError(
                 f"{what} is already running (process {file.read().strip()}); wait for it or end it, then try again"
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        stack.close()
 
 
 @contextlib.contextmanager

@@ -1,9 +1,17 @@
-"""One thread and one seed for every test."""
+"""One thread and one seed for every test, and no process that is left when the last has ended."""
 
 import pytest
 import torch
 
+from tests.leftovers import nothing_is_left_running  # noqa: F401
+
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--away", type=float, default=20.0, metavar="SECONDS", help="that the tracking server is away in a slow test"
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -99,7 +99,7 @@ def test_nothing_answers_at_the_address(tmp_path, monkeypatch):
 
 def test_ray_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ClusterError, match=r"extra of this package: pip install -e '\.\[ray\]'"):
+    with pytest.raises(ClusterError, match="not part of the default install; add it: make install-cluster"):
         train_on_workers(on_workers.note, (tmp_path,), TWO, no_step)
 
 

@@ -11,7 +11,15 @@ import torch
 from safetensors.torch import load_file
 
 from ladd.data.shards import write_shard
-from ladd.files import file_hash, remove_folder, replace_folder, save_tensors, write_atomically, write_json
+from ladd.files import (
+    file_hash,
+    remove_folder,
+    remove_unfinished,
+    replace_folder,
+    save_tensors,
+    write_atomically,
+    write_json,
+)
 
 
 def test_hash_is_sha256(tmp_path):
@@ -108,6 +116,39 @@ def test_a_kill_while_writing_leaves_the_old_file_alone(tmp_path, monkeypatch):
         write_atomically(path, b"second")
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def left_by_a_kill(path: Path) -> Path:
+    """The file that a process leaves which is killed before it renames it."""
+    before = set(path.parent.glob(".*"))
+    if os.fork() == 0:
+        os.replace = lambda *_: os._exit(0)
+        try:
+            write_atomically(path, b"text")
+        finally:
+            os._exit(1)
+    assert os.wait()[1] == 0
+    [left] = set(path.parent.glob(".*")) - before
+    return left
+
+
+def test_what_a_kill_left_of_a_file_or_folder_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / "plots").mkdir()
+    mine = [left_by_a_kill(tmp_path / "di.csv"), left_by_a_kill(tmp_path / "plots/a.png")]
+    for name in (".plots.partial", ".plots.removed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("text")
+    others = [left_by_a_kill(tmp_path / "di.csv-2"), left_by_a_kill(tmp_path / "co-di.csv"), tmp_path / ".gitignore"]
+    (tmp_path / ".gitignore").write_text("text")
+    write_atomically(tmp_path / "di.csv", b"text")
+    for name in ("di.csv", "plots"):
+        remove_unfinished(tmp_path / name)
+    assert not any(path.exists() for path in mine)
+    assert {path.name for path in tmp_path.iterdir()} == {"plots", "di.csv", *(path.name for path in others)}
+
+
+def test_places_that_are_not_there_hold_nothing_unfinished(tmp_path):
+    remove_unfinished(tmp_path / "nowhere" / "file")
 
 
 def test_json_is_read_back(tmp_path):

@@ -1,5 +1,6 @@
 """What git says of the code: the commit, and whether the tree or the package differs from it."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,24 @@ def test_machine_without_git_says_so(repository, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert git_tags(repository) == {"git.commit": "none"}
     assert code_version(repository) == "none"
+
+
+def test_repository_of_another_user_is_a_warning_with_the_remedy_once(repository, monkeypatch, caplog):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert git_tags(repository) == {"git.commit": "none"}
+    [record] = caplog.records
+    assert f"git config --global --add safe.directory '{repository}'" in record.getMessage()
+
+
+def test_path_that_ends_in_a_space_is_kept(tmp_path):
+    folder = tmp_path / "odd "
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    assert main_checkout(folder) == folder
 
 
 def test_clean_tree_is_named_by_its_commit(repository):

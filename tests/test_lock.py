@@ -76,3 +76,20 @@ def test_one_that_waits_to_be_alone_goes_before_those_who_come_later(tmp_path, c
     for thread in waiting:
         thread.join()
     assert order == ["timed", "later"]
+
+
+def test_file_that_was_removed_before_it_was_locked_holds_nobody_off(tmp_path, monkeypatch):
+    """The one who opened it would be alone with it, and the next would lock a new file beside it."""
+    path = tmp_path / "work.lock"
+    lock = fcntl.flock
+
+    def remove_first(file, operation):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        path.unlink()
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with exclusive(path, "the first"):
+        assert int(path.read_text()) == os.getpid()
+        with pytest.raises(BusyError):
+            exclusive(path, "the second").__enter__()

@@ -53,7 +53,10 @@ def asset_files(path: Path, pattern: str) -> list[Path]:
         return [path]
     if not pattern or PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
         raise AssetError(f"files {pattern!r} of {path}: write a glob relative to the asset; it holds {_entries(path)}")
-    found = [file for file in path.glob(pattern) if file.is_file()]
+    try:
+        found = [file for file in path.glob(pattern) if file.is_file()]
+    except (ValueError, IndexError, OSError) as error:  # "a**b" is no glob, and names have at most 255 bytes
+        raise AssetError(f"files {pattern!r} of {path} is no glob ({error}); it holds {_entries(path)}") from error
     if not found:
         raise AssetError(f"no file of {path} matches files {pattern!r}; correct the glob: it holds {_entries(path)}")
     return sorted(found, key=lambda file: file.relative_to(path).as_posix())

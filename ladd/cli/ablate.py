@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from ladd.cli.launch import assignment, checkout, show
+from ladd.config.messages import shown
 from ladd.launch.command import flag
 from ladd.launch.grid import Grid
 
@@ -94,7 +95,7 @@ def _metavar(kind: type, choices: tuple[str, ...] | None) -> str:
 def _describe(item: Any) -> str:
     place = ".".join(map(str, item["loc"]))
     message = item["msg"].removeprefix("Value error, ")
-    return f"argument {flag(place.split('.')[0])}: {item['input']!r}: {message}" if place else message
+    return f"argument {flag(place.split('.')[0])}: {shown(item['input'])}: {message}" if place else message
 
 
 def _summary(expansion: Any) -> str:
@@ -110,11 +111,10 @@ def _summary(expansion: Any) -> str:
 
 def _overview(root: Path, expansion: Any) -> str:
     """The summary, and every stage of the pipeline."""
-    import yaml
-
     from ladd.dry_run import stages_in_order
+    from ladd.yaml_files import read_yaml
 
-    pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
+    pipeline = read_yaml(root / "dvc.yaml")
     names = [name if key is None else f"{name}@{key}" for name, key in stages_in_order(expansion.values, pipeline)]
     changes = ["changed from the base suite:", *(f"  {note}" for note in expansion.notes)] if expansion.notes else []
     return "\n".join([_summary(expansion), *changes, f"{len(names)} stages:", *(f"  {name}" for name in names)])

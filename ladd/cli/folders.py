@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from ladd.config.messages import cut
 from ladd.errors import ConfigError
 
 
@@ -13,5 +15,5 @@ def check_suite_folder(folder: str | Path) -> None:
     Raises:
         ConfigError: naming the option.
     """
-    if not Path(folder).is_dir():
-        raise ConfigError(f"--suite: {folder} is no folder; name one that has a params.yaml")
+    if not os.path.isdir(folder):  # of Path, it raises over a name that is too long
+        raise ConfigError(f"--suite: {cut(str(folder))} is no folder; name one that has a params.yaml")

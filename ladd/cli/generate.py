@@ -81,9 +81,9 @@ def add_generate(commands: argparse._SubParsersAction) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("samples")
-    group.add_argument("-n", "--count", type=whole(1), default=1, help="samples (default: 1)")
-    group.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
-    group.add_argument("--batch", type=whole(1), help="samples at a time; does not change them")
+    group.add_argument("-n", "--count", type=whole(1, 2**24), default=1, help="samples (default: 1)")
+    group.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="of the noise (default: 0)")
+    group.add_argument("--batch", type=whole(1, 2**20), help="samples at a time; does not change them")
     group.add_argument("--device", choices=["cpu", "cuda"], help="default: compute.device of params.yaml")
     group.add_argument(
         "--json",

@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ladd.config.messages import cut, shown
+from ladd.errors import ConfigError
+from ladd.yaml_files import parse_yaml
 
 DESCRIPTION = """\
 Run a suite with some of its settings changed, in a git worktree of its own: the working tree stays as it is. The
@@ -52,14 +54,14 @@ def assignment(text: str) -> tuple[str, Any]:
     """KEY=VALUE, where the value is YAML."""
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not KEY=VALUE")
     try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{key}: {value!r} is not YAML: {error}") from None
+        read = parse_yaml(value, f"{key}: {shown(value)}")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(cut(str(error))) from None
     if isinstance(read, str) and _is_number(read):
         raise argparse.ArgumentTypeError(
-            f"{key}: YAML takes {value!r} for text; write a number with a point, as 1.0e-3"
+            f"{key}: YAML takes {shown(value)} for text; write a number with a point, as 1.0e-3"
         )
     return key, read
 

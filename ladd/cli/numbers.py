@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any
 
+MOST = 2**31 - 1
+DIGITS = 20  # of a whole number, its sign among them
 
-def whole(least: int) -> Callable[[str], int]:
-    """A reader of whole numbers of at least ``least``."""
+
+def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+    """A reader of whole numbers from ``least`` to ``most``."""
 
     def read(text: str) -> int:
+        if len(text) > DIGITS:
+            raise argparse.ArgumentTypeError(f"{text[:DIGITS]}... is too long for a whole number")
         if (value := int(text)) < least:
             raise argparse.ArgumentTypeError(f"{value} must be at least {least}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{value} must be at most {most}")
         return value
 
     read.__name__ = "whole number"  # in the message for what is no number
@@ -20,10 +28,12 @@ def whole(least: int) -> Callable[[str], int]:
 
 
 def number(least: float | None = None, most: float | None = None, *, above: float | None = None) -> Any:
-    """A reader of numbers from ``least`` to ``most``, or above ``above``."""
+    """A reader of finite numbers from ``least`` to ``most``, or above ``above``."""
 
     def read(text: str) -> float:
         value = float(text)
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"{text[:DIGITS]} must be finite")
         if least is not None and not value >= least:
             raise argparse.ArgumentTypeError(f"{text} must be at least {least:g}")
         if most is not None and not value <= most:

@@ -6,43 +6,53 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Count = Annotated[int, Field(ge=1)]
+# Bounds are far from what a study wants: beyond them nothing is learned or drawn, or memory runs out, in silence.
+MOST = 2**31 - 1
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Several = Annotated[int, Field(ge=2, le=MOST)]  # of one there is no standard error
+Size = Annotated[int, Field(ge=1, le=2**16)]  # of a vector or a network
+Batch = Annotated[int, Field(ge=1, le=2**20)]  # what is in memory at a time
+Workers = Annotated[int, Field(ge=1, le=1024)]  # threads or processes
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]  # a signed 64-bit integer in tables of results
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]
+Power = Annotated[float, Field(ge=1, le=100)]  # that a time grid is bent with
+Weight = Annotated[float, Field(ge=0, le=1e6)]  # of a loss
 Range = Annotated[list[Fraction], Field(min_length=2, max_length=2)]  # [low, high]
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]  # DVC splits the names of parameters at dots
+Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]  # a name or path on one line
+# DVC splits the names of parameters at dots; names of files and tracked runs are made of keys, so they are short.
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$", max_length=100)]
 # The latents of a model: KEY of Stage 1 or of a codebook, or ENCODER/VIEW of a frozen encoder.
-LatentsName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9-]*)?$")]
+LatentsName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9-]*)?$", max_length=201)]
 MaskedName = Literal["linear", "polynomial", "geometric", "cosine"]
 GaussianName = Literal["linear", "cosine", "sqrt"]
 Precision = Literal["float64", "float32"]
 
 
 class Block(BaseModel):
-    """A block of params.yaml: unknown keys and wrong types are errors, values cannot change."""
+    """A block of params.yaml: unknown keys, wrong types, infinities and NaN are errors, values cannot change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ComputeConfig(Block):
     """Where to compute. The results depend on it through the order of floating-point sums."""
 
     device: Literal["cpu", "cuda"]
-    threads: Count  # of torch on a CPU
+    threads: Workers  # of torch on a CPU
 
 
 class NetworkConfig(Block):
     """Size of a transformer (paper, Table 10)."""
 
-    width: Count  # d
-    layers: Count
-    heads: Count
-    condition: Count  # width of the time conditioning
-    dropout: Rate
+    width: Size  # d
+    layers: Annotated[int, Field(ge=1, le=1000)]
+    heads: Size
+    condition: Size  # width of the time conditioning
+    dropout: Annotated[float, Field(ge=0, le=0.9)]
     gate: Fraction  # of the residual branches before training; 0 is adaLN-Zero
-    rope_base: Annotated[float, Field(gt=1)]  # wavelengths of RoPE: 2 pi to 2 pi base positions
+    rope_base: Annotated[float, Field(gt=1, le=1e9)]  # wavelengths of RoPE: 2 pi to 2 pi base positions
 
     @model_validator(mode="after")
     def _check(self) -> NetworkConfig:
@@ -58,8 +68,8 @@ class ExecutorConfig(Block):
     """
 
     kind: Literal["inline", "ray"]  # in the process of the stage, or in workers that Ray starts
-    workers: Count  # of ray; where the device is cuda, each has a GPU of its own
-    micro_batch: Count | None  # sequences per forward pass of a worker; gradients add up to the batch. null: all
+    workers: Workers  # of ray; where the device is cuda, each has a GPU of its own
+    micro_batch: Batch | None  # sequences per forward pass of a worker; gradients add up to the batch. null: all
     sharding: Literal["ddp", "fsdp"]  # what workers hold: the whole model, or a part of each parameter
     precision: Literal["float32", "bfloat16"]  # of matrix products (autocast); weights and losses stay in float32
     compile: bool  # transformer blocks, by torch.compile
@@ -76,12 +86,12 @@ class TrainingConfig(Block):
     """One run of the training loop."""
 
     steps: Count
-    batch: Count  # sequences per step
-    learning_rate: Positive
-    weight_decay: NonNegative
+    batch: Batch  # sequences per step
+    learning_rate: Annotated[float, Field(ge=1e-9, le=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=10)]
     warmup: Annotated[int, Field(ge=0)]  # steps of linear warm-up
     decay: Literal["constant", "cosine"]  # learning rate after the warm-up
-    clip: Positive  # gradient norm
+    clip: Annotated[float, Field(ge=1e-3, le=1e9)]  # gradient norm
     ema: Rate  # decay of the weight average
     validate_every: Count  # steps
     checkpoint_every: Count  # steps
@@ -100,6 +110,11 @@ class TrainingConfig(Block):
             )
         if self.warmup >= self.steps:
             raise ValueError(f"warmup {self.warmup} must be below steps {self.steps}")
+        if self.learning_rate * self.weight_decay >= 1:
+            raise ValueError(
+                f"learning_rate {self.learning_rate} x weight_decay {self.weight_decay} must be below 1: a step would "
+                "turn the weights around"
+            )
         if self.checkpoint_every % self.validate_every:
             raise ValueError(
                 f"checkpoint_every {self.checkpoint_every} must be a multiple of validate_every {self.validate_every}: "
@@ -114,7 +129,7 @@ class TokenChannelConfig(Block):
     schedule: MaskedName
     weight: Literal["elbo", "constant"]  # of the training loss; reported bounds always use the ELBO weight
     timed: bool  # whether the token denoiser is told t_x
-    warp: Annotated[float, Field(ge=1)]  # training times t = u^warp, importance-weighted
+    warp: Annotated[float, Field(ge=1, le=10)]  # training times t = u^warp, importance-weighted
 
 
 class LatentChannelConfig(Block):

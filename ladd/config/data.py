@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ladd.config.blocks import Block, Count, Key
+from ladd.config.blocks import Batch, Block, Count, Key, Text, Workers
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 COMMIT = re.compile("[0-9a-f]{40}")
 MIN_FLOOR = 1e-6
+Tokens = Annotated[int, Field(ge=1, le=2**20)]
+Drawn = Annotated[int, Field(ge=2, le=2**24)]  # sequences that are in memory when they are drawn
 
 
 class SawtoothConfig(Block):
     """The binary sawtooth (paper, Section E.1)."""
 
     kind: Literal["sawtooth"]
-    tokens: Count  # N
+    tokens: Tokens  # N
     periods: Count  # P
     floor: Annotated[float, Field(lt=0.5)]  # e, the smallest probability of a 1
-    train: Count  # sequences
-    validation: Count
-    reference: Count  # real sequences that samples are compared with
+    train: Drawn  # sequences
+    validation: Drawn
+    reference: Drawn  # real sequences that samples are compared with
 
     @field_validator("floor")
     @classmethod
@@ -45,12 +48,12 @@ class AssetConfig(Block):
     """A file or folder from elsewhere, pinned (docs/ASSETS.md)."""
 
     source: Literal["wheel", "hub", "path"]
-    name: str  # of the package, of the repository ("org/name"), or the path from the root of this repository
+    name: Text  # of the package, of the repository ("org/name"), or the path from the root of this repository
     # Version of the wheel, commit of the hub repository. Where the latter is null, the first fetch looks the commit up,
     # says which to write here, and stops.
-    revision: str | None = None
-    branch: str | None = None  # hub only: where a null revision is looked up; null for main
-    file: str | None = None  # file name of the wheel; files wanted of a hub repository (a glob)
+    revision: Text | None = None
+    branch: Text | None = None  # hub only: where a null revision is looked up; null for main
+    file: Text | None = None  # file name of the wheel; files wanted of a hub repository (a glob)
     kind: Literal["model", "dataset"] | None = None  # hub only
     sha256: Sha256 | None = None  # of the wheel, or of the listing of a folder
 
@@ -78,14 +81,24 @@ class CorpusConfig(Block):
     """Documents within an asset."""
 
     asset: AssetConfig
-    files: str  # a glob within the asset
+    files: Text  # a glob within the asset
     format: Literal["text", "lines", "jsonl", "parquet", "wikipedia"]
-    field: str | None = None  # of jsonl and parquet
-    encoding: str = "utf-8"
+    field: Text | None = None  # of jsonl and parquet
+    encoding: Text = "utf-8"
     detokeniser: Literal["none", "mdlm-lm1b", "mdlm-ptb", "mdlm-wikitext", "mdlm-lambada", "mdlm-scientific-papers"] = (
         "none"
     )
     documents: Count | None = None  # at most so many; null for all
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, encoding: str) -> str:
+        try:
+            io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+            "a".encode(encoding)
+        except (LookupError, ValueError):  # unknown, not of text, or not for files
+            raise ValueError(f"{encoding!r} is no encoding of text; write one of Python's, such as utf-8") from None
+        return encoding
 
     @model_validator(mode="after")
     def _check(self) -> CorpusConfig:
@@ -98,9 +111,9 @@ class TokenizerConfig(Block):
     """From text to ids 0 ... V - 1; the mask, V, is not among them."""
 
     kind: Literal["bpe", "pretrained"]  # byte-level BPE trained on the training documents, or a tokenizer.json
-    vocabulary: Annotated[int, Field(ge=3)]  # V; checked against a pretrained tokenizer
+    vocabulary: Annotated[int, Field(ge=3, le=2**24)]  # V; checked against a pretrained tokenizer
     asset: AssetConfig | None = None  # pretrained only
-    files: str | None = None  # path of tokenizer.json within the asset
+    files: Text | None = None  # path of tokenizer.json within the asset
 
     @model_validator(mode="after")
     def _check(self) -> TokenizerConfig:
@@ -120,15 +133,15 @@ class TextDataConfig(Block):
     """Text packed into blocks of N tokens (paper, Section E.2)."""
 
     kind: Literal["text"]
-    tokens: Annotated[int, Field(ge=3)]  # N
+    tokens: Annotated[int, Field(ge=3, le=2**20)]  # N
     tokenizer: TokenizerConfig
     packing: Literal["framed", "plain"]  # blocks of N - 2 between BOS and EOS, or of N; documents joined with EOS
     train: CorpusConfig
     # A corpus of its own, the last training documents, or a share of them that is drawn from all over the corpus.
-    validation: CorpusConfig | LastDocuments | Annotated[float, Field(gt=0, lt=1)]
+    validation: CorpusConfig | LastDocuments | Annotated[float, Field(ge=1e-6, le=1 - 1e-6)]
     zero_shot: dict[Key, CorpusConfig]
-    workers: Count  # processes; they do not change the result
-    shard: Count  # blocks per file
+    workers: Workers  # processes; they do not change the result
+    shard: Batch  # blocks per file
 
     @property
     def vocabulary(self) -> int:

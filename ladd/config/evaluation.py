@@ -6,15 +6,37 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ladd.config.blocks import Block, Count, Fraction, Key, Positive, Precision
+from ladd.config.blocks import (
+    Batch,
+    Block,
+    Count,
+    Fraction,
+    Key,
+    Power,
+    Precision,
+    Seed,
+    Several,
+    Temperature,
+    Text,
+)
 from ladd.config.data import AssetConfig
+
+Budgets = Annotated[list[Count], Field(min_length=1, max_length=1000)]
+Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
+Samples = Annotated[int, Field(ge=2, le=2**24)]  # per seed
+
+
+def shortest(value: float) -> str:
+    """A number in names, such as 0.7 or 1: up to six digits, or as many as tell it from every other number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 class FrontierConfig(Block):
     """Extra points of a sweep, over temperatures, for the trade between quality and diversity."""
 
-    token_steps: Annotated[list[Count], Field(min_length=1)]
-    temperatures: Annotated[list[Positive], Field(min_length=1)]
+    token_steps: Budgets
+    temperatures: Annotated[list[Temperature], Field(min_length=1, max_length=1000)]
 
 
 class GivenConfig(Block):
@@ -26,7 +48,7 @@ class GivenConfig(Block):
     @property
     def name(self) -> str:
         """As result rows have it, such as prefix-0.25."""
-        return f"{self.kind}-{self.share:g}"
+        return f"{self.kind}-{shortest(self.share)}"
 
 
 class SweepPoint(Block):
@@ -38,7 +60,7 @@ class SweepPoint(Block):
     @property
     def name(self) -> str:
         """For files, one point at one seed being one file."""
-        return f"steps-{self.token_steps}-temperature-{self.temperature:g}"
+        return f"steps-{self.token_steps}-temperature-{shortest(self.temperature)}"
 
 
 class SweepConfig(Block):
@@ -47,18 +69,18 @@ class SweepConfig(Block):
     model: Key
     data: Key
     schedule: Literal["joint", "sequential", "none"]
-    token_steps: Annotated[list[Count], Field(min_length=1)]
-    latent_steps: Annotated[int, Field(ge=0)]  # sequential only, else 0
+    token_steps: Budgets
+    latent_steps: Annotated[int, Field(ge=0, le=100_000)]  # sequential only, else 0
     frontier: FrontierConfig | None  # more points, at other temperatures
     given: GivenConfig | None  # null: every token is drawn
-    token_lag: Annotated[float, Field(ge=1)]  # token grid t_x = u^(1/lag), u uniform: above 1, few tokens come first
-    latent_lead: Annotated[float, Field(ge=1)]  # joint: the latents' clock runs ahead, t_z = t_x^lead; else 1
+    token_lag: Power  # token grid t_x = u^(1/lag), u uniform: above 1, few tokens come first
+    latent_lead: Power  # joint: the latents' clock runs ahead, t_z = t_x^lead; else 1
     eta: Fraction  # DDIM stochasticity
-    temperature: Positive
+    temperature: Temperature
     precision: Precision
-    samples: Annotated[int, Field(ge=2)]  # per seed
-    seeds: Annotated[list[int], Field(min_length=1)]
-    batch: Count  # samples computed at a time; does not change them
+    samples: Samples
+    seeds: Seeds
+    batch: Batch  # samples computed at a time; does not change them
 
     @model_validator(mode="after")
     def _check(self) -> SweepConfig:
@@ -88,21 +110,21 @@ class SweepConfig(Block):
 class ReferenceConfig(Block):
     """Samples of the exact posterior denoiser and of the data itself, measured like those of a model."""
 
-    token_steps: Annotated[list[Count], Field(min_length=1)]
-    samples: Annotated[int, Field(ge=2)]  # per seed; those of the sweeps, to be comparable
-    seeds: Annotated[list[int], Field(min_length=1)]
-    batch: Count
+    token_steps: Budgets
+    samples: Samples  # those of the sweeps, to be comparable
+    seeds: Seeds
+    batch: Batch
 
 
 class SawtoothEvaluationConfig(Block):
     """How samples and models of the sawtooth are measured."""
 
     kind: Literal["sawtooth"]
-    directions: Count  # of the sliced Wasserstein distance
-    time_draws: Count  # per sequence, of the likelihood bounds
-    sequences: Count  # validation sequences of the bounds
-    grid: Count  # quadrature points of the exact references
-    batch: Count
+    directions: Annotated[int, Field(ge=2, le=100_000)]  # of the sliced Wasserstein distance
+    time_draws: Annotated[int, Field(ge=1, le=10_000)]  # per sequence, of the likelihood bounds
+    sequences: Several  # validation sequences of the bounds
+    grid: Annotated[int, Field(ge=1, le=100_000)]  # quadrature points of the exact references
+    batch: Batch
     reference: ReferenceConfig
 
 
@@ -110,37 +132,37 @@ class TeacherConfig(Block):
     """Autoregressive model that scores generated text."""
 
     asset: AssetConfig
-    file: str  # folder of the model, or its GGUF file, within the asset
-    batch: Count  # texts at a time
-    window: Count  # teacher tokens of a text that are scored
+    file: Text  # folder of the model, or its GGUF file, within the asset
+    batch: Batch  # texts at a time
+    window: Batch  # teacher tokens of a text that are scored
 
 
 class FeaturesConfig(Block):
     """Encoder whose mean token state stands for a text in MAUVE."""
 
     asset: AssetConfig
-    folder: str
-    batch: Count
+    folder: Text
+    batch: Batch
 
 
 class TextReferenceConfig(Block):
     """Sets of real text that are measured like samples; the sizes are those of the sweeps."""
 
-    samples: Annotated[int, Field(ge=2)]  # per seed
-    seeds: Annotated[list[int], Field(min_length=1)]
+    samples: Samples
+    seeds: Seeds
 
 
 class TextEvaluationConfig(Block):
     """How samples and models of text are measured."""
 
     kind: Literal["text"]
-    time_draws: Annotated[int, Field(ge=2)]  # per sequence, of the likelihood bounds
-    sequences: Count  # validation sequences of the bounds
-    zero_shot_sequences: Count  # at most so many of every other corpus
-    batch: Count
+    time_draws: Annotated[int, Field(ge=2, le=10_000)]  # per sequence, of the likelihood bounds
+    sequences: Several  # validation sequences of the bounds
+    zero_shot_sequences: Several  # at most so many of every other corpus
+    batch: Batch
     teacher: TeacherConfig
     features: FeaturesConfig
-    mauve_clusters: Annotated[int, Field(ge=2)]
+    mauve_clusters: Annotated[int, Field(ge=2, le=2**20)]
     reference: TextReferenceConfig
 
 

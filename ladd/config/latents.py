@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple, get_args
 from pydantic import Field, model_validator
 
 from ladd.config.blocks import (
+    Batch,
     Block,
     Count,
     GaussianName,
@@ -16,10 +17,15 @@ from ladd.config.blocks import (
     MaskedName,
     NetworkConfig,
     Range,
+    Size,
+    Text,
     TokenChannelConfig,
     TrainingConfig,
 )
 from ladd.config.data import AssetConfig
+
+MOST_CODES = 2**24
+LEAST_NOISE = 1e-3  # of the most noised tokens of Stage 1; with less, hardly ever one is masked, and nothing is learned
 
 
 class LatentShape(NamedTuple):
@@ -42,8 +48,8 @@ class LatentsConfig(Block):
     data: Key
     kind: Literal["continuous", "discrete"]
     length: Count  # L
-    width: Count  # w
-    codebook: int | None  # K, the mask excluded (discrete only)
+    width: Size  # w
+    codebook: Annotated[int, Field(le=MOST_CODES)] | None  # K, the mask excluded (discrete only)
     quantise_after: Annotated[int, Field(ge=0)]  # steps of Stage 1 before the quantiser starts (discrete only)
     unit_variance: bool  # latent vectors of norm sqrt(w) instead of 1
     token_noise: Range  # of t_x in Stage 1
@@ -84,6 +90,10 @@ class LatentsConfig(Block):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} {[low, high]} must be [low, high] with low <= high")
+        if self.token_noise[1] < LEAST_NOISE:
+            raise ValueError(
+                f"token_noise {self.token_noise} masks no token; its high end must be {LEAST_NOISE} or more"
+            )
         return self
 
     @property
@@ -96,7 +106,7 @@ class ViewConfig(Block):
     """Latents (L, w) made of the token states of a frozen encoder (paper, Appendix D)."""
 
     length: Count  # L
-    width: Count  # w
+    width: Size  # w
     # Aligned: one latent per token, L = N. Adaptive: means over contiguous chunks; keep_eos keeps the last state alone.
     pooling: Literal["aligned", "adaptive", "adaptive_keep_eos"]
     reduction: Literal["truncate", "pca"]  # the first w coordinates (Matryoshka encoders), or principal axes
@@ -113,10 +123,10 @@ class EncoderConfig(Block):
 
     data: Key
     asset: AssetConfig
-    folder: str  # of the model within the asset
-    batch: Count  # blocks at a time
+    folder: Text  # of the model within the asset
+    batch: Batch  # blocks at a time
     fit: Count  # training blocks that principal axes are fitted on
-    shard: Count  # blocks per file; a killed pass goes on from the last whole file
+    shard: Batch  # blocks per file; a killed pass goes on from the last whole file
     views: Annotated[dict[Key, ViewConfig], Field(min_length=1)]
 
 
@@ -124,6 +134,6 @@ class CodebookConfig(Block):
     """A codebook fitted on the latents of a frozen encoder: Stage 1 of Di-LADD on text."""
 
     latents: LatentsName  # ENCODER/VIEW
-    codebook: Annotated[int, Field(ge=2)]  # K, the mask excluded
+    codebook: Annotated[int, Field(ge=2, le=MOST_CODES)]  # K, the mask excluded
     steps: Count
-    batch: Count  # sequences per step
+    batch: Batch  # sequences per step

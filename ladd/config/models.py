@@ -13,12 +13,14 @@ from ladd.config.blocks import (
     LatentChannelConfig,
     LatentsName,
     NetworkConfig,
-    NonNegative,
     Range,
     Rate,
     TokenChannelConfig,
     TrainingConfig,
+    Weight,
 )
+
+LEAST_WEIGHT = 1e-6  # of all losses together
 
 
 class BaselineConfig(Block):
@@ -51,8 +53,8 @@ class ModelConfig(Block):
     data: Key
     latents: LatentsName
     network: NetworkConfig  # of the denoiser; that of Stage 1 where the latents are learned
-    token_weight: NonNegative  # lambda_x
-    latent_weight: NonNegative  # lambda_z
+    token_weight: Weight  # lambda_x
+    latent_weight: Weight  # lambda_z
     latent_noise: Range  # of t_z in training; a model for the sequential schedule alone needs no noisy latents
     latents_first: Rate  # share of sequences at t_x = 1, for the latent loss alone: the sequential schedule draws there
     token_channel: TokenChannelConfig
@@ -71,4 +73,14 @@ class ModelConfig(Block):
             raise ValueError(f"latent_noise {self.latent_noise} must be [0.0, 1.0] for di-ladd: codes start masked")
         if self.latent_channel.times == "shared" and self.latent_noise != [0.0, 1.0]:
             raise ValueError(f"latent_noise {self.latent_noise} must be [0.0, 1.0] with shared times: t_z is t_x")
+        if self.token_weight + self.latent_weight < LEAST_WEIGHT:
+            raise ValueError(
+                f"token_weight {self.token_weight} and latent_weight {self.latent_weight} leave no loss to train on; "
+                f"their sum must be at least {LEAST_WEIGHT:g}"
+            )
+        if (1 - self.latents_first) * self.training.batch < 1 - 1e-9:  # but for rounding
+            raise ValueError(
+                f"latents_first {self.latents_first} leaves less than one sequence of training.batch "
+                f"{self.training.batch} for the tokens; lower it"
+            )
         return self

@@ -10,6 +10,10 @@ from ladd.config.evaluation import SawtoothEvaluationConfig, SweepConfig
 from ladd.config.models import BaselineConfig, ModelConfig
 from ladd.config.suite import Suite
 
+# Rows of results have the key of a sweep in their column "model", or such a name and the key of a data set.
+REFERENCES = ("bigram", "exact", "oracle", "real", "reference", "shuffled", "unigram")
+LEAST_TIME = 1e-13  # of continuous latents that are not done yet: below, their noise rounds to 0, by which steps divide
+
 
 class Relations:
     """Each check raises ValueError with the key, the value and what is allowed."""
@@ -31,6 +35,7 @@ class Relations:
         for key, model in suite.models.items():
             self._check_model(f"models.{key}", model)
         for key, sweep in suite.sweeps.items():
+            self._check_name(f"sweeps.{key}", key)
             self._check_sweep(f"sweeps.{key}", sweep)
         self._check_evaluation()
 
@@ -113,6 +118,11 @@ class Relations:
                 f"its Stage 1, which is {latents.token_channel.timed}"
             )
 
+    def _check_name(self, key: str, sweep: str) -> None:
+        prefix, _, data = sweep.partition("-")
+        if prefix in REFERENCES and data in self.suite.data:
+            raise ValueError(f"{key}: the name is that of the {prefix} rows of data.{data}; rename the sweep")
+
     def _check_sweep(self, key: str, sweep: SweepConfig) -> None:
         suite = self.suite
         names = {**suite.baselines, **suite.models}
@@ -142,6 +152,8 @@ class Relations:
                 f"{key}.schedule: the joint schedule starts from pure noise, but models.{sweep.model}.latent_noise is "
                 f"{model.latent_noise}; train it on [0.0, 1.0]"
             )
+        if model.family == "co-ladd":
+            check_lead(key, sweep)
         self._check_given(key, sweep, model)
         reference = suite.evaluation.reference
         for name in ("samples", "seeds"):
@@ -157,6 +169,8 @@ class Relations:
         data = self.suite.data[sweep.data]
         if isinstance(data, SawtoothConfig):
             raise ValueError(f"{key}.given: {sweep.given.kind!r}; {sweep.data!r} is drawn whole, write null")
+        if not 1 <= (count := round(sweep.given.share * data.tokens)) < data.tokens:
+            raise ValueError(f"{key}.given.share: {sweep.given.share} gives {count} of N = {data.tokens} tokens")
         if model.family == "ar" and sweep.given.kind != "prefix":
             raise ValueError(f"{key}.given.kind: {sweep.given.kind!r}; ar goes from left to right, it needs 'prefix'")
 
@@ -183,3 +197,17 @@ class Relations:
     def _check_steps(self, key: str, steps: list[int], tokens: int) -> None:
         if max(steps) > tokens:
             raise ValueError(f"{key}: {max(steps)} must be at most N = {tokens}")
+
+
+def check_lead(key: str, sweep: SweepConfig) -> None:
+    """Refuse a joint schedule that takes continuous latents to times where floating point has no noise left.
+
+    Raises:
+        ValueError: their last step that counts, at the last time of the grid but one, is there.
+    """
+    least = min(2 / point.token_steps for point in sweep.points) ** (sweep.latent_lead / sweep.token_lag)
+    if sweep.schedule == "joint" and least < LEAST_TIME:
+        raise ValueError(
+            f"{key}.latent_lead: {sweep.latent_lead} with token_lag {sweep.token_lag} takes the latents to a time of "
+            f"{least:.1e}, where floating point has no noise left; lower latent_lead / token_lag"
+        )

@@ -6,26 +6,24 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from ladd.config.blocks import Block, ComputeConfig, Key
+from ladd.config.blocks import Block, ComputeConfig, Key, Seed, Text
 from ladd.config.data import DataConfig
 from ladd.config.evaluation import EvaluationConfig, SweepConfig
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
+from ladd.config.messages import checked
 from ladd.config.models import BaselineConfig, ModelConfig
 from ladd.errors import ConfigError
-
-# Blocks whose entries are of one class or another by their kind, and the place of that class's name in error locations.
-_TAGGED = {"data": 2, "evaluation": 1}
+from ladd.yaml_files import read_yaml
 
 
 class Suite(Block):
     """A whole params.yaml."""
 
-    root: str  # path from the suite's folder to the repository
+    root: Text  # path from the suite's folder to the repository
     suite: Key
-    seed: int
+    seed: Seed
     compute: ComputeConfig
     data: dict[Key, DataConfig]
     encoders: dict[Key, EncoderConfig]
@@ -63,27 +61,6 @@ class Suite(Block):
         return shape._replace(codebook=self.codebooks[latents].codebook) if latents in self.codebooks else shape
 
 
-def _describe(error: ValidationError, name: object) -> str:
-    lines = []
-    for item in error.errors():
-        place = list(item["loc"])
-        if place and (tag := _TAGGED.get(str(place[0]))) and len(place) > tag:
-            del place[tag]
-        key = ".".join(str(part) for part in place)
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown key; remove it or correct its name"
-        elif item["type"] == "union_tag_invalid":
-            key = f"{key}.kind"
-            message = f"{item['input']['kind']!r} is not one of {item['ctx']['expected_tags']}"
-        elif item["type"] == "union_tag_not_found":
-            key, message = f"{key}.kind", "Field required"
-        elif item["type"] != "value_error" and item["type"] != "missing":
-            message = f"{item['input']!r}: {message}"
-        lines.append(f"  {key}: {message}" if key else f"  {message}")
-    return f"{name} is not valid:\n" + "\n".join(lines)
-
-
 def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
     """Read and check a suite.
 
@@ -92,11 +69,11 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text())
+        values = read_yaml(path)
     except FileNotFoundError:
         raise ConfigError(f"{path.absolute()} does not exist; run from the folder of a suite") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
     return check_suite(values, path)
 
 
@@ -109,7 +86,4 @@ def check_suite(values: Any, name: object) -> Suite:
     Raises:
         ConfigError: naming the key, the value and what is allowed, in the lines after the first.
     """
-    try:
-        return Suite.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_describe(error, name)) from None
+    return checked(Suite, values, name)

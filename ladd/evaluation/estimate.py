@@ -17,7 +17,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Tensor, groups: Tensor | None = None) -> Estimate:
-    """Mean and standard error of values (n,).
+    """Mean and standard error of values (n,); a single one has no known error.
 
     Args:
         values: independent ones, but within groups.
@@ -25,7 +25,8 @@ def estimate(values: Tensor, groups: Tensor | None = None) -> Estimate:
     """
     if groups is not None:
         return ratio(values, torch.ones_like(values), groups)
-    return Estimate(float(values.mean()), float(values.std() / len(values) ** 0.5), len(values))
+    stderr = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
+    return Estimate(float(values.mean()), stderr, len(values))
 
 
 def ratio(numerator: Tensor, denominator: Tensor, groups: Tensor | None = None) -> Estimate:

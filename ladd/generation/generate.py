@@ -17,6 +17,7 @@ from ladd.randomness import derive
 from ladd.samplers import SamplingOptions, sample_in_batches
 from ladd.stages.artifacts import use_device
 from ladd.stages.sample import options_of, sampler_of
+from ladd.stages.unmasked import check_unmasked
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     Raises:
         ConfigError: the request does not fit the suite, the family or the length of the model.
         ArtifactError: the model is not trained, or its files are not those that are asked for.
+        SamplingError: a sample still holds the mask.
     """
     tracked = tracked_weights(suite, request.name) if request.name.startswith(URI_SCHEMES) else None
     name = request.name if tracked is None else f"{_block(suite, tracked.model)}.{tracked.model}"
@@ -82,6 +84,7 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     options, noise = options_of(sweep, point), derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)
     samples = sample_in_batches(sample, starts, noise, options, request.batch or sweep.batch)
+    check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
     places = (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist()
     rows = samples.tokens[:, :shown].tolist()
     return [_generated(suite, sweep, options, weights, script, row, places, index) for index, row in enumerate(rows)]

@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ladd.config import SawtoothConfig, Suite
 from ladd.errors import ConfigError
-from ladd.stages.text import load_tokenizer
+from ladd.stages.manifest import check_outputs
+from ladd.stages.text import TOKENIZER, load_tokenizer
 
 Parts = Sequence[str | int]  # text, and gaps by their number of tokens
 
 # "{{", "}}", a gap, or a brace that is none of them.
-_BRACES = re.compile(r"\{\{|\}\}|\{([1-9][0-9]*)\}|[{}]")
+_BRACES = re.compile(r"\{\{|\}\}|\{([1-9][0-9]{0,8})\}|[{}]")
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,16 @@ class Script:
 
 
 def script_of(suite: Suite, data: str) -> Script:
-    """The script of a data set: digits, or that of the tokenizer it was packed with."""
+    """The script of a data set: digits, or that of the tokenizer it was packed with.
+
+    Raises:
+        ArtifactError: the tokenizer is missing, or is not what the manifest of the data says.
+    """
     config = suite.data[data]
     if isinstance(config, SawtoothConfig):
         return Script(partial(_read_digits, vocabulary=config.vocabulary), lambda ids: "".join(map(str, ids)), None)
+    if (path := Path(f"artifacts/data/{data}/{TOKENIZER}")).is_file():  # else the next line says what to do
+        check_outputs([path])
     tokenizer = load_tokenizer(data)
     bos = tokenizer.bos if config.packing == "framed" else None
     return Script(lambda text: tokenizer.encode([text])[0].tolist(), tokenizer.decode, bos)

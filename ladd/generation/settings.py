@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ladd.config import ModelConfig, Suite, SweepConfig
+from ladd.config.messages import checked
+from ladd.config.relations import check_lead
 from ladd.errors import ConfigError
 
 # Settings of a sweep that can be given one by one, and their options on the command line.
@@ -34,7 +36,8 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
         options: settings given instead, by the names in `OPTIONS`.
         seed: of the samples.
     Raises:
-        ConfigError: there is no such name, or the family or schedule does not take one of the options.
+        ConfigError: there is no such name, the family or schedule does not take one of the options, or a value is out
+            of the bounds of params.yaml.
     """
     base = _base(suite, name)
     config, tokens = suite.model(base["model"]), suite.data[base["data"]].tokens
@@ -56,7 +59,13 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
         raise ConfigError(f"--steps {steps}: must be at most N = {tokens}, the tokens of data.{base['data']}")
     values = base | _latent_settings(suite, base, schedule) | dict(options)
     values |= {"token_steps": [steps], "frontier": None, "given": None, "seeds": [seed]}
-    return SweepConfig.model_validate(values)
+    sweep = checked(SweepConfig, values, f"the setting of {name}")
+    if config.family == "co-ladd":
+        try:
+            check_lead(name, sweep)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    return sweep
 
 
 def _base(suite: Suite, name: str) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import torch
 
 from ladd.config import Suite
 from ladd.errors import ArtifactError, ConfigError
-from ladd.files import file_hash
 from ladd.models import Ladd
 from ladd.networks import CausalTransformer, DiT
 from ladd.stages.artifacts import WEIGHTS
+from ladd.stages.hashes import remembered
+from ladd.stages.manifest import check_outputs
 from ladd.stages.trained import load_trained
 
 URI_SCHEMES = ("runs:/", "models:/")
@@ -28,10 +29,10 @@ class Weights:
 
 
 def final_weights(suite: Suite, key: str) -> Weights:
-    """The final weights of a baseline or model.
+    """The final weights of a baseline or model, verified.
 
     Raises:
-        ArtifactError: it is not trained.
+        ArtifactError: it is not trained, or they are not what its manifest says.
     """
     path = Path(f"artifacts/models/{key}") / WEIGHTS
     if not path.is_file():
@@ -40,7 +41,8 @@ def final_weights(suite: Suite, key: str) -> Weights:
             f"{key!r} is not trained, {path} is missing: `dvc repro -s {stage}` makes it (without -s, with all that it "
             "needs), or `dvc pull` where a remote has it"
         )
-    return Weights(key, path, file_hash(path))
+    check_outputs([path])
+    return Weights(key, path, _sha256(path))
 
 
 def tracked_weights(suite: Suite, uri: str) -> Weights:
@@ -67,9 +69,14 @@ def tracked_weights(suite: Suite, uri: str) -> Weights:
     remedy = f"check out commit {found.commit} and run `dvc pull {path.parents[1]}` or `dvc repro {found.stage}`"
     if not path.is_file():
         raise ArtifactError(f"{uri} is {path}, which is not on disk; {remedy}")
-    if (actual := file_hash(path)) != found.sha256:
+    if (actual := _sha256(path)) != found.sha256:
         raise ArtifactError(f"{path} has sha256 {actual}, but {uri} was logged with {found.sha256}; {remedy}")
     return Weights(key, path, actual)
+
+
+def _sha256(path: Path) -> str:
+    with remembered() as hashes:
+        return hashes(path).sha256
 
 
 def load_model(suite: Suite, weights: Weights, device: torch.device) -> Ladd | DiT | CausalTransformer:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ladd.errors import ConfigError
+from ladd.errors import ConfigError, reading
 from ladd.files import write_atomically
 
 
@@ -51,8 +51,13 @@ class Reduction(nn.Module):
 
     @staticmethod
     def load(path: Path) -> Reduction:
-        """Read what `save` wrote."""
-        return Reduction(**load_file(path))
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: the file is missing or broken.
+        """
+        with reading(path, "`dvc checkout` puts the file back, or remove its folder and run `dvc repro`"):
+            return Reduction(**load_file(path))
 
 
 def truncate(hidden: int, width: int) -> Reduction:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from ladd.errors import ConfigError
+from ladd.launch.confine import is_inside, suite_folder
 from ladd.launch.document import document
 from ladd.launch.expand import Expansion, expand
 from ladd.launch.grid import Grid
@@ -15,6 +14,7 @@ from ladd.launch.run import Runner
 from ladd.launch.suite_folder import hand_over, prepare
 from ladd.launch.values import difference, read_values
 from ladd.launch.worktree import worktree
+from ladd.yaml_files import read_yaml
 
 SUITES = Path("suites")
 FILES = ("params.yaml", "dvc.yaml", "results", "dvc.lock")
@@ -39,8 +39,11 @@ def preview(root: Path, grid: Grid) -> Expansion:
     Raises:
         ConfigError: the grid does not fit its base suite, no cell is left, or the name is taken.
     """
-    expansion = expand(read_values(root / grid.suite / "params.yaml"), grid)
-    _check_name(root / SUITES / grid.name, expansion)
+    expansion = expand(read_values(suite_folder(root, grid.suite) / "params.yaml"), grid)
+    target = root / SUITES / grid.name
+    if not is_inside(root, target):
+        raise ConfigError(f"name: {target} is a link to {target.resolve()}, outside of the repository; remove it")
+    _check_name(target, expansion)
     return expansion
 
 
@@ -69,6 +72,6 @@ def _check_name(folder: Path, expansion: Expansion) -> None:
     path = folder / "params.yaml"
     if not path.is_file():
         return
-    if lines := difference(yaml.safe_load(path.read_text()), expansion.values):
+    if lines := difference(read_yaml(path), expansion.values):
         shown = "\n".join(f"  {line}" for line in lines)
         raise ConfigError(f"{path} is another suite already; choose another name or remove it. It differs in:\n{shown}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ladd.config import Block
+from ladd.config.blocks import Count, Seed
+from ladd.launch.confine import SUITE
 
 Kind = Literal["discrete", "continuous"]
 Schedule = Literal["joint", "sequential"]
@@ -14,7 +16,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$", max_length=60
 Length = Annotated[int, Field(ge=1, le=4096)]
 Codes = Annotated[int, Field(ge=2, le=1_048_576)]
 Steps = Annotated[int, Field(ge=1, le=4096)]
-Trained = Annotated[int, Field(ge=1)]
+Samples = Annotated[int, Field(ge=2, le=2**24)]
 
 
 class Grid(Block):
@@ -27,9 +29,9 @@ class Grid(Block):
     )
     suite: str = Field(
         default=".",
+        pattern=f"^({SUITE})$",
         title="Base suite",
-        description="Folder of the suite that gives all other settings, from the root of the repository; . is the "
-        "default suite.",
+        description="The suite that gives all other settings: . is the default suite, others are suites/NAME.",
     )
     kinds: list[Kind] = Field(
         default=["discrete"],
@@ -52,21 +54,19 @@ class Grid(Block):
         title="Step budgets",
         description="Token steps to sample with, each at most N.",
     )
-    seeds: list[int] = Field(
+    seeds: list[Seed] = Field(
         default=[0, 1, 2], min_length=1, title="Seeds", description="Of sampling; every budget is sampled at each."
     )
-    samples: Annotated[int, Field(ge=2)] | None = Field(
-        default=None, title="Samples per seed", description="Empty: as in the base suite."
-    )
+    samples: Samples | None = Field(default=None, title="Samples per seed", description="Empty: as in the base suite.")
     latent_steps: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None,
         title="Latent steps",
         description="Before the tokens, in the sequential schedule. Empty: as in the base suite.",
     )
-    stage1_steps: Trained | None = Field(
+    stage1_steps: Count | None = Field(
         default=None, title="Stage 1 steps", description="Training of the latents. Empty: as in the base suite."
     )
-    stage2_steps: Trained | None = Field(
+    stage2_steps: Count | None = Field(
         default=None, title="Stage 2 steps", description="Training of the models. Empty: as in the base suite."
     )
     discrete_model: str | None = Field(
@@ -83,6 +83,12 @@ class Grid(Block):
         title="Overrides",
         description='Other settings of the base suite, by dotted key: {"models.di-ladd.latent_weight": 2.0}.',
     )
+
+    @field_validator("suite", mode="before")
+    @classmethod
+    def _without_slash(cls, suite: Any) -> Any:
+        """Shells complete the names of folders with a slash."""
+        return suite.removesuffix("/") if isinstance(suite, str) else suite
 
     @model_validator(mode="after")
     def _check(self) -> Grid:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ladd.config import check_suite
+from ladd.config.messages import cut, shown
 from ladd.errors import ConfigError
 from ladd.git import main_checkout
+from ladd.launch.confine import check_assets, check_name
 from ladd.launch.run import Runner
 from ladd.launch.suite_folder import hand_over, prepare
 from ladd.launch.values import Values, difference, read_values, unshared, write_values
@@ -83,14 +85,16 @@ def _check_key(key: str, known: Any) -> None:
     for depth, part in enumerate(parts):
         place = ".".join(parts[:depth]) or "params.yaml"
         if not isinstance(known, dict):
-            raise ConfigError(f"{key}: {place} is {known!r} and has no keys; give {place} a whole value")
+            raise ConfigError(f"{cut(key)}: {place} is {shown(known)} and has no keys; give {place} a whole value")
         if part not in known:
             nearest = difflib.get_close_matches(part, known, NEAREST, cutoff=0.5) or sorted(known)
-            raise ConfigError(f"{key}: {place} has no {part!r}; the nearest are {nearest}")
+            raise ConfigError(f"{cut(key)}: {place} has no {shown(part)}; the nearest are {nearest}")
         known = known[part]
 
 
-def plan_overrides(root: Path, suite_folder: Path, overrides: Mapping[str, Any], *, name: str | None = None) -> Plan:
+def plan_overrides(
+    root: Path, suite_folder: Path, overrides: Mapping[str, Any], *, name: str | None = None, confined: bool = False
+) -> Plan:
     """Check a launch without running it.
 
     Args:
@@ -98,9 +102,12 @@ def plan_overrides(root: Path, suite_folder: Path, overrides: Mapping[str, Any],
         suite_folder: of params.yaml, from ``root``.
         overrides: dotted keys of params.yaml with their new values.
         name: of the launch; otherwise that of the suite and a hash of the overrides.
+        confined: an override may make no asset of a file outside of the repository.
     Raises:
-        ConfigError: an unknown key, a wrong value, or nothing changes.
+        ConfigError: an unknown key, a wrong value or name, or nothing changes.
     """
+    if name is not None:
+        check_name(name, "--name")
     path = root / suite_folder / "params.yaml"
     old = read_values(path)
     new = apply_overrides(old, overrides, str(path))
@@ -108,7 +115,11 @@ def plan_overrides(root: Path, suite_folder: Path, overrides: Mapping[str, Any],
     if not lines:
         raise ConfigError(f"{path} has these values already; `dvc repro` runs it")
     digest = hashlib.sha256(json.dumps(dict(overrides), sort_keys=True).encode()).hexdigest()
-    return Plan(name or f"{old['suite']}-{digest[:8]}", new, lines)
+    name = name or f"{old['suite']}-{digest[:8]}"
+    check_name(name, "launch")
+    if confined:
+        check_assets(root, old, new)
+    return Plan(name, new, lines)
 
 
 def launch_overrides(

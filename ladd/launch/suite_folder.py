@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from ladd.files import write_atomically
 from ladd.launch.pipeline import write_pipeline
 from ladd.launch.worktree import Worktree
+from ladd.yaml_files import parse_yaml, read_yaml
 
 STATE = ("dvc.lock", "results")  # what DVC finds unchanged, and so does not run again
 PARTIAL, REPLACED = Path(".work/incoming"), Path(".work/replaced")  # git and DVC ignore .work
@@ -28,7 +27,7 @@ def prepare(source: Path, folder: Path, params: str, tree: Worktree) -> None:
         params: content of params.yaml.
     """
     path = folder / "params.yaml"
-    if tree.fresh or not path.is_file() or yaml.safe_load(path.read_text()) != yaml.safe_load(params):
+    if tree.fresh or not path.is_file() or read_yaml(path) != parse_yaml(params, path):
         for name in STATE:
             _remove(folder / name)
             if (source / name).exists():

@@ -9,6 +9,9 @@ from typing import Any
 import yaml
 
 from ladd.config import load_suite
+from ladd.config.differences import changes
+from ladd.errors import ConfigError
+from ladd.yaml_files import parse_yaml, read_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
 
@@ -20,7 +23,7 @@ def read_values(path: Path) -> Values:
         ConfigError: the file is not there or not valid.
     """
     load_suite(path)
-    return unshared(yaml.safe_load(path.read_text()))
+    return unshared(read_yaml(path))
 
 
 def unshared(values: Values) -> Values:
@@ -29,26 +32,30 @@ def unshared(values: Values) -> Values:
 
 
 def write_values(values: Values) -> str:
-    """YAML, a line for each innermost block."""
-    return yaml.safe_dump(unshared(values), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    """YAML, a line for each innermost block; versions 1.1 and 1.2 read the same from it."""
+    return yaml.dump(
+        unshared(values), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Also puts text in quotes that version 1.2 takes for something else, such as 1e3: PyYAML knows 1.1 alone."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _is_plain(text) else "'")
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        return parse_yaml(text, "text") == text
+    except ConfigError:
+        return False
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def difference(old: Values, new: Values) -> list[str]:
     """What a change of values comes to, as lines `key: old -> new`."""
     return [f"{key}: {before} -> {after}" for key, before, after in changes(old, new)]
-
-
-def changes(old: Values, new: Values, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Innermost keys that differ, after a prefix, each with the old and the new value as people read them."""
-    found = []
-    for name in [*old, *(name for name in new if name not in old)]:
-        key, before, after = f"{prefix}{name}", old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += changes(before, after, f"{key}.")
-        elif name not in old or name not in new or before != after:
-            found.append((key, _show(old, name), _show(new, name)))
-    return found
-
-
-def _show(values: Values, name: str) -> str:
-    return json.dumps(values[name], ensure_ascii=False) if name in values else "(not there)"

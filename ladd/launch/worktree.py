@@ -14,12 +14,14 @@ from pathlib import Path
 
 import psutil
 
+from ladd.config.messages import cut
 from ladd.errors import BusyError, LaunchError
 from ladd.git import main_checkout
+from ladd.launch.confine import check_name
 from ladd.lock import exclusive
 
 TREES = Path(".work/trees")  # below the main checkout: git and DVC ignore .work
-CODE = ("ladd", "dvc.yaml", "constraints.txt")  # what runs
+CODE = ("ladd", "dvc.yaml", "requirements")  # what runs
 # The files of suites are the launch's business, and what an earlier try wrote to them is not undone.
 SUITE_FILES = ("params.yaml", "dvc.lock", "results/**")
 LAUNCH_VARIABLE = "LADD_LAUNCH"  # name of a launch whose tracked runs stay apart from those of its suite
@@ -52,9 +54,11 @@ def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktre
         name: of the launch.
         commit: what to check out. With HEAD, the code in ``root`` must be committed.
     Raises:
+        ConfigError: the name is none.
         BusyError: a launch of that name runs, or a process that a killed one left.
         LaunchError: the code differs from HEAD, or git or DVC refuse.
     """
+    check_name(name, "launch")
     revision = _git(root, "rev-parse", "--verify", f"{commit}^{{commit}}")
     if commit == "HEAD":
         _refuse_changes(root)
@@ -62,6 +66,7 @@ def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktre
     folder = main / TREES / name
     with exclusive(folder.with_name(f"{name}.lock"), f"launch {name}"):
         _refuse_orphans(folder)
+        _follow_move(main, folder)
         fresh = not _is_whole(main, folder)
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
@@ -84,8 +89,8 @@ def root_of(folder: Path) -> Path:
     Raises:
         LaunchError: it is in none.
     """
-    if not folder.is_dir():
-        raise LaunchError(f"{folder} is no folder; name that of a suite")
+    if not os.path.isdir(folder):  # of Path, it raises over a name that is too long
+        raise LaunchError(f"{cut(str(folder))} is no folder; name that of a suite")
     return Path(_git(folder, "rev-parse", "--show-toplevel"))
 
 
@@ -103,6 +108,17 @@ def _refuse_orphans(folder: Path) -> None:
                 f"{folder}: process {process.pid} of an earlier launch still runs in it ({command}); "
                 "wait for it or end it, then try again"
             )
+
+
+def _follow_move(main: Path, folder: Path) -> None:
+    """After the checkout was moved, it and the worktree look for each other where they were.
+
+    A copy is none: there the worktree knows the original, which git would mend for it, so it is made anew.
+    """
+    link = folder / ".git"
+    if link.is_file() and not Path(link.read_text().removeprefix("gitdir: ").rstrip("\n")).exists():
+        with contextlib.suppress(LaunchError):  # it is made anew
+            _git(main, "worktree", "repair", str(folder))
 
 
 def _is_whole(main: Path, folder: Path) -> bool:
@@ -129,7 +145,13 @@ def _share_cache(main: Path, folder: Path) -> None:
     if (main / local).is_file():
         shutil.copy(main / local, folder / local)
     dvc = (sys.executable, "-m", "dvc")
-    _run([*dvc, "config", "--local", "cache.dir", _run([*dvc, "cache", "dir"], main)], folder)
+    cache = os.path.relpath(_run([*dvc, "cache", "dir"], main), folder)
+    if not cache.isascii():  # DVC writes its configuration in ASCII
+        link = folder / ".dvc/cache"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("..", cache))
+        cache = ".dvc/cache"
+    _run([*dvc, "config", "--local", "cache.dir", cache], folder)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -151,4 +173,4 @@ def _run(command: list[str], folder: Path) -> str:
         ) from None
     if process.returncode:
         raise LaunchError(f"`{' '.join(command)}` failed in {folder}:\n{process.stderr.strip()}")
-    return process.stdout.strip()
+    return process.stdout.rstrip("\n")  # and no more: a path may end in a space

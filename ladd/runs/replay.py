@@ -6,11 +6,10 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import yaml
-
 from ladd.errors import ArtifactError, ConfigError
 from ladd.launch.pipeline import PIPELINE, write_pipeline
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
+from ladd.runs.said import check_run, check_tags, read_settings
 from ladd.runs.today import INPUT, OUTPUT, differences, hashes
 from ladd.stages.manifest import is_timed
 from ladd.stages.md5 import dvc_hash
@@ -25,15 +24,20 @@ def suite_folder(run: LoggedRun) -> Path:
     Raises:
         ConfigError: its params.yaml names another root.
     """
-    root = "." if run.settings is None else yaml.safe_load(run.settings)["root"]
+    root = "." if run.settings is None else read_settings(run).get("root")
     for folder in (Path("."), Path("suites") / run.tags["suite"]):
-        if os.path.normpath(folder / root) == ".":
+        if isinstance(root, str) and os.path.normpath(folder / root) == ".":
             return folder
     raise ConfigError(f"run {run.id}: root is {root!r} in its params.yaml; a suite is in suites/NAME or in the root")
 
 
 def described(root: Path, run: LoggedRun) -> str:
-    """What the run was and what it takes to get it again, then what differs today."""
+    """What the run was and what it takes to get it again, then what differs today.
+
+    Raises:
+        ConfigError: the run says what no stage writes.
+    """
+    check_tags(run)
     tags, place, stage = run.tags, suite_folder(run), run.tags["dvc.stage"]
     name, _, key = stage.partition("@")
     lines = [
@@ -89,7 +93,7 @@ def replay(root: Path, run: LoggedRun, pipeline: Pipeline, *, allow_dirty: bool 
         pipeline: makes a stage and what it needs.
         allow_dirty: replay the commit though the code of the run differed from it.
     Raises:
-        ConfigError: the code of the run differed from its commit.
+        ConfigError: the code of the run differed from its commit, or what the run says is not what a stage writes.
         ArtifactError: the run kept no params.yaml, or an output is another one. Then the work tree is kept.
         LaunchError: git or DVC refuse, for example because the commit is not there.
     """
@@ -98,13 +102,12 @@ def replay(root: Path, run: LoggedRun, pipeline: Pipeline, *, allow_dirty: bool 
             f"run {run.id}: its code was not that of commit {run.tags['git.commit']}, these differed: {changed}; what "
             "they were is not known, so the commit may give other bytes. --dirty replays the commit all the same"
         )
-    if run.settings is None:
-        raise ArtifactError(f"run {run.id} kept no params.yaml; replay a run that did")
+    check_run(run)
     name, stage = f"replay-{run.id[:8]}", run.tags["dvc.stage"]
     with worktree(root, name, commit=run.tags["git.commit"]) as tree:
         folder = tree.path / suite_folder(run)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "params.yaml").write_text(run.settings)
+        (folder / "params.yaml").write_text(str(run.settings))
         if not (folder / PIPELINE).exists():  # a suite that was never committed
             write_pipeline(tree.path, folder)
         pipeline(folder, {**tree.environment, LAUNCH_VARIABLE: name}, stage)

@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from ladd.config import Suite
 from ladd.errors import ArtifactError
-from ladd.stages.comparison import current_fingerprints, publish_comparison, tracked_declarations
+from ladd.stages.comparison import current_fingerprints, show_comparison, tracked_declarations
 from ladd.stages.declaration import Declaration
 from ladd.stages.recorded import record_codebook, record_training
 from ladd.stages.results import log_results, read_results
 from ladd.stages.tracked import open_run, tag_outputs
-from ladd.tracking import Experiment, TrackedRun
+from ladd.tracking import Experiment, TrackedRun, answering, check_server, tracking_uri
+from ladd.yaml_files import read_yaml
 
 COMPARE = "compare"
 
@@ -38,7 +37,15 @@ def sync(suite: Suite) -> Iterator[Synced]:
         suite: settings; its folder is the working directory.
     Raises:
         ArtifactError: DVC does not answer, or it calls a file up to date that cannot be read.
+        TrackingError: the tracking server does not answer, or not any more; what was done stays.
     """
+    uri = tracking_uri(Path(suite.root))
+    check_server(uri)
+    with answering(uri):
+        yield from _sync(suite)
+
+
+def _sync(suite: Suite) -> Iterator[Synced]:
     outdated, locked = outdated_stages(), locked_stages()
     experiment = Experiment(Path(suite.root), suite.suite)
     for declaration in tracked_declarations(suite):
@@ -51,7 +58,7 @@ def sync(suite: Suite) -> Iterator[Synced]:
         experiment.mark(current_fingerprints(suite))
         yield Synced(COMPARE, "skipped", reason)
     else:
-        publish_comparison(suite)
+        show_comparison(suite)
         yield Synced(COMPARE, "shown")
 
 
@@ -64,7 +71,7 @@ def _ensure(suite: Suite, declaration: Declaration, experiment: Experiment) -> s
     found = experiment.find(fingerprint)
     if found is not None and found.info.status == "FINISHED":
         return "there"
-    with open_run(suite, declaration, fingerprint, {"ladd.restored": "true"}) as run:
+    with open_run(suite, declaration, fingerprint, {"ladd.restored": "true"}, strict=True) as run:
         _fill(suite, declaration, run)
         tag_outputs(declaration, run)
     return "made" if found is None else "completed"
@@ -84,7 +91,7 @@ def _fill(suite: Suite, declaration: Declaration, run: TrackedRun) -> None:
 def locked_stages() -> set[str]:
     """Names in dvc.lock of the working directory."""
     path = Path("dvc.lock")
-    return set(yaml.safe_load(path.read_text())["stages"]) if path.is_file() else set()
+    return set(read_yaml(path)["stages"]) if path.is_file() else set()
 
 
 def outdated_stages() -> dict[str, str]:

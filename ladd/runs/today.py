@@ -7,14 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ladd.config.differences import changes
 from ladd.errors import ConfigError
 from ladd.git import code_distance
-from ladd.launch.values import changes
 from ladd.stages.declaration import read_declaration
 from ladd.stages.tracked import versions
 from ladd.tracking import LoggedRun
+from ladd.yaml_files import read_yaml
 
 INPUT, OUTPUT = "dvc.in.", "dvc.out."
 
@@ -76,7 +75,7 @@ def stage_parameters(folder: Path, settings: str, run: LoggedRun) -> dict[str, A
 
 def _inputs(folder: Path, run: LoggedRun) -> list[str]:
     path = folder / "dvc.lock"
-    stages = yaml.safe_load(path.read_text())["stages"] if path.is_file() else {}
+    stages = read_yaml(path)["stages"] if path.is_file() else {}
     entries = stages.get(run.tags["dvc.stage"], {}).get("deps", [])
     now = {entry["path"]: entry["md5"] for entry in entries}
     return [

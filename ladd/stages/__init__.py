@@ -1,7 +1,10 @@
 """One module per DVC stage. Each is run as ``python -m ladd.stages.NAME KEY`` in the folder of a suite."""
 
 import sys
+import time
 from types import TracebackType
+
+STARTED = time.time()  # of the process of a stage: the code that it imports was read after it
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from ladd.config import ComputeConfig
 from ladd.data.shards import Rows, shard_path, write_shard
-from ladd.errors import ArtifactError, ConfigError
+from ladd.errors import ArtifactError, ConfigError, reading
 from ladd.files import file_hash, save_tensors
 from ladd.progress import bar
 
 WEIGHTS = "weights.safetensors"
 REDUCTION = "reduction.safetensors"  # of the states of a pretrained encoder
 LATENT_SHARD = 65536  # sequences per file
+REMEDY = "it is cut or damaged: `dvc checkout` puts the file back, or remove its folder and run `dvc repro`"
 
 
 def use_device(config: ComputeConfig) -> torch.device:
@@ -87,16 +88,23 @@ def load_array(path: Path) -> np.ndarray:
     """A small stored array.
 
     Raises:
-        ArtifactError: it is missing.
+        ArtifactError: it is missing or broken.
     """
     if not path.is_file():
         raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
-    return np.load(path)
+    with reading(path, REMEDY):
+        return np.load(path)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Read weights into a module built from the same configuration."""
-    module.load_state_dict(load_file(path))
+    """Read weights into a module built from the same configuration.
+
+    Raises:
+        ArtifactError: the file is missing or broken.
+    """
+    with reading(path, REMEDY):
+        state = load_file(path)
+    module.load_state_dict(state)
 
 
 def save_weights(module: nn.Module, folder: Path) -> None:

@@ -7,20 +7,33 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ladd.config import Suite
-from ladd.errors import ArtifactError
+from ladd.errors import ArtifactError, TrackingError
 from ladd.git import git_tags
 from ladd.report.headline import headline
 from ladd.report.table import summarise
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.results import read_results
 from ladd.stages.tracked import TRACKED
-from ladd.tracking import Experiment, flow_tags
+from ladd.tracking import Experiment, answering, flow_tags, tracking_uri
 
 log = logging.getLogger(__name__)
 RESULTS = Path("results")
 
 
 def publish_comparison(suite: Suite) -> None:
+    """Do as `show_comparison`; where the server went away since the stage began, a warning says how to do it later.
+
+    Args:
+        suite: settings; its folder is the working directory.
+    """
+    try:
+        with answering(tracking_uri(Path(suite.root))):
+            show_comparison(suite)
+    except TrackingError as error:
+        log.warning("%s: the comparison is not shown there; when it answers, `ladd track sync` shows it", error)
+
+
+def show_comparison(suite: Suite) -> None:
     """Mark the runs of the suite as current or superseded, and show what `compare` wrote on the run of the suite.
 
     Args:

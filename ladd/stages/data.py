@@ -72,6 +72,11 @@ def pack(suite: Suite, key: str, config: TextDataConfig, folder: Path) -> None:
         )
         for name, documents in corpora.items()
     }
+    if (blocks := packed["train"]["blocks"]) < 2:
+        raise ConfigError(
+            f"data.{key}.tokens: the training documents fill {blocks} block of {config.tokens} tokens, which has no "
+            "spread to learn; lower it, or train on more documents"
+        )
     description = {"tokens": config.tokens, "vocabulary": config.vocabulary, "packing": config.packing}
     write_json(folder / "description.json", description | {"tokenizer": tokenizer.file_hash, "corpora": packed})
 
@@ -80,13 +85,18 @@ def make_tokenizer(suite: Suite, key: str, config: TextDataConfig) -> Tokenizer:
     """Train or read the tokenizer.
 
     Raises:
-        ConfigError: its size is not the vocabulary that params.yaml says.
+        ConfigError: its size is not the vocabulary that params.yaml says, or its name is of several files.
     """
     if config.tokenizer.asset is None or config.tokenizer.files is None:  # bpe
         tokenizer = Tokenizer.train(split_of(suite, config, validation=False), config.vocabulary)
     else:
-        (file,) = asset_files(fetch(suite, config.tokenizer.asset), config.tokenizer.files)
-        tokenizer = Tokenizer.load(file)
+        files = asset_files(fetch(suite, config.tokenizer.asset), config.tokenizer.files)
+        if len(files) > 1:
+            raise ConfigError(
+                f"data.{key}.tokenizer.files: {config.tokenizer.files!r} is of {len(files)} files, the first two "
+                f"{files[0]} and {files[1]}; name one"
+            )
+        tokenizer = Tokenizer.load(files[0])
     if tokenizer.vocabulary != config.vocabulary:
         raise ConfigError(
             f"data.{key}.tokenizer.vocabulary: {config.vocabulary}, but the tokenizer has {tokenizer.vocabulary} ids; "

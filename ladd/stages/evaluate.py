@@ -26,6 +26,7 @@ from ladd.stages.results import log_results, write_loss_by_time, write_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.samples import shown_samples
 from ladd.stages.tracked import stage_run, tag_outputs
+from ladd.stages.unmasked import check_unmasked
 
 
 def main(stage: Stage) -> None:
@@ -57,6 +58,7 @@ def sampled_rows(
         for index, seed in enumerate(sweep.seeds):
             name = f"{point.name}-seed-{seed}"
             x = torch.from_numpy(load_array(folder / f"{name}.npy").astype("int64")).to(device)
+            check_unmasked(x, suite.data[sweep.data].vocabulary, f"evaluate@{key}, {name}")
             budget = budget_row(suite, sweep, point, row, passes[name], seconds[name], seed)
             rows.append(replace(budget, metric="seconds_per_sequence", value=seconds[name], n=len(x)))
             rows += measures.rows(budget, x, index)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ladd.errors import ArtifactError
 from ladd.files import file_hash
+from ladd.stages.hashes import Hashes, remembered
 
 MANIFEST = "manifest.json"
 # Files that hold how long sampling took: of the rest, every byte is a function of the suite.
 TIMED = ("results/sample/", "results/evaluate/", "results/compare.", "results/report.html")
+CODE_REMEDY = "it is code: root in params.yaml must lead from this folder to the repository, and that be whole"
 
 
 def is_timed(path: str) -> bool:
@@ -21,12 +24,11 @@ def is_timed(path: str) -> bool:
 
 def write_manifest(folder: Path, *, stage: str, fingerprint: str, parameters: dict) -> None:
     """Describe the files of a finished output folder. It holds no times and no paths: equal work gives equal bytes."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
     content = {
         "stage": stage,
         "fingerprint": fingerprint,
         "parameters": parameters,
-        "files": {p.relative_to(folder).as_posix(): file_hash(p) for p in files},
+        "files": {name: file_hash(folder / name) for name in _names(folder)},
     }
     (folder / MANIFEST).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
@@ -40,24 +42,95 @@ def content_hash(path: Path) -> str:
     if path.is_file():
         return file_hash(path)
     if not path.is_dir():
-        raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
-    if path.parts[0] == "artifacts":
+        made = path.parts[0] in ("artifacts", "results")
+        raise ArtifactError(f"{path} is missing; {'run `dvc repro` to make it' if made else CODE_REMEDY}")
+    if is_artifact(path):
         return _hash_by_manifest(path)
-    files = sorted(p for p in path.rglob("*") if p.is_file() and not _is_cache(p.relative_to(path)))
-    listing = [(p.relative_to(path).as_posix(), file_hash(p)) for p in files]
-    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(source_hashes(path)).encode()).hexdigest()
+
+
+def is_artifact(path: Path) -> bool:
+    """Whether it is an output with a manifest, or lies in one."""
+    return path.parts[0] == "artifacts"
+
+
+def source_hashes(folder: Path) -> list[tuple[str, str]]:
+    """Name and SHA-256 of every file below a folder of sources."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not _is_cache(p.relative_to(folder)))
+    return [(p.relative_to(folder).as_posix(), file_hash(p)) for p in files]
+
+
+def check_outputs(paths: Iterable[Path]) -> None:
+    """Hold stage outputs, or parts of them, against their manifests; large files are read once (see `remembered`).
+
+    Raises:
+        ArtifactError: one of them or a file of it is missing, is not what the manifest says, or is not in it.
+    """
+    with remembered() as hashes:
+        for path in paths:
+            if not path.exists():
+                raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
+            _check_output(path, hashes)
+
+
+def _check_output(path: Path, hashes: Callable[[Path], Hashes]) -> None:
+    output = _output_of(path)
+    remedy = f"delete {output} and run `dvc repro`, which restores it or makes it again"
+    listed = {name: digest for name, digest in _listed(output).items() if (output / name).is_relative_to(path)}
+    found = [path.relative_to(output).as_posix()] if path.is_file() else _names(output, path)
+    if missing := sorted(listed.keys() - set(found)):
+        raise ArtifactError(f"{output / missing[0]} is missing, but {output / MANIFEST} names it; {remedy}")
+    for name in found:
+        if name not in listed:
+            if _is_cache(Path(name)):
+                continue
+            raise ArtifactError(f"{output / name} is not in {output / MANIFEST}; delete it, or {remedy}")
+        if (actual := hashes(output / name).sha256) != listed[name]:
+            raise ArtifactError(
+                f"{output / name} has sha256 {actual}, and {output / MANIFEST} says {listed[name]}: it is damaged or "
+                f"was changed; {remedy}"
+            )
+
+
+def _names(output: Path, below: Path | None = None) -> list[str]:
+    """Files of an output, or of a folder in it, by their path in the output."""
+    files = sorted(p for p in (below or output).rglob("*") if p.is_file() and p.name != MANIFEST)
+    return [p.relative_to(output).as_posix() for p in files]
+
+
+def _output_of(path: Path) -> Path:
+    """The output that a path is or lies in.
+
+    Raises:
+        ArtifactError: none there has a manifest.
+    """
+    output = next((folder for folder in (path, *path.parents) if (folder / MANIFEST).is_file()), None)
+    if output is None:
+        raise ArtifactError(f"{path} has no {MANIFEST}: it is incomplete; delete it and run `dvc repro`")
+    return output
+
+
+def _listed(output: Path) -> dict[str, str]:
+    """Hashes of the files of an output, by its manifest.
+
+    Raises:
+        ArtifactError: that is none.
+    """
+    path = output / MANIFEST
+    try:
+        files = json.loads(path.read_text())["files"]
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise ArtifactError(f"{path} is damaged; delete {output} and run `dvc repro`") from None
 
 
 def _hash_by_manifest(path: Path) -> str:
     """Hash of a stage output, or of a folder within one: then only the files below it count."""
-    output = next((folder for folder in (path, *path.parents) if (folder / MANIFEST).is_file()), None)
-    if output is None:
-        raise ArtifactError(f"{path} has no {MANIFEST}: it is incomplete; delete it and run `dvc repro`")
+    output = _output_of(path)
     if output == path:
         return file_hash(path / MANIFEST)
     below = path.relative_to(output).as_posix() + "/"
-    files = json.loads((output / MANIFEST).read_text())["files"]
-    listing = [(name, digest) for name, digest in files.items() if name.startswith(below)]
+    listing = [(name, digest) for name, digest in _listed(output).items() if name.startswith(below)]
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 

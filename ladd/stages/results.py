@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from ladd.config.evaluation import shortest
 from ladd.errors import ArtifactError
 from ladd.evaluation.rows import COLUMNS, Row, TimeRow
 from ladd.files import write_atomically, write_json
@@ -144,4 +145,4 @@ def _means(table: pl.DataFrame, *keys: str) -> Iterator[dict]:
 
 def _heat(row: dict, prefix: str) -> str:
     """The temperature where it is not 1."""
-    return "" if row["temperature"] in (None, 1.0) else f"{prefix}{row['temperature']:g}"
+    return "" if row["temperature"] in (None, 1.0) else f"{prefix}{shortest(row['temperature'])}"

@@ -12,16 +12,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ladd.config import Suite, load_suite
-from ladd.errors import LaddError, TemporaryError
-from ladd.files import remove_folder, replace_folder
+from ladd.errors import ChangedError, LaddError, TemporaryError
+from ladd.files import remove_folder, remove_unfinished, replace_folder
 from ladd.git import main_checkout
 from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
+from ladd.stages import STARTED
 from ladd.stages.declaration import Declaration, read_declaration
-from ladd.stages.manifest import write_manifest
+from ladd.stages.manifest import check_outputs, write_manifest
+from ladd.stages.unchanged import Beginning
+from ladd.storage import check_space, naming, storage_error, try_outputs
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
+FILED = ("stage1", "codebook", "baseline", "stage2", "evaluate", "compare")  # stages that MLflow hears of
 KEPT_STATES = 2  # resume states of a stage under other settings
 EXIT_INTERRUPTED = 130  # as shells have it
 EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed
@@ -34,31 +38,42 @@ class Stage:
         suite: the checked params.yaml.
         key: of its block; "" where the stage has none.
         declaration: from dvc.yaml.
+        beginning: what it depended on when it began.
         fingerprint: of everything that it depends on.
         work: folder of resume state, only for this fingerprint.
     """
 
     def __init__(self, suite: Suite, key: str, declaration: Declaration):
         self.suite, self.key, self.declaration = suite, key, declaration
-        self.fingerprint = declaration.fingerprint()
+        self.beginning, self.fingerprint = Beginning.of(declaration), declaration.fingerprint()
         self.work = WORK / declaration.name / self.fingerprint[:16]
         self.work.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def output(self, path: str | Path) -> Iterator[Path]:
-        """A folder to write into; it takes the place of ``path``, with a manifest, when the block ends well."""
+        """A folder to write into; it takes the place of ``path``, with a manifest, when the block ends well.
+
+        Raises:
+            ChangedError: what the stage depends on is no longer what it began with.
+        """
         target = Path(path)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        yield partial
-        write_manifest(
-            partial,
-            stage=self.declaration.name,
-            fingerprint=self.fingerprint,
-            parameters=self.declaration.parameters,
-        )
-        replace_folder(partial, target)
+        try:
+            with naming(target):
+                yield partial
+                write_manifest(
+                    partial,
+                    stage=self.declaration.name,
+                    fingerprint=self.fingerprint,
+                    parameters=self.declaration.parameters,
+                )
+                self.beginning.check()
+                replace_folder(partial, target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)  # it takes space, of which there may be none
+            raise
 
 
 @contextlib.contextmanager
@@ -84,20 +99,62 @@ def machine(suite: Suite, what: str, *, alone: bool) -> contextlib.AbstractConte
     return turn(folder / f"machine-{socket.gethostname()}-{device}.lock", what, alone=alone)
 
 
-def execute(name: str, key: str | None, body: Callable[[Stage], None]) -> None:
+def execute(name: str, key: str | None, body: Callable[[Stage], None], started: float | None = None) -> None:
     """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones.
 
+    Args:
+        name: of the stage.
+        key: of its block.
+        body: the stage.
+        started: when the process began to import the code, if the stage is all that it is for.
     Raises:
-        LaddError: the suite is wrong, an input is missing, or the stage is running already.
+        LaddError: the suite is wrong, an input is missing or damaged, an output cannot be written, the stage is running
+            already, the tracking server is away, or what the stage depends on was edited meanwhile. Then its outputs
+            are removed, as DVC removes them before it runs a stage, and its resume state stays.
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
+    if name in FILED:
+        _check_tracking(Path(suite.root))
     together = contextlib.nullcontext() if name == TIMED else machine(suite, declaration.name, alone=False)
     with stage_lock(declaration.name), together:
-        stage = Stage(suite, key or "", declaration)
-        body(stage)
+        # Both again, as the turn may have taken a while. The suite is read last: an edit in between shows at the end.
+        declaration = read_declaration(name, key)
+        check_outputs(declaration.artifacts)
+        stage = Stage(load_suite(), key or "", declaration)
+        if started is not None:
+            stage.beginning.check_code(started)
+        for path in declaration.outputs:
+            remove_unfinished(path)
+        try_outputs(declaration.outputs)
+        try:
+            body(stage)
+            stage.beginning.check()
+        except ChangedError:
+            _remove_outputs(declaration)
+            raise
+        check_space(Path())  # for DVC, which records the stage now
         remove_folder(stage.work)
         _remove_old_states(stage.work.parent)
+
+
+def _remove_outputs(declaration: Declaration) -> None:
+    for path in declaration.outputs:
+        if path.is_dir():
+            remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _check_tracking(root: Path) -> None:
+    """A tracking server that does not answer at the start ends the stage, before anything is computed.
+
+    Raises:
+        TrackingError: it does not; with the remedy.
+    """
+    from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import
+
+    check_server(tracking_uri(root))
 
 
 def _remove_old_states(folder: Path) -> None:
@@ -118,7 +175,7 @@ def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -
     if len(arguments) != keyed:
         sys.exit(f"usage: python -m ladd.stages.{name}" + (" KEY" if keyed else ""))
     try:
-        execute(name, arguments[0] if keyed else None, body)
+        execute(name, arguments[0] if keyed else None, body, STARTED)
     except TemporaryError as error:
         print(error, file=STANDARD_ERROR)
         sys.exit(EXIT_TEMPORARY)
@@ -127,3 +184,7 @@ def run_stage(name: str, body: Callable[[Stage], None], *, keyed: bool = True) -
         sys.exit(EXIT_INTERRUPTED)
     except LaddError as error:
         sys.exit(str(error))
+    except Exception as error:
+        if (problem := storage_error(error)) is None:
+            raise
+        sys.exit(str(problem))

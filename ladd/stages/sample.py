@@ -37,6 +37,7 @@ from ladd.stages.artifacts import use_device
 from ladd.stages.real import check_real, given_positions, real_chunk
 from ladd.stages.runtime import TIMED, Stage, machine, run_stage
 from ladd.stages.trained import load_trained
+from ladd.stages.unmasked import check_unmasked
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _draw(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None
     samples = sample_in_batches(sample, start, noise_seed, _timed_options(sweep, run.point), sweep.batch)
     tokens = samples.tokens.cpu().numpy()
     seconds = (time.perf_counter() - begun) / len(tokens)
+    check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, f"{stage.declaration.name}, {run.name}")
     content = io.BytesIO()
     np.save(content, tokens.astype(token_type(suite.data[sweep.data].vocabulary)))
     write_atomically(stage.work / f"{run.name}.npy", content.getvalue())

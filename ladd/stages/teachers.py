@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from pathlib import Path
 
 import torch
 
 from ladd.assets import store_folder
+from ladd.assets.store import make_once
 from ladd.config import Suite, TeacherConfig
 from ladd.files import file_hash
 from ladd.stages.text import fetch
@@ -24,11 +23,10 @@ def load_teacher(suite: Suite, config: TeacherConfig, device: torch.device) -> T
 
 
 def _unpacked(path: Path, folder: Path) -> Path:
-    """The transformers folder of a GGUF file; made under another name and renamed, so it is whole or not there."""
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-            Teacher.load(path, device="cpu", batch=1, window=1).save(Path(partial) / "teacher")
-            with contextlib.suppress(OSError):  # another process was faster
-                (Path(partial) / "teacher").rename(folder)
-    return folder
+    """The transformers folder of a GGUF file."""
+
+    def make(scratch: Path) -> Path:
+        Teacher.load(path, device="cpu", batch=1, window=1).save(scratch / "teacher")
+        return scratch / "teacher"
+
+    return make_once(folder, make)

@@ -73,12 +73,22 @@ def _description(role: str, chain: dict[str, Any], tags: dict[str, Any], key: st
 
 
 def stage_run(stage: Stage) -> TrackedRun:
-    """The tracked run of a stage."""
+    """The tracked run of a stage.
+
+    Raises:
+        ChangedError: what the stage depends on is no longer what it began with: its numbers are filed nowhere.
+    """
+    stage.beginning.check()
     return open_run(stage.suite, stage.declaration, stage.fingerprint)
 
 
 def open_run(
-    suite: Suite, declaration: Declaration, fingerprint: str, tags: dict[str, str] | None = None
+    suite: Suite,
+    declaration: Declaration,
+    fingerprint: str,
+    tags: dict[str, str] | None = None,
+    *,
+    strict: bool = False,
 ) -> TrackedRun:
     """The tracked run of a stage, with its settings, params.yaml and the DVC hashes of its inputs.
 
@@ -87,6 +97,7 @@ def open_run(
         declaration: of a stage that has a run.
         fingerprint: of the stage.
         tags: more of them, for a run that is not there yet.
+        strict: a tracking server that does not answer is an error; otherwise what it is to get is kept.
     """
     stage_name, _, key = declaration.name.partition("@")
     described = describe_run(suite, stage_name, key)
@@ -100,6 +111,7 @@ def open_run(
         fingerprint=fingerprint,
         parameters=flatten(described.chain) | {k: v for k, v in described.tags.items() if v is not None},
         tags={**named, **described.tags, **hashes, **(tags or {})},
+        strict=strict,
     )
     run.attach(Path("params.yaml"))
     return run

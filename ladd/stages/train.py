@@ -15,6 +15,7 @@ import torch
 from ladd.cluster import Workers, train_on_workers
 from ladd.config import TrainingConfig
 from ladd.distributed import rank
+from ladd.errors import TrainingError
 from ladd.files import write_atomically
 from ladd.randomness import derive
 from ladd.stages.recorded import history_path, record_training
@@ -97,10 +98,20 @@ def _trainer(stage: Stage, training: Training, context: ExecutorContext) -> Trai
 
 
 def _keep_checkpoints(work: Path, kept: Collection[int], folder: Path) -> None:
-    """Copy averaged weights into the output."""
+    """Copy averaged weights into the output.
+
+    Raises:
+        TrainingError: those of a step are missing; without them the output would be another one.
+    """
+    there = {checkpoint_step(path): path for path in work.glob("step-*") if (path / AVERAGE).is_file()}
+    if missing := sorted(set(kept) - there.keys()):
+        raise TrainingError(
+            f"{work} lacks the averaged weights of steps {', '.join(map(str, missing))}, which the output keeps: "
+            "remove that folder, and the stage trains anew"
+        )
     folder.mkdir()
-    for source in (path for path in sorted(work.glob("step-*")) if checkpoint_step(path) in kept):
-        (folder / f"{source.name}.safetensors").write_bytes((source / AVERAGE).read_bytes())
+    for step in sorted(kept):
+        (folder / f"{there[step].name}.safetensors").write_bytes((there[step] / AVERAGE).read_bytes())
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:

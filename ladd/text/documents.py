@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import html
 import io
 import json
 import re
@@ -17,13 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 from xml.etree import ElementTree
 
-from ladd.errors import ArtifactError, ConfigError
+from ladd.errors import ArtifactError, ConfigError, reading
 from ladd.progress import bar
 from ladd.text.detokenise import DETOKENISERS
+from ladd.text.wiki import wiki_to_prose
 
 if TYPE_CHECKING:
     from ladd.config import CorpusConfig
 
+LONGEST = 2**30  # bytes of a file that is a document, or characters of a line: a packed file may hold zeros without end
+REMEDY = "it is cut, damaged or something else: fetch it again, or correct format and encoding of the corpus"
+_BOM = "\ufeff"  # at the start of a file, where it says the encoding and is no text
 _PARQUET_ROWS = 256
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -56,7 +59,8 @@ def _all_texts(
     sizes = [file.stat().st_size for file in files]
     with bar("documents", sum(sizes), "B", scale=True) as progress:
         for file, size in zip(files, sizes, strict=True):
-            yield from reader(file, corpus)
+            with reading(f"{file}, of format {corpus.format},", REMEDY):
+                yield from reader(file, corpus)
             progress.update(size)
 
 
@@ -78,22 +82,32 @@ def _decoding_error(file: Path, line: int, error: UnicodeDecodeError) -> Artifac
 
 def _lines(file: Path, corpus: CorpusConfig) -> Iterator[str]:
     number = 0
-    with io.TextIOWrapper(_open(file), encoding=corpus.encoding) as stream:
+    with _open(file) as packed, io.TextIOWrapper(packed, encoding=corpus.encoding) as stream:
         try:
-            for line in stream:
+            while line := stream.readline(LONGEST + 1):
                 number += 1
-                yield line.removesuffix("\n")
+                if len(line) > LONGEST:
+                    raise _too_long(f"{file}, line {number},", "characters")
+                yield (line.removeprefix(_BOM) if number == 1 else line).removesuffix("\n")
         except UnicodeDecodeError as error:
             raise _decoding_error(file, number + 1, error) from error
 
 
 def _text(file: Path, corpus: CorpusConfig) -> Iterator[str]:
-    with io.TextIOWrapper(_open(file), encoding=corpus.encoding) as stream:
+    with _open(file) as packed:
+        content = packed.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise _too_long(f"{file}", "bytes")
+    with io.TextIOWrapper(io.BytesIO(content), encoding=corpus.encoding) as stream:
         try:
             text = stream.read()
         except UnicodeDecodeError as error:
             raise _decoding_error(file, error.object.count(b"\n", 0, error.start) + 1, error) from error
-    yield text
+    yield text.removeprefix(_BOM)
+
+
+def _too_long(where: str, unit: str) -> ArtifactError:
+    return ArtifactError(f"{where} has more than {LONGEST:,} {unit}, too many for one document; split it")
 
 
 def _string(value: object, where: str, field: str) -> str:
@@ -113,10 +127,10 @@ def _jsonl(file: Path, corpus: CorpusConfig) -> Iterator[str]:
         where = f"{file}, line {number}"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits; lists in lists in lists
             raise ArtifactError(f"{where} is not JSON: {error}; repair the file or set another format") from error
         if not isinstance(row, dict) or field not in row:
-            found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+            found = ", ".join(row)[:300] if isinstance(row, dict) else type(row).__name__
             raise ArtifactError(f"{where} has no field {field!r}, only: {found}")
         text = _string(row[field], where, field)
         if _SURROGATE.search(text):
@@ -131,17 +145,22 @@ def _parquet(file: Path, corpus: CorpusConfig) -> Iterator[str]:
 
     field = corpus.field or ""
     try:
-        table = pq.ParquetFile(file, memory_map=True)
+        table = pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)
     except pa.ArrowInvalid as error:
         raise ArtifactError(f"{file} is not a whole Parquet file: {error}") from error
     with table:
-        if field not in table.schema_arrow.names:
-            raise ArtifactError(f"{file} has no field {field!r}, only: {', '.join(table.schema_arrow.names)}")
+        names = table.schema_arrow.names
+        if names.count(field) != 1:
+            fault = "has two fields" if field in names else "has no field"
+            raise ArtifactError(f"{file} {fault} {field!r}, only: {', '.join(names)[:300]}")
         row = 0
         for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=[field]):
             for value in batch.column(field):
                 yield _string(value.as_py(), f"{file}, row {row}", field)
                 row += 1
+        if row != table.metadata.num_rows:
+            promised = table.metadata.num_rows
+            raise ArtifactError(f"{file} has {row} rows, and says that it has {promised}; fetch it again")
 
 
 def _wikipedia(file: Path, corpus: CorpusConfig) -> Iterator[str]:
@@ -174,89 +193,3 @@ READERS: dict[str, Callable[[Path, CorpusConfig], Iterator[str]]] = {
     "parquet": _parquet,
     "wikipedia": _wikipedia,
 }
-
-# --- Wiki markup ---
-
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_EMPTY_ELEMENT = re.compile(r"<(?:ref|references|gallery|section)\b[^<>]*?/>", re.IGNORECASE)
-_ELEMENT = re.compile(
-    r"<(ref|references|math|chem|gallery|timeline|imagemap|syntaxhighlight|source|score|table|hiero|graph|mapframe)"
-    r"\b[^<>]*>.*?</\1\s*>",
-    re.IGNORECASE | re.DOTALL,
-)
-_BRACES = re.compile(r"\{\{|\}\}|^[ \t:*#]*\{\||^[ \t]*\|\}", re.MULTILINE)
-_LINK = re.compile(r"\[\[([^\[\]]*)\]\]")
-_WEB_LINK = re.compile(r"\[(?:(?:https?|ftp):)?//[^\s\]]*\s*([^\]\n]*)\]")
-_DROPPED_LINK = re.compile(r"\s*(?:file|image|category|media)\s*:", re.IGNORECASE)
-_LANGUAGE_LINK = re.compile(r"(?:[a-z]{2,3}|simple)(?:-[a-z]+)*:")
-_LEFT_OVER = re.compile(r"\{\{|\}\}|\[\[|\]\]|__[A-Z]+__|'{2,5}")
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_APPENDIX = re.compile(
-    r"^==[ \t]*(?:see also|references|external links|further reading|notes|footnotes|citations|bibliography|sources)"
-    r"[ \t]*==[ \t]*$.*?(?=^==[^=]|\Z)",
-    re.IGNORECASE | re.DOTALL | re.MULTILINE,
-)
-_HEADING = re.compile(r"^=+[^\n]*=+[ \t]*$", re.MULTILINE)
-_TABLE_ROW = re.compile(r"^[ \t]*(?:[|!]|\{\|)[^\n]*$", re.MULTILINE)
-_LIST_MARK = re.compile(r"^[*#:;]+[ \t]*|^-{4,}", re.MULTILINE)
-_EMPTY_BRACKETS = re.compile(r"[ \t]*\([\s,;:]*\)")
-_BRACKET_START = re.compile(r"\([ \t]*[,;:][\s,;:]*")
-_HOLE = re.compile(r"[ \t]+(?=[,.;:)](?:\s|$))")
-
-
-def wiki_to_prose(source: str) -> str:
-    """Plain paragraphs of a wiki text.
-
-    Links leave their text; templates, tables, references, formulas, files, categories, headings, comments and the lists
-    at the end (notes, further reading, ...) leave nothing: a sentence whose number was in a template has a hole there.
-    Names of sections and namespaces are the English ones.
-    """
-    text = _ELEMENT.sub("", _EMPTY_ELEMENT.sub("", _COMMENT.sub("", source)))
-    text = _WEB_LINK.sub(r"\1", _drop_braces(text))
-    links = 1
-    while links:  # from the inside out, as captions of files hold links
-        text, links = _LINK.subn(_link_text, text)
-    text = _TAG.sub("", _BREAK.sub(" ", _LEFT_OVER.sub("", text)))
-    text = _HEADING.sub("", _APPENDIX.sub("", text))
-    text = _LIST_MARK.sub("", _TABLE_ROW.sub("", text))
-    text = html.unescape(text).replace("\xa0", " ")
-    text = _HOLE.sub("", _BRACKET_START.sub("(", _EMPTY_BRACKETS.sub("", text)))
-    lines = (re.sub(r"[ \t]+", " ", line).strip() for line in text.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-
-
-def _link_text(match: re.Match[str]) -> str:
-    target, bar, shown = match[1].partition("|")
-    if _DROPPED_LINK.match(target) or (not bar and _LANGUAGE_LINK.match(target)):
-        return ""
-    return shown.rpartition("|")[2] if bar else target.removeprefix(":")
-
-
-def _drop_braces(text: str) -> str:
-    """Without {{templates}} and {| tables |}, which nest in each other; a brace without partner stays."""
-    opened: list[tuple[str, int]] = []
-    dropped: list[tuple[int, int]] = []
-    position = 0
-    while match := _BRACES.search(text, position):
-        mark, position = match[0].lstrip(" \t:*#"), match.end()
-        if mark in ("{{", "{|"):
-            opened.append((mark, match.end() - 2))
-            continue
-        partner = "{{" if mark == "}}" else "{|"
-        if mark == "|}" and (not opened or opened[-1][0] != "{|"):
-            position -= 1  # the bar belongs to a template, as in "|}}": look at the brace again
-            continue
-        if all(kind != partner for kind, _ in opened):
-            continue
-        kind, start = opened.pop()
-        while kind != partner:
-            kind, start = opened.pop()
-        while dropped and dropped[-1][0] > start:  # inside this one
-            dropped.pop()
-        dropped.append((start, match.end()))
-    kept, end = [], 0
-    for start, stop in dropped:
-        kept.append(text[end:start])
-        end = stop
-    return "".join([*kept, text[end:]])

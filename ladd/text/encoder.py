@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from ladd.errors import ArtifactError, ConfigError
+from ladd.errors import MODEL_REMEDY, ArtifactError, ConfigError, reading
 from ladd.latents.pooling import adaptive_keep_eos, adaptive_pool, align
 from ladd.latents.reduction import Reduction
 from ladd.progress import counted
@@ -94,7 +94,7 @@ class FrozenTextEncoder:
             batch: blocks at a time.
             precision: of the network; float32 on a CPU and bfloat16 elsewhere if None.
         Raises:
-            ArtifactError: the folder has no model, or its tokenizer knows no character offsets.
+            ArtifactError: the folder has no model or a broken one, or its tokenizer knows no character offsets.
         """
         # Imported here: it takes seconds, and only text with a frozen encoder needs it.
         from transformers import AutoModel, AutoTokenizer
@@ -103,8 +103,9 @@ class FrozenTextEncoder:
             raise ArtifactError(f"{folder}: no config.json, so this is no transformers model; name its folder")
         device = torch.device(device)
         precision = precision or (torch.float32 if device.type == "cpu" else torch.bfloat16)
-        network = AutoModel.from_pretrained(folder, local_files_only=True, dtype=precision)
-        wrapper = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        with reading(f"encoder: {folder}", MODEL_REMEDY):
+            network = AutoModel.from_pretrained(folder, local_files_only=True, dtype=precision)
+            wrapper = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if not wrapper.is_fast:
             raise ArtifactError(f"{folder}: a tokenizer without character offsets; the folder needs a tokenizer.json")
         reader = wrapper.backend_tokenizer

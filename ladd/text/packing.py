@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -209,8 +211,16 @@ _worker_tokenizer: Tokenizer
 def _start_worker(text: str) -> None:
     """Make a worker's tokenizer once; its own threads would only compete with the other workers."""
     global _worker_tokenizer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _worker_tokenizer = Tokenizer.parse(text)
+
+
+def _end_with_parent() -> None:
+    """A worker waits for work for ever, even from a process that was killed."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _encode_here(texts: list[str]) -> Encoded:

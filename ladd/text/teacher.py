@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ladd.errors import ArtifactError, ConfigError
+from ladd.errors import MODEL_REMEDY, ArtifactError, ConfigError, reading
 from ladd.progress import counted
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Teacher:
             path: transformers folder, or GGUF file.
             device, batch, window: as above.
         Raises:
-            ArtifactError: the files are not there, or the pre-tokenizer of a GGUF file is not known.
+            ArtifactError: the files are not there or broken, or the pre-tokenizer of a GGUF file is not known.
         """
         # Imported here: slow to start, and not needed to import the package.
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -106,7 +106,7 @@ class Teacher:
             )
         folder = path.parent if packed else path
         options: dict[str, Any] = {"local_files_only": True} | ({"gguf_file": path.name} if packed else {})
-        with quiet_transformers():
+        with reading(f"teacher: {path}", MODEL_REMEDY), quiet_transformers():
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)
             if packed:
                 split_digits(tokenizer.backend_tokenizer, path)

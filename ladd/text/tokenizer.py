@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ladd.errors import ArtifactError, ConfigError
+from ladd.errors import ArtifactError, ConfigError, reading
 
 if TYPE_CHECKING:
     import tokenizers
@@ -114,7 +114,9 @@ class Tokenizer:
         """
         if not path.is_file():
             raise ArtifactError(f"{path} is missing: run the stage or fetch the asset that holds it")
-        return cls.parse(path.read_text(encoding="utf-8"), str(path))
+        with reading(path, "a tokenizer.json is UTF-8: fetch it again, or name another file"):
+            text = path.read_text(encoding="utf-8")
+        return cls.parse(text, str(path))
 
     @classmethod
     def parse(cls, text: str, name: str = "tokenizer") -> Tokenizer:

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, Metric
+from mlflow.entities import LoggedModel, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 
 from ladd.errors import ArtifactError, ConfigError
 from ladd.tracking.store import existing_store, milliseconds, tracking_uri
+
+_PREFIX = "checkpoint/"  # of the metrics of a checkpoint
+_PAGE = 1000  # models at a time
 
 
 class LoggedCheckpoint(NamedTuple):
@@ -31,7 +34,10 @@ class LoggedCheckpoint(NamedTuple):
 def register_checkpoints(
     client: MlflowClient, experiment_id: str, run_id: str, checkpoints: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Register the checkpoints that the run does not have yet.
+    """Register checkpoints with their metrics; what the run has of them is left as it is.
+
+    A kill, of this process or of the server, may have left a model that is not ready, one without its metrics, or the
+    metrics in the run and not in the model.
 
     Args:
         client: of the store.
@@ -39,20 +45,37 @@ def register_checkpoints(
         run_id: of the training.
         checkpoints: each with "name", "path", "sha256", "step" and "metrics".
     """
-    names = {model.name for model in _models(client, experiment_id, run_id)}
+    models = {model.name: model for model in _models(client, experiment_id, run_id)}
+    for name in [name for name, model in models.items() if model.status != LoggedModelStatus.READY]:
+        client.delete_logged_model(models.pop(name).model_id)
+    times = _times(client, run_id)
     for checkpoint in checkpoints:
-        if checkpoint["name"] in names:
-            continue
-        tags = {key: str(checkpoint[key]) for key in ("path", "sha256", "step")}
-        with _global_uri(client.tracking_uri):
-            model = mlflow.create_external_model(
-                name=checkpoint["name"], source_run_id=run_id, tags=tags, experiment_id=experiment_id
-            )
-        metrics = [
-            Metric(f"checkpoint/{key}", value, milliseconds(), checkpoint["step"], model_id=model.model_id)
-            for key, value in checkpoint["metrics"].items()
-        ]
-        client.log_batch(run_id, metrics=metrics)
+        name, step = checkpoint["name"], checkpoint["step"]
+        model = models.get(name) or _create(client, experiment_id, run_id, checkpoint)
+        there = {metric.key for metric in model.metrics or ()}
+        values = {f"{_PREFIX}{key}": value for key, value in checkpoint["metrics"].items()}
+        client.log_batch(
+            run_id,
+            metrics=[  # MLflow takes a point of the same time, step and value for the one that is there
+                Metric(key, value, times.get((key, step), milliseconds()), step, model_id=model.model_id)
+                for key, value in values.items()
+                if key not in there
+            ],
+        )
+
+
+def _create(client: MlflowClient, experiment_id: str, run_id: str, checkpoint: Mapping[str, Any]) -> LoggedModel:
+    tags = {key: str(checkpoint[key]) for key in ("path", "sha256", "step")}
+    with _global_uri(client.tracking_uri):
+        return mlflow.create_external_model(
+            name=checkpoint["name"], source_run_id=run_id, tags=tags, experiment_id=experiment_id
+        )
+
+
+def _times(client: MlflowClient, run_id: str) -> dict[tuple[str, int], int]:
+    """Times of the points of checkpoints that the run has, by key and step."""
+    keys = [key for key in client.get_run(run_id).data.metrics if key.startswith(_PREFIX)]
+    return {(key, point.step): point.timestamp for key in keys for point in client.get_metric_history(run_id, key)}
 
 
 @contextlib.contextmanager
@@ -105,5 +128,13 @@ def _last_checkpoint(client: MlflowClient, run_id: str) -> LoggedModel | None:
     return max((model for model in models if "step" in model.tags), key=lambda m: int(m.tags["step"]), default=None)
 
 
-def _models(client: MlflowClient, experiment_id: str, run_id: str) -> list[LoggedModel]:
-    return client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'", max_results=1000)
+def _models(client: MlflowClient, experiment_id: str, run_id: str) -> Iterator[LoggedModel]:
+    """All models of a run, however many."""
+    token = None
+    while True:
+        page = client.search_logged_models(
+            [experiment_id], f"source_run_id = '{run_id}'", max_results=_PAGE, page_token=token
+        )
+        yield from page
+        if not (token := page.token):
+            return

@@ -9,11 +9,15 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
 
 from ladd.errors import ArtifactError
 from ladd.tracking.store import artifact_location, existing_store, experiment_name, milliseconds, store_lock
 from ladd.tracking.store import tracking_uri as uri_of
+from ladd.tracking.writer import has_ended
 
+PROCESS = "ladd.process"  # tag of a run: host and number of the process that last ran it
+_SILENCE = 24 * 3600  # seconds without a point after which a process on another host counts as gone
 PARENT, PARENT_ID, STATE = "ladd.parent", "mlflow.parentRunId", "ladd.state"
 CURRENT, SUPERSEDED = "current", "superseded"
 _TABLES = "mlflow.loggedArtifacts"  # MLflow's page of a run shows the files that this tag names as tables
@@ -45,27 +49,49 @@ class Experiment:
             self.parent_id: str = self._open_parent(suite)
 
     def _create(self) -> str:
-        return self.client.create_experiment(self.name, artifact_location=artifact_location(self.root, self.name))
+        location = artifact_location(self.root, self.name)
+        try:
+            return self.client.create_experiment(self.name, artifact_location=location)
+        except MlflowException:
+            found = self.client.get_experiment_by_name(self.name)  # another machine made it just now
+            if found is None:
+                raise
+            return found.experiment_id
 
     def _open_parent(self, suite: str) -> str:
-        runs = self.client.search_runs([self.id], f"tags.`{PARENT}` = '{suite}'", max_results=1)
-        tags = {PARENT: suite, "suite": suite}
-        run = runs[0] if runs else self.client.create_run(self.id, run_name=self.name, tags=tags)
+        run = self._only(f"tags.`{PARENT}` = '{suite}'", self.name, {PARENT: suite, "suite": suite})
         if run.info.status != "FINISHED":  # it holds what is known of the suite, and never runs itself
             self.client.set_terminated(run.info.run_id)
         return run.info.run_id
 
     def find(self, fingerprint: str) -> Run | None:
         """The run of a stage with these inputs."""
-        runs = self.client.search_runs([self.id], f"tags.`ladd.fingerprint` = '{fingerprint}'", max_results=1)
+        return self._oldest(_query(fingerprint))
+
+    def find_or_create(self, fingerprint: str, name: str, tags: Mapping[str, str]) -> Run:
+        """The run of a stage with these inputs, which is made where it is missing, with a name and tags."""
+        return self._only(_query(fingerprint), name, tags)
+
+    def _oldest(self, query: str) -> Run | None:
+        runs = self.client.search_runs([self.id], query, max_results=1, order_by=["attributes.start_time ASC"])
         return runs[0] if runs else None
+
+    def _only(self, query: str, name: str, tags: Mapping[str, str]) -> Run:
+        """The run that a query finds. Where two machines make it at the same time, the older one stays."""
+        if (found := self._oldest(query)) is not None:
+            return found
+        made = self.client.create_run(self.id, run_name=name, tags=dict(tags))
+        kept = self._oldest(query) or made
+        if kept.info.run_id != made.info.run_id:
+            self.client.delete_run(made.info.run_id)
+        return kept
 
     def runs(self) -> Iterator[Run]:
         """All runs but the parent."""
         return (run for run in search(self.client, self.id) if PARENT not in run.data.tags)
 
     def mark(self, current: Mapping[str, str | None]) -> None:
-        """Say of every run whether the suite as it is now has it.
+        """Say of every run whether the suite as it is now has it, and end those of others that were left running.
 
         Args:
             current: fingerprint of every tracked stage, by NAME@KEY; None where it is not known, which leaves the
@@ -79,6 +105,17 @@ class Experiment:
                 wanted[STATE] = CURRENT if tags.get("ladd.fingerprint") == fingerprint else SUPERSEDED
             changed = {key: value for key, value in wanted.items() if tags.get(key) != value}
             set_tags(self.client, run.info.run_id, changed)
+            superseded = wanted.get(STATE) == SUPERSEDED  # a current one goes on, or `ladd track sync` completes it
+            if superseded and run.info.status == "RUNNING" and self._is_left(run):
+                self.client.set_terminated(run.info.run_id, status="KILLED")
+
+    def _is_left(self, run: Run) -> bool:
+        """Whether nobody runs it: its process is gone from this host, or says nothing from another one."""
+        if has_ended(run.data.tags.get(PROCESS, "")):
+            return True
+        curves = (self.client.get_metric_history(run.info.run_id, key) for key in run.data.metrics)
+        last = max([run.info.start_time, *(point.timestamp for curve in curves for point in curve)])
+        return milliseconds() - last > 1000 * _SILENCE
 
     def publish(
         self,
@@ -105,6 +142,10 @@ class Experiment:
         self.client.log_batch(self.parent_id, metrics=points)
         set_tags(self.client, self.parent_id, {**tags, _TABLES: json.dumps([{"path": name, "type": "table"}])})
         self.client.set_terminated(self.parent_id)  # at this time
+
+
+def _query(fingerprint: str) -> str:
+    return f"tags.`ladd.fingerprint` = '{fingerprint}'"
 
 
 def existing_experiment(root: Path, suite: str) -> tuple[MlflowClient, str]:

@@ -13,9 +13,10 @@ from mlflow import MlflowClient
 
 from ladd.errors import ArtifactError
 from ladd.git import main_checkout
+from ladd.tracking.database import SQLITE, follow_move, make_database, sqlite_file, sqlite_uri
+from ladd.tracking.server import check_server
 
 STORE = Path(".mlflow")  # in the main checkout of the repository, shared by all suites and work trees
-_SQLITE = "sqlite:///"
 
 
 def tracking_uri(root: Path) -> str:
@@ -24,7 +25,7 @@ def tracking_uri(root: Path) -> str:
     Args:
         root: of the repository, or of one of its work trees.
     """
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{main_checkout(root) / STORE / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(main_checkout(root) / STORE / "mlflow.db")
 
 
 def experiment_name(suite: str) -> str:
@@ -35,22 +36,30 @@ def experiment_name(suite: str) -> str:
 
 def store_folder(root: Path) -> Path:
     """The folder of the lock, and of the artifacts where there is no server: beside the SQLite file."""
-    uri = tracking_uri(root)
-    return Path(uri.removeprefix(_SQLITE)).parent if uri.startswith(_SQLITE) else main_checkout(root) / STORE
+    file = sqlite_file(tracking_uri(root))
+    return main_checkout(root) / STORE if file is None else file.parent
 
 
 def artifact_location(root: Path, experiment: str) -> str | None:
     """Where an experiment keeps files; None leaves it to the server."""
-    return (store_folder(root) / "artifacts" / experiment).as_uri() if tracking_uri(root).startswith(_SQLITE) else None
+    if not tracking_uri(root).startswith(SQLITE):
+        return None
+    return (store_folder(root) / "artifacts" / experiment).absolute().as_uri()
 
 
 @contextlib.contextmanager
 def store_lock(root: Path) -> Iterator[None]:
-    """One process at a time: opening a new database creates it, and two creators break it, or make a run twice."""
+    """One process at a time: opening a new database creates it, and two creators break it, or make a run twice.
+
+    Inside, the database is there, and the places of files in it are where it is.
+    """
     folder = store_folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "create.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if (file := sqlite_file(tracking_uri(root))) is not None:
+            make_database(file)
+            follow_move(file, folder / "artifacts")
         yield
 
 
@@ -70,11 +79,17 @@ def existing_store(root: Path, wanted: str) -> MlflowClient:
         wanted: what is looked for, for the message.
     Raises:
         ArtifactError: there is no tracking database.
+        TrackingError: the server does not answer.
     """
     uri = tracking_uri(root)
-    database = Path(uri.removeprefix(_SQLITE))
-    if uri.startswith(_SQLITE) and not database.is_file():
-        raise ArtifactError(f"{wanted}: there is no {database}; set MLFLOW_TRACKING_URI to the server that has the run")
+    check_server(uri)
+    database = sqlite_file(uri)
+    if database is not None:
+        if not database.is_file():
+            raise ArtifactError(
+                f"{wanted}: there is no {database}; set MLFLOW_TRACKING_URI to the server that has the run"
+            )
+        follow_move(database, store_folder(root) / "artifacts")
     return MlflowClient(tracking_uri=uri)
 
 

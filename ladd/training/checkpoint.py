@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -21,6 +22,7 @@ from ladd.files import file_hash, replace_folder, save_tensors
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = "checkpoint.json"
+_CHECKSUM = "checksum"  # in it: SHA-256 of all else that it holds
 AVERAGE = "average.safetensors"
 MODEL = "model.safetensors"
 OPTIMISER = "optimiser.pt"
@@ -77,7 +79,24 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         "history": checkpoint.history,
         "recent": checkpoint.recent,
     }
-    (folder / _DESCRIPTION).write_text(json.dumps(description, indent=1))
+    (folder / _DESCRIPTION).write_text(json.dumps(description | {_CHECKSUM: _checksum(description)}, indent=1))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A description as it was written.
+
+    Raises:
+        ValueError: it is another one, or none.
+    """
+    description = json.loads(path.read_text())
+    if not isinstance(description, dict) or description.pop(_CHECKSUM, None) != _checksum(description):
+        raise ValueError(f"{path.name} is not what was written")
+    return description
+
+
+def _checksum(description: dict[str, Any]) -> str:
+    """Of the values, however they are laid out: JSON gives every number back as it was."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
 def load_latest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -96,10 +115,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint.
 
     Raises:
-        ValueError: a file's hash differs from the JSON, or the JSON cannot be read.
+        ValueError: a file's hash differs from the JSON, or the JSON is not what was written.
         OSError: a file is missing.
     """
-    description = json.loads((path / _DESCRIPTION).read_text())
+    description = _read(path / _DESCRIPTION)
     for name, expected in description["sha256"].items():
         if (found := file_hash(path / name)) != expected:
             raise ValueError(f"{name} has sha256 {found[:12]}, expected {expected[:12]}")

@@ -39,6 +39,12 @@ def test_no_match_says_what_there_is(folder, pattern):
     assert "data/, notes.md" in str(error.value)
 
 
+@pytest.mark.parametrize("pattern", ["a**b", ".", "n" * 300, "data/" + "n" * 300 + "/*.txt"])
+def test_what_is_no_glob_is_an_error(folder, pattern):
+    with pytest.raises(AssetError, match=r"data/, notes.md"):
+        asset_files(folder, pattern)
+
+
 def test_a_long_list_of_names_is_cut(tmp_path):
     for i in range(25):
         (tmp_path / f"{i:02}").touch()

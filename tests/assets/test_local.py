@@ -79,6 +79,12 @@ def test_a_missing_path_is_an_error(root):
         fetch(root, "corpus/c.txt")
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "corpus/" + "n" * 300, "~no-such-user/corpus"])
+def test_a_name_that_no_file_can_have_is_an_error(root, name):
+    with pytest.raises(AssetError, match=f"asset {name}: .*correct the name"):
+        fetch(root, name)
+
+
 @pytest.mark.parametrize("wrong", ["abc", ABC.upper(), "../" + ABC[3:], ABC + "0"])
 def test_what_is_no_hash_is_an_error(root, wrong):
     with pytest.raises(AssetError, match="64 lower-case hexadecimal digits"):

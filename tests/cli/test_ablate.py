@@ -68,7 +68,7 @@ def test_run_goes_through_dvc_from_anywhere_in_the_checkout_and_shows_the_table(
         (["study", "--lengths"], "argument --lengths: []"),
         (["study", "--schedules", "none"], "argument --schedules: invalid choice"),
         (["study", "--set", "seed"], "argument --set: 'seed' is not KEY=VALUE"),
-        (["study", "--set", "x.rate=1e-3"], "write a number with a point, as 1.0e-3"),
+        (["study", "--set", "x.rate=.5e3"], "write a number with a point, as 1.0e-3"),
         (["a/b"], "argument --name: 'a/b'"),
         ([], "NAME"),
     ],
@@ -84,7 +84,7 @@ def test_wrong_usage_is_2(arguments, message, capsys):
     ("arguments", "message"),
     [
         (["--lengths", "9"], "no cell that makes sense"),
-        (["--suite", "suites/none"], "does not exist"),
+        (["--suite", "suites/none"], "is no folder with a params.yaml"),
         (["--discrete-model", "none"], "'none' is no di-ladd model"),
         (["--set", "models.di.nothing=1"], "models.di has no 'nothing'"),
     ],

@@ -15,6 +15,7 @@ from ladd.cli import main
 from ladd.config import load_suite
 from ladd.models import build_baseline
 from ladd.stages.artifacts import save_weights
+from ladd.stages.manifest import write_manifest
 from tests.builders import perturb, suite_values
 
 
@@ -27,6 +28,7 @@ def folder(tmp_path_factory) -> Path:
     weights = folder / "artifacts/models/mdlm"
     weights.mkdir(parents=True)
     save_weights(perturb(build_baseline(2, load_suite(folder / "params.yaml").baselines["mdlm"])), weights)
+    write_manifest(weights, stage="test", fingerprint="", parameters={})
     return folder
 
 
@@ -71,6 +73,9 @@ def test_every_option_reaches_its_setting(folder, capsys):
         (["--schedule", "joint"], "--schedule joint"),
         (["--prompt", "101010101"], "9 tokens"),
         (["--template", "{"], "is no gap"),
+        (["--template", "{" + "9" * 5000 + "}"], "is no gap"),
+        (["--token-lag", "1e30"], "token_lag: 1e+30: Input should be less than or equal to 100"),
+        (["--temperature", "1e-320"], "greater than or equal to 0.001"),
     ],
 )
 def test_errors_go_to_stderr_with_exit_code_1(folder, capsys, arguments, message):
@@ -94,6 +99,8 @@ def test_folder_without_a_suite_is_an_error(tmp_path, capsys):
     assert f"{tmp_path / 'params.yaml'} does not exist" in capsys.readouterr().err
     assert run(tmp_path / "nowhere", "mdlm") == 1
     assert "nowhere is no folder" in capsys.readouterr().err
+    assert run(tmp_path / ("n" * 5000), "mdlm") == 1
+    assert len(capsys.readouterr().err) < 1200
 
 
 def test_working_directory_is_the_suite_by_default_and_stays(folder, tmp_path, monkeypatch, capsys):
@@ -116,7 +123,13 @@ def test_working_directory_is_the_suite_by_default_and_stays(folder, tmp_path, m
         (["mdlm", "--batch", "0"], "0 must be at least 1"),
         (["mdlm", "--latent-steps", "0"], "0 must be at least 1"),
         (["mdlm", "--temperature", "0"], "0 must be above 0"),
-        (["mdlm", "--temperature", "nan"], "nan must be above 0"),
+        (["mdlm", "--temperature", "nan"], "nan must be finite"),
+        (["mdlm", "--token-lag", "inf"], "inf must be finite"),
+        (["mdlm", "--latent-lead", "1e999"], "1e999 must be finite"),
+        (["mdlm", "--seed", "-1"], "-1 must be at least 0"),
+        (["mdlm", "--seed", str(2**63)], f"{2**63} must be at most {2**63 - 1}"),
+        (["mdlm", "-n", str(10**18)], f"{10**18} must be at most"),
+        (["mdlm", "--batch", "9" * 5000], "9... is too long for a whole number"),
         (["mdlm", "--eta", "1.5"], "1.5 must be at most 1"),
         (["mdlm", "--eta", "-0.5"], "-0.5 must be at least 0"),
         (["mdlm", "--token-lag", "0.5"], "0.5 must be at least 1"),

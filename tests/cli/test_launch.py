@@ -73,6 +73,10 @@ def test_difference_comes_before_the_run_and_the_table_after(suite, capsys, monk
         ([CHANGE.replace("temperature", "temprature")], "the nearest are ['temperature'"),
         (["sweeps.di-seq.temperature=1.0"], "has these values already"),
         (["seed=x"], "seed: 'x'"),
+        (["seed=.nan"], "seed: nan"),
+        (["sweeps.di-seq.temperature=.inf"], "sweeps.di-seq.temperature: inf: Input should be a finite number"),
+        (["seed=0x" + "f" * 6000], "seed: an integer of thousands of digits"),
+        (["--name", "../mine", CHANGE], "--name: '../mine'"),
     ],
 )
 def test_wrong_change_is_1(suite, arguments, message, capsys):
@@ -80,8 +84,14 @@ def test_wrong_change_is_1(suite, arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_folder_with_a_name_that_no_folder_can_have_is_1(capsys):
+    assert main(["launch", "n" * 300, CHANGE]) == 1
+    assert "is no folder; name that of a suite" in capsys.readouterr().err
+
+
 def test_wrong_usage_is_2(capsys):
-    for arguments in (["."], [".", "seed"], [".", "=1"], [".", "seed=[1"], [".", "seed=1e5"]):
+    broken = [[".", "seed=" + "[" * 5000], [".", "seed=" + "9" * 5000], [".", "seed=!!timestamp x"]]
+    for arguments in (["."], [".", "seed"], [".", "=1"], [".", "seed=[1"], [".", "seed=.5e3"], *broken):
         with pytest.raises(SystemExit) as caught:
             main(["launch", *arguments])
         assert caught.value.code == 2

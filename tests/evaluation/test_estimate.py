@@ -44,6 +44,10 @@ def test_a_single_group_has_a_value_and_no_known_error():
     assert perplexity(torch.tensor([1.0, 3.0]), torch.tensor([5, 5])) == (pytest.approx(math.exp(2)), None, 2)
 
 
+def test_a_single_value_has_no_known_error():
+    assert estimate(torch.tensor([3.0])) == (3.0, None, 1)
+
+
 def test_error_is_that_of_a_bootstrap_over_groups():
     generator = torch.Generator().manual_seed(1)
     values, group = clustered(80, generator)

@@ -18,17 +18,31 @@ TRIES = 5
 
 
 @contextmanager
-def browser_page(width: int = 1400, height: int = 900) -> Iterator[Page]:
-    """A page of a new Chromium; skips the test where there is none."""
+def browser_page(auth: str, width: int = 1400, height: int = 900) -> Iterator[Page]:
+    """A page of a new Chromium; skips the test where there is none.
+
+    Args:
+        auth: USER:PASSWORD, which a person types when MLflow's page asks for it.
+    """
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
-        page = browser.new_page(viewport={"width": width, "height": height})
+        user, _, password = auth.partition(":")
+        credentials = {"username": user, "password": password}
+        page = browser.new_page(viewport={"width": width, "height": height}, http_credentials=credentials)
         page.set_default_timeout(PATIENCE * 1000)
         yield page
         browser.close()
+
+
+def log_in(page: Page, address: str, auth: str) -> None:
+    """Open an address of Prefect for the first time: its page asks for the password, then goes there."""
+    page.goto(address)
+    page.locator("input[type=password]").fill(auth)
+    page.get_by_role("button", name="Login").click()
+    page.wait_for_url(address)
 
 
 class Form:

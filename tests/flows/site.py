@@ -1,11 +1,13 @@
 """`make ui` in a checkout of its own, driven through its API as the browser does."""
 
+import base64
 import json
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,15 +66,24 @@ class Site:
         until(lambda: "Ctrl-C" in self.printed or self.process.poll() is not None, "the start")
         assert self.process.poll() is None, self.printed
         self.addresses = json.loads((checkout / ".prefect/ui.json").read_text())
+        self.auth = (checkout / ".prefect/auth").read_text().strip()
+        self.client = str(uuid.uuid4())
+        self.token = self.call(f"/api/csrf-token?client={self.client}")["token"]
 
     @property
     def printed(self) -> str:
         return self.output.read_text()
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of a request of the owner's own pages."""
+        password = base64.b64encode(self.auth.encode()).decode()
+        csrf = {"Prefect-Csrf-Client": self.client, "Prefect-Csrf-Token": self.token} if hasattr(self, "token") else {}
+        return {"Content-Type": "application/json", "Authorization": f"Basic {password}"} | csrf
+
     def call(self, path: str, body: Any = None, server: str = "prefect") -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.addresses[server]}{path}", data=data, headers=headers)
+        request = urllib.request.Request(f"{self.addresses[server]}{path}", data=data, headers=self.headers)
         while True:
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:

@@ -12,7 +12,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from playwright.sync_api import Page
 
-from tests.flows.browser import FlowRun, Form, browser_page
+from tests.flows.browser import FlowRun, Form, browser_page, log_in
 from tests.flows.mlflow_pages import RunsTable
 from tests.flows.site import Site, processes_of
 from tests.stages.test_reproducibility import make_repository, small_values
@@ -55,14 +55,19 @@ def site(checkout) -> Iterator[Site]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with browser_page() as page:
+def page(site) -> Iterator[Page]:
+    with browser_page(site.auth) as page:
+        log_in(page, form_address(site, "pipeline"), site.auth)
         yield page
 
 
+def form_address(site: Site, flow: str) -> str:
+    """As `make ui` prints it."""
+    return re.search(rf"^ *{flow} +(\S+)$", site.printed, re.MULTILINE)[1]
+
+
 def form(page: Page, site: Site, flow: str) -> Form:
-    """The form at the address that `make ui` prints."""
-    return Form(page, re.search(rf"^ *{flow} +(\S+)$", site.printed, re.MULTILINE)[1])
+    return Form(page, form_address(site, flow))
 
 
 def launch_ablation(page: Page, site: Site) -> FlowRun:

@@ -26,6 +26,28 @@ def test_nothing_calls_home(home):
     assert settings["DVC_NO_ANALYTICS"] == "1"
 
 
+def test_servers_answer_no_other_page_and_nobody_without_the_password(home):
+    settings: dict[str, str] = {}
+    apply(settings)  # also for the temporary server of a flow on the command line
+    password = (home / "auth").read_text().strip()
+    assert settings["PREFECT_SERVER_API_AUTH_STRING"] == settings["PREFECT_API_AUTH_STRING"] == password
+    assert settings["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
+    assert settings["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:0"
+
+
+def test_server_of_somebody_else_is_not_told_the_password(home):
+    settings = {"PREFECT_API_URL": "http://server/api"}
+    apply(settings)
+    assert "PREFECT_API_AUTH_STRING" not in settings
+    assert not (home / "auth").exists()
+
+
+def test_stages_are_not_told_the_password(monkeypatch):
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "ladd:secret")
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "ladd:secret")
+    assert [name for name, value in stage_environment("some-id").items() if "secret" in value] == []
+
+
 def test_what_the_user_set_stays(home):
     settings = {"PREFECT_HOME": "/elsewhere", "PREFECT_API_URL": "http://server/api"}
     with serving() as file:

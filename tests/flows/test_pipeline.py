@@ -12,10 +12,11 @@ from prefect.utilities.callables import parameter_schema
 
 import flows.pipeline
 from flows.ablation import ablation
-from flows.pipeline import main, pipeline, suite_folder
+from flows.pipeline import main, pipeline
 from flows.stage import StageRunner
-from ladd.errors import ConfigError
+from tests.builders import text_suite_values
 from tests.flows.checkout import make_checkout, runs, stage, write_stages
+from tests.stages.tiny import write_params
 
 # left fails; right has nothing to do with it; end reads both.
 STAGES = {
@@ -132,7 +133,14 @@ def test_command_line_ends_with_1_when_a_stage_failed(checkout, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"suite": "suites/none"}, "'suites/none' is no folder"), ({"only": ["lef"]}, "did you mean left")],
+    [
+        ({"suite": "suites/none"}, "'suites/none' is no folder"),
+        ({"suite": "/tmp/evil"}, "'/tmp/evil' is neither . nor suites/NAME"),
+        ({"suite": "../.."}, "'../..' is neither"),
+        ({"suite": "suites/../evil"}, "is neither"),
+        ({"suite": ""}, "'' is neither"),
+        ({"only": ["lef"]}, "did you mean left"),
+    ],
 )
 def test_what_cannot_run_fails_before_any_stage(checkout, arguments, message):
     state = pipeline(**arguments, return_state=True)
@@ -173,7 +181,14 @@ def test_form_of_an_ablation_explains_and_bounds_every_field():
     assert fields["schedules"]["items"]["enum"] == ["joint", "sequential"]
 
 
-def test_unknown_suite_is_an_error_that_lists_them():
-    with pytest.raises(ConfigError) as caught:
-        suite_folder("suites/lm1")
-    assert "suites/lm1b" in str(caught.value)
+PATH_ASSET = {"source": "path", "name": "/etc/passwd", "revision": None, "file": None, "kind": None, "sha256": None}
+
+
+def test_overrides_of_a_flow_name_no_file_outside_of_the_repository(checkout, monkeypatch):
+    values = text_suite_values()
+    write_params(checkout, values | {"root": "."})
+    monkeypatch.setattr(flows.pipeline, "launch_overrides", lambda *_, **__: pytest.fail("it was launched"))
+    key = next(key for key, data in values["data"].items() if data["kind"] == "text")
+    state = pipeline(overrides={f"data.{key}.train.asset": PATH_ASSET}, return_state=True)
+    assert state.is_failed()
+    assert "asset '/etc/passwd': an override of a flow names no file outside of the repository" in state.message

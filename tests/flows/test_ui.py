@@ -131,7 +131,7 @@ def test_wrong_parameters_are_refused_before_a_run_exists(site):
 
 
 def test_dead_server_stops_the_others_and_says_so(site, checkout):
-    victim = next(process for process in processes_of(checkout) if "mlflow" in process.cmdline())
+    victim = next(process for process in processes_of(checkout) if "flows.mlflow_server" in process.cmdline())
     victim.kill()
     assert site.process.wait(120) == 1
     assert "MLflow ended with exit code" in site.printed
@@ -241,6 +241,7 @@ def test_deployments_of_prefect_yaml_are_run_by_a_worker(site, checkout):
     settings = own_environment() | {
         "PREFECT_HOME": str(checkout / ".prefect"),
         "PREFECT_API_URL": f"{site.addresses['prefect']}/api",
+        "PREFECT_API_AUTH_STRING": site.auth,
         "PWD": str(checkout),  # as a shell sets it
     }
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ladd.config import Suite, load_suite
+from ladd.stages.manifest import write_manifest
 from ladd.stages.text import TOKENIZER
 from tests.generation.suites import MODELS, TEXT_TOKENS, text_values, values_with_every_knob, write_weights
 from tests.stages.tiny import make_suite, run_here
@@ -46,6 +47,7 @@ def text_folder(request, tmp_path_factory) -> Path:
     values = text_values(TEXT_TOKENS, request.param, tokenizer.vocabulary)
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     tokenizer.save(folder / "artifacts/data/saw" / TOKENIZER)
+    write_manifest(folder / "artifacts/data/saw", stage="test", fingerprint="", parameters={})
     suite = load_suite(folder / "params.yaml")
     with contextlib.chdir(folder):
         for key in MODELS:

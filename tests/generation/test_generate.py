@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from ladd.errors import ArtifactError, ConfigError
+from ladd.errors import ArtifactError, ConfigError, SamplingError
 from ladd.files import file_hash
 from ladd.generation import Request, generate
 from ladd.generation.given import read_template
 from ladd.generation.settings import BATCH, LATENT_STEPS, sweep_of
+from ladd.samplers.steps import Samples
 from tests.generation.suites import TEXT_TOKENS, tokens_of
 from tests.stages.tiny import run_here
 from tests.text.builders import trained
@@ -110,12 +114,33 @@ def test_sweep_goes_before_a_model_of_its_name(suite):
         ("di-joint", {"latent_steps": 2}, ["--latent-steps", "'joint'", "--latent-lead"]),
         ("co-seq", {"latent_lead": 2.0}, ["--latent-lead", "'sequential'", "--latent-steps"]),
         ("mdlm", {"token_steps": 9}, ["--steps 9", "N = 8"]),
+        ("mdlm", {"token_lag": math.inf}, ["the setting of mdlm is not valid", "token_lag: inf", "finite"]),
+        ("mdlm", {"temperature": 1e-9}, ["temperature: 1e-09", "greater than or equal to 0.001"]),
+        ("di-seq", {"latent_steps": 10**30}, ["latent_steps: 1000", "less than or equal to 100000"]),
+        ("co-joint", {"latent_lead": 100.0}, ["co-joint.latent_lead: 100.0", "lower latent_lead / token_lag"]),
     ],
 )
 def test_settings_that_do_not_fit_are_errors(suite, name, options, words):
     with pytest.raises(ConfigError) as error:
         sweep_of(suite, name, options, 0)
     assert [word for word in words if word not in str(error.value)] == []
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seed_out_of_range_is_an_error(suite, seed):
+    with pytest.raises(ConfigError, match=rf"seeds\.0: {seed}"):
+        sweep_of(suite, "mdlm", {}, seed)
+
+
+def test_samples_that_keep_the_mask_are_an_error(suite, monkeypatch):
+    def draw_nothing(sample, start, seed, options, batch):
+        passes = torch.zeros(len(start), dtype=torch.int64)
+        return Samples(start, passes, passes)
+
+    # By its file: the package has a function of that name.
+    monkeypatch.setattr(importlib.import_module("ladd.generation.generate"), "sample_in_batches", draw_nothing)
+    with pytest.raises(SamplingError, match=r"baselines.mdlm: 2 of 2 samples still hold the mask"):
+        generate(suite, Request("baselines.mdlm", count=2))
 
 
 # Given tokens
@@ -137,7 +162,7 @@ def test_templates_are_text_and_gaps(template, parts):
     assert read_template(template) == parts
 
 
-@pytest.mark.parametrize("template", ["a{", "a}b", "a{0}", "a{b}", "a{-1}", "a{}", "a{3", "a{ 3}"])
+@pytest.mark.parametrize("template", ["a{", "a}b", "a{0}", "a{b}", "a{-1}", "a{}", "a{3", "a{ 3}", "a{1234567890}"])
 def test_wrong_braces_are_errors(template):
     with pytest.raises(ConfigError, match="at character 1 is no gap"):
         read_template(template)
@@ -173,7 +198,8 @@ def test_exact_leaves_out_what_follows_the_template(suite):
     ("given", "words"),
     [
         ({"prompt": "010101010"}, ["9 tokens", "N = 8"]),
-        ({"template": "01{99999999999}"}, ["100000000001 tokens", "N = 8"]),
+        ({"template": "01{999999999}"}, ["1000000001 tokens", "N = 8"]),
+        ({"template": "01{9999999999}"}, ["is no gap"]),
         ({"prompt": "012"}, ["['2']", "['0', '1']"]),
     ],
 )
@@ -236,12 +262,47 @@ def test_untrained_model_is_an_error_that_names_its_stage(suite, name, stage):
         generate(suite, Request(name))
 
 
+def test_one_changed_bit_of_the_weights_is_an_error(suite):
+    path = Path("artifacts/models/co/weights.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        with pytest.raises(ArtifactError, match=f"{path} has sha256 .* is damaged.*delete artifacts/models/co and run"):
+            generate(suite, Request("co"))
+    finally:
+        path.write_bytes(content)
+    assert len(generate(suite, Request("co"))) == 1
+
+
+def test_another_tokenizer_than_that_of_the_data_is_an_error(text):
+    path = Path("artifacts/data/saw/tokenizer/tokenizer.json")
+    content = path.read_text()
+    path.write_text(content + "\n")
+    try:
+        with pytest.raises(ArtifactError, match=f"{path} has sha256"):
+            generate(text, Request("mdlm"))
+    finally:
+        path.write_text(content)
+
+
 def test_weights_of_another_network_are_an_error(suite):
     mdlm = suite.baselines["mdlm"]
     wider = mdlm.model_copy(update={"network": mdlm.network.model_copy(update={"width": 16})})
     changed = suite.model_copy(update={"baselines": suite.baselines | {"mdlm": wider}})
     with pytest.raises(ArtifactError, match=r"weights\.safetensors does not fit 'mdlm'.*`dvc repro baseline@mdlm`"):
         generate(changed, Request("baselines.mdlm"))
+
+
+def test_cut_weights_are_an_error_that_names_file_and_remedy(suite):
+    path = Path("artifacts/models/mdlm/weights.safetensors")
+    whole = path.read_bytes()
+    try:
+        for size in (0, 4, len(whole) // 2, len(whole) - 1):
+            path.write_bytes(whole[:size])
+            with pytest.raises(ArtifactError, match=rf"{path} .* damaged.*`dvc"):
+                generate(suite, Request("baselines.mdlm"))
+    finally:
+        path.write_bytes(whole)
 
 
 def test_sample_says_what_it_takes_to_draw_it_again(suite):

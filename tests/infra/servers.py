@@ -18,13 +18,15 @@ import yaml
 
 from flows.servers import HOST, answers, free_port
 from tests.flows.site import own_environment, until
-from tests.infra.manifests import KUBERNETES
+from tests.infra.manifests import KUBERNETES, REPOSITORY
 
 # What a password may hold: nothing of it may be read as SQL, shell or URL.
 PASSWORDS = {
     "POSTGRES_PASSWORD": 'super\'; $user "x"@:/%',
     "MLFLOW_DATABASE_PASSWORD": 'm\'; $flow "x"@:/%',
     "PREFECT_DATABASE_PASSWORD": 'p\'; $refect "x"@:/%',
+    "MLFLOW_TRACKING_PASSWORD": 't\'; $racking "x"@:/%',
+    "PREFECT_API_AUTH_STRING": 'ladd:a\'; $uth "x"@:/%',
 }
 # The S3 server asks for none of these; the clients do.
 KEYS = {"AWS_ACCESS_KEY_ID": "ladd", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -163,6 +165,8 @@ class Deployed:
         arguments = [{"0.0.0.0": HOST}.get(word, word) for word in container["args"]]
         if "--port" in arguments:
             arguments[arguments.index("--port") + 1] = str(port)
+        if arguments[0] == "python":  # a file of ours, which the image has in /opt/ladd
+            return [sys.executable, str(REPOSITORY / "flows" / Path(arguments[1]).name), *arguments[2:]]
         return [sys.executable, "-m", *arguments]
 
     @contextmanager

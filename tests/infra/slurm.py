@@ -3,14 +3,19 @@ what they are asked, and the real DVC."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.infra.manifests import INFRA
+import psutil
+
+from tests.flows.site import processes_of
+from tests.infra.manifests import INFRA, REPOSITORY
 
 LAUNCHER = INFRA / "slurm/ladd.sbatch"
+READY = ("errors.py", "files.py", "storage.py", "launch/__init__.py", "launch/ready.py")  # what runs before DVC
 
 # Ray of a node: it lives until it is ended.
 SRUN = """#!/bin/bash
@@ -72,6 +77,7 @@ class Job:
             programs / "srun": SRUN,
             programs / "scontrol": SCONTROL,
             self.root / "infra/slurm/wait_for_nodes.py": WAIT,
+            **{self.root / "ladd" / name: (REPOSITORY / "ladd" / name).read_text() for name in READY},
             self.root / "ladd/__init__.py": "",
             self.root / "ladd/stages/__init__.py": "",
             self.root / "ladd/stages/stage2.py": STAGE,
@@ -112,11 +118,14 @@ class Job:
         return process
 
     def end(self) -> None:
-        """End what a failed test left running, as Slurm would."""
+        """End what still runs, as Slurm would: the launcher, and then whatever it or a killed `dvc` left."""
         for process in self.started:
             if process.poll() is None:
                 process.terminate()
                 process.wait()
+        for left in processes_of(self.root):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """Exit code and output."""

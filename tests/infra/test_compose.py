@@ -50,8 +50,20 @@ def test_passwords_come_from_a_file_that_git_ignores():
 
 def test_nothing_listens_beyond_this_machine():
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 4
+    assert len(ports) == 3  # the database is for the servers alone
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_servers_ask_for_a_password_and_give_up_privileges():
+    prefect, mlflow = (SERVICES[name]["environment"] for name in ("prefect", "mlflow"))
+    assert prefect["PREFECT_SERVER_API_AUTH_STRING"] == "${PREFECT_API_AUTH_STRING:?see env.example}"
+    assert prefect["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
+    assert "*" not in prefect["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]
+    assert mlflow["MLFLOW_TRACKING_PASSWORD"] == "${MLFLOW_TRACKING_PASSWORD:?see env.example}"
+    assert "mlflow_server.py" in SERVICES["mlflow"]["command"][-1]
+    for name in ("prefect", "mlflow", "buckets"):
+        assert SERVICES[name]["cap_drop"] == ["ALL"]
+        assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
 
 
 def test_images_are_pinned_and_those_of_the_cluster():

@@ -20,13 +20,6 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 INSTRUCTIONS = re.sub(r"\\\n\s*", " ", re.sub(r"(?m)^#.*\n", "", TEXT)).splitlines()
 
 
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", re.split(r"[\[=<>~!; ]", name)[0]).lower()
-
-
-PINS = {normal(line): line.split("==")[1].strip() for line in (REPOSITORY / "constraints.txt").read_text().splitlines()}
-
-
 def tool(name: str) -> str:
     """A program of this environment."""
     return str(Path(sys.executable).parent / name)
@@ -38,7 +31,7 @@ def test_linter_finds_nothing():
 
 
 def test_linter_would_find_a_mistake(tmp_path):
-    (tmp_path / "Dockerfile").write_text(TEXT.replace("--constraint constraints.txt mlflow", "mlflow"))
+    (tmp_path / "Dockerfile").write_text(TEXT.replace("RUN requirements/install servers", "RUN pip install mlflow"))
     found = subprocess.run([tool("hadolint"), str(tmp_path / "Dockerfile")], capture_output=True, text=True)
     assert "DL3013" in found.stdout
 
@@ -48,32 +41,13 @@ def test_python_is_one_that_the_package_takes_and_the_tests_run_on():
     assert version == f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def test_every_package_that_is_installed_is_pinned():
-    installs = [line for line in INSTRUCTIONS if "pip install --constraint" in line]
-    assert len(installs) == 2
-    for line in installs:
-        words = line.split("pip install --constraint constraints.txt")[1].replace("'", "").split()
-        names = [word for word in words if not word.startswith("--") and word != "requirements.txt"]
-        assert names
-        assert {normal(name) for name in names} <= PINS.keys()
-
-
-def test_list_of_dependencies_is_that_of_the_package(tmp_path):
-    """The command that makes it, run as the shell of the image runs it."""
-    (line,) = (line for line in INSTRUCTIONS if "tomllib" in line)
-    command = line.removeprefix("RUN ").split(" && ")[0].replace("python -c", f"{sys.executable} -c")
-    for name in ("pyproject.toml", "constraints.txt"):
-        (tmp_path / name).write_text((REPOSITORY / name).read_text())
-    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
-    listed = (tmp_path / "requirements.txt").read_text().splitlines()
-    assert listed == [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["ray"]]
-
-
-def test_requirements_and_constraints_say_the_same():
-    extras = PROJECT["optional-dependencies"]
-    for requirement in [*PROJECT["dependencies"], *extras["ray"], *extras["dev"]]:
-        if requirement != "ladd[ray]":
-            assert PINS[normal(requirement)] == requirement.split("==")[1]
+def test_what_is_installed_is_locked():
+    installs = [line for line in INSTRUCTIONS if re.search(r"\binstall\b", line) and "apt-get" not in line]
+    *locked, own = installs
+    assert own.startswith("RUN pip install --no-deps --no-build-isolation --editable . &&")
+    uses = [re.fullmatch(r"RUN requirements/install ((?:\w+ ?)+)", line).group(1).split() for line in locked]
+    assert uses == [["servers"], ["run", "cluster", "dashboard"]]
+    assert all((REPOSITORY / f"requirements/{use}.txt").is_file() for line in uses for use in line)
 
 
 def test_copied_files_exist_and_images_that_manifests_name_are_built():

@@ -18,6 +18,7 @@ from prefect.settings.legacy import _get_settings_fields
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
 from ladd.config import load_suite
+from requirements.lock import read_lock
 from tests.infra.manifests import (
     INFRA,
     KUBECTL,
@@ -40,6 +41,7 @@ SECRETS = {
     "postgres": {"POSTGRES_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "PREFECT_DATABASE_PASSWORD"},
     "object-store": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     "ray-token": {"auth_token"},
+    "logins": {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"},
 }
 needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 
@@ -178,15 +180,15 @@ def test_ray_nodes_are_h100_and_every_node_has_the_workspace_and_memory_to_share
 @pytest.mark.parametrize("name", RAY)
 def test_ray_has_the_version_of_the_image_and_asks_for_a_token(name):
     spec = ray_spec(RAY[name])
-    pins = dict(re.findall(r"^(\S+?)==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE))
-    assert spec["rayVersion"] == pins["ray"]
+    assert spec["rayVersion"] == read_lock()["ray"]
     assert spec["authOptions"] == {"mode": "token", "secretName": "ray-token"}
 
 
 def test_job_runs_a_suite_that_there_is():
     (job,) = (manifest for manifest in RAY.values() if manifest["kind"] == "RayJob")
-    entry = re.fullmatch(r"dvc --cd /workspace/ladd/(\S+) repro", job["spec"]["entrypoint"])
-    suite = load_suite(REPOSITORY / entry.group(1) / "params.yaml")
+    command = r"python -m ladd\.launch\.ready (/workspace/ladd/(\S+)) && dvc --cd \1 repro"
+    entry = re.fullmatch(command, job["spec"]["entrypoint"])
+    suite = load_suite(REPOSITORY / entry.group(2) / "params.yaml")
     assert suite.compute.device == "cuda"
     assert job["metadata"]["generateName"].startswith(suite.suite)
 
@@ -224,8 +226,27 @@ def test_secrets_are_made_by_hand_as_the_docs_say_and_are_in_no_file():
     for name, pod in pods(MANIFESTS):
         for container in containers(pod):
             for variable in container.get("env", []):
-                secret = re.search("PASSWORD|TOKEN|SECRET", variable["name"])
+                secret = re.search("PASSWORD|TOKEN|SECRET|AUTH_STRING", variable["name"])
                 assert ("valueFrom" in variable) == bool(secret), f"{name}: {variable['name']}"
+
+
+def test_servers_ask_for_a_password_and_their_clients_have_it():
+    variables = {
+        name: {each["name"]: each for each in pod["containers"][0]["env"]}
+        for name, pod in pods({title: m for title, m in MANIFESTS.items() if m["kind"] == "Deployment"})
+    }
+    prefect = variables["prefect.yaml Deployment/prefect"]
+    assert prefect["PREFECT_SERVER_API_AUTH_STRING"]["valueFrom"]["secretKeyRef"]["name"] == "logins"
+    assert prefect["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"]["value"] == "true"
+    assert "*" not in prefect["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]["value"]
+    mlflow_server = variables["mlflow.yaml Deployment/mlflow"]
+    assert mlflow_server["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "logins"
+    assert "*" not in mlflow_server["MLFLOW_SERVER_ALLOWED_HOSTS"]["value"].replace(":*", "")
+    for manifest in RAY.values():
+        head, workers = ray_templates(manifest)
+        for container in head["spec"]["containers"]:
+            assert {"secretRef": {"name": "logins"}} in container["envFrom"]
+        assert workers["spec"]["automountServiceAccountToken"] is False
 
 
 def test_pods_run_as_somebody_and_give_up_privileges():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -17,7 +19,7 @@ import pytest
 from ladd.tracking import TrackedRun, find_run
 from tests.flows.site import own_environment
 from tests.infra.manifests import INFRA
-from tests.infra.servers import Deployed, object_store, postgres, postgres_programs, query
+from tests.infra.servers import PASSWORDS, Deployed, object_store, postgres, postgres_programs, query
 
 PROGRAMS = postgres_programs()
 needs_postgres = pytest.mark.skipif(PROGRAMS is None, reason="no initdb under /usr/lib/postgresql")
@@ -56,10 +58,16 @@ def keys_in(bucket: str, store: dict[str, str]) -> list[str]:
         client.close()
 
 
-def status(address: str, host: str) -> int:
+def basic(auth: str) -> str:
+    return f"Basic {base64.b64encode(auth.encode()).decode()}"
+
+
+def status(address: str, host: str, *, password: bool = True) -> int:
     """Of an answer of MLflow to a request under a name."""
     body = json.dumps({"max_results": 1}).encode()
     headers = {"Host": host, "Content-Type": "application/json"}
+    if password:
+        headers["Authorization"] = basic(f"ladd:{PASSWORDS['MLFLOW_TRACKING_PASSWORD']}")
     request = urllib.request.Request(f"{address}/api/2.0/mlflow/experiments/search", body, headers)
     try:
         with urllib.request.urlopen(request) as answer:
@@ -86,6 +94,8 @@ def track(root: Path) -> str:
 def test_tracked_run_is_in_postgresql_and_its_files_in_the_object_store(database, store, tmp_path, monkeypatch):
     mlflow = Deployed("mlflow", {"postgres:5432": f"127.0.0.1:{database}"})
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ladd")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORDS["MLFLOW_TRACKING_PASSWORD"])
     for start in range(2):  # the second time on tables that are there
         with mlflow.run("/health", tmp_path, store) as address:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -98,11 +108,17 @@ def test_tracked_run_is_in_postgresql_and_its_files_in_the_object_store(database
                 200
             ] * 2
             assert status(address, "elsewhere.example.org") == 403
+            assert status(address, "mlflow:5000", password=False) == 401
     points = query(PROGRAMS, database, "mlflow", f"SELECT count(*) FROM metrics WHERE run_uuid = '{identifier}'")
     assert int(points[0]) >= 30
     assert [key for key in keys_in("ladd-mlflow", store) if key.endswith(f"{identifier}/artifacts/params.yaml")]
     assert not list(tmp_path.rglob("*.db"))
     assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & os.environ.keys()
+
+
+def fetch(address: str, body: bytes | None, headers: dict[str, str]) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(address, body, headers)) as answer:
+        return json.load(answer)
 
 
 FLOW = """
@@ -122,13 +138,16 @@ def test_flow_run_is_in_postgresql_and_outlives_the_server(database, tmp_path):
         with prefect.run("/api/health", tmp_path, settings) as address:
             if not start:
                 environment = own_environment() | {"PREFECT_API_URL": f"{address}/api", "PREFECT_HOME": str(tmp_path)}
+                environment["PREFECT_API_AUTH_STRING"] = PASSWORDS["PREFECT_API_AUTH_STRING"]
                 subprocess.run([sys.executable, "-c", FLOW], env=environment, cwd=tmp_path, check=True, timeout=600)
-            request = urllib.request.Request(
-                f"{address}/api/flow_runs/filter", b"{}", {"Content-Type": "application/json"}
-            )
-            with urllib.request.urlopen(request) as answer:
-                runs = json.load(answer)
+            password = {"Authorization": basic(PASSWORDS["PREFECT_API_AUTH_STRING"])}
+            token = fetch(f"{address}/api/csrf-token?client=test", None, password)["token"]
+            csrf = {"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token, "Content-Type": "application/json"}
+            runs = fetch(f"{address}/api/flow_runs/filter", b"{}", csrf | password)
             assert [run["state"]["type"] for run in runs] == ["COMPLETED"]
+            for headers in (csrf, password, {}):
+                with pytest.raises(urllib.error.HTTPError, match=r"401|403"):
+                    fetch(f"{address}/api/flow_runs/filter", b"{}", headers)
     assert query(PROGRAMS, database, "prefect", "SELECT state_type FROM flow_run") == ["COMPLETED"]
     assert not list(tmp_path.rglob("*.db"))
 

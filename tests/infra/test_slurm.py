@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from ladd.stages.runtime import EXIT_TEMPORARY
-from tests.flows.site import until
+from tests.flows.site import processes_of, until
 from tests.infra.manifests import INFRA
 from tests.infra.slurm import LAUNCHER, Job
 
@@ -62,8 +62,8 @@ def test_dry_run_prints_the_commands_and_runs_none(job):
     assert job.calls("") == ["scontrol show hostnames gpu-[1-3]"]  # asks, and changes nothing
     assert not (job.root / ".work").exists()
     commands = [shlex.split(line)[1:] for line in output.splitlines()]
-    assert len(commands) == 7
-    head, first, workers, every, folder, dvc, clean = commands
+    assert len(commands) == 9
+    private, head, first, workers, every, folder, ready, dvc, clean = commands
     temporary = f"/tmp/ray-{os.getuid()}-4242"
     ray = [
         "--block",
@@ -73,6 +73,8 @@ def test_dry_run_prints_the_commands_and_runs_none(job):
         "--num-cpus=64",
         "&",
     ]
+    assert private[:4] == ["srun", "--overlap", "--nodes=3", "--ntasks-per-node=1"]
+    assert private[-1] == temporary
     assert head[:6] == ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--nodelist=gpu-1", "ray"]
     start = ["start", "--head", "--node-ip-address=HEAD", "--port=24242", "--include-dashboard=false"]
     assert head[6:] == [*start, *ray]
@@ -81,6 +83,7 @@ def test_dry_run_prints_the_commands_and_runs_none(job):
     wait = ["python", "infra/slurm/wait_for_nodes.py"]
     assert [first, every] == [[*wait, "1", "600"], [*wait, "3", "600"]]
     assert folder == ["cd", str(job.suite)]
+    assert ready == ["python", "-m", "ladd.launch.ready"]
     assert dvc == ["dvc", "repro", "stage2@x"]
     assert clean == ["srun", "--overlap", "--nodes=3", "--ntasks-per-node=1", "rm", "-rf", temporary]
 
@@ -154,16 +157,25 @@ def started(job: Job, **environment: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_launcher_ends_although_a_killed_dvc_left_its_stage(job):
-    process = started(job)
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_launcher_ends_although_a_killed_dvc_left_its_stage(job, shell):
+    process = started(job, SHELL=shell)
     (dvc,) = (child for child in psutil.Process(process.pid).children() if "repro" in child.cmdline())
-    (stage,) = dvc.children()
     dvc.kill()
     assert process.wait() == 128 + signal.SIGKILL
     claims = json.loads((job.root / ".dvc/tmp/rwlock").read_text())
     assert any(claims.values())  # so the test above sees whether DVC ended by itself
     assert job.calls("scontrol requeue") == []
-    stage.kill()
+    job.end()
+    until(lambda: not processes_of(job.root), "the end of the stage that was left")
+
+
+def test_claim_of_a_killed_job_is_dropped_although_its_number_is_alive(job):
+    claims = job.root / ".dvc/tmp/rwlock"
+    claims.parent.mkdir(parents=True)
+    claims.write_text(json.dumps({"write": {str(job.suite / "output"): {"pid": os.getpid(), "cmd": "dvc repro"}}}))
+    code, output = job.run()
+    assert code == 0, output
 
 
 def test_temporary_failure_is_queued_again(job):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ladd.errors import ConfigError
+from ladd.errors import ArtifactError, ConfigError
 from ladd.latents.reduction import PrincipalComponents, Reduction, truncate
 
 
@@ -94,6 +94,14 @@ def test_saved_and_loaded_reduction_is_the_same(make, tmp_path):
     assert torch.equal(loaded(states), reduction(states))
     torch.testing.assert_close(loaded.explained, reduction.explained, equal_nan=True)
     assert list(loaded.parameters()) == []
+
+
+def test_cut_reduction_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "reduction.safetensors"
+    truncate(6, 4).save(path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ArtifactError, match=rf"{path} cannot be read .*`dvc checkout` puts the file back"):
+        Reduction.load(path)
 
 
 def test_width_beyond_the_encoder_is_refused():

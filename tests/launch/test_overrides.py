@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,11 @@ CHANGE = {"sweeps.di-seq.temperature": 0.5}
         ({"sweeps.di-seq.frontier.token_steps": [1]}, r"sweeps\.di-seq\.frontier is None and has no keys"),
         ({"sweeps.di-seq.seeds.0": 1}, r"sweeps\.di-seq\.seeds is \[0, 1\] and has no keys"),
         ({"sweeps.di-seq.temperature": "warm"}, r"sweeps\.di-seq\.temperature: 'warm'"),
-        ({"sweeps.di-seq.temperature": 0}, "greater than 0"),
+        ({"sweeps.di-seq.temperature": 0}, "greater than or equal to 0.001"),
         ({"sweeps.di-seq.model": "none"}, "'none' is not defined"),
         ({"latents.discrete.length": 9}, "L = 9 must be at most N = 8"),
+        ({"sweeps.di-seq.token_lag": math.inf}, r"sweeps\.di-seq\.token_lag: inf: Input should be a finite number"),
+        ({"evaluation.grid": 10**30}, r"evaluation\.grid: 1000.*less than or equal to"),
         ({"root": "."}, "a launch cannot change it"),
         ({"suite": "other"}, "a launch cannot change it"),
     ],
@@ -63,6 +66,12 @@ def test_plan_names_the_launch_by_its_overrides_and_shows_the_difference(reposit
     assert plan_overrides(repository, Path(), CHANGE).name == plan.name
     assert plan_overrides(repository, Path(), {"sweeps.di-seq.temperature": 0.6}).name != plan.name
     assert plan_overrides(repository, Path(), CHANGE, name="mine").name == "mine"
+
+
+@pytest.mark.parametrize("name", ["", "../mine", "a/b", ".mine", "n" * 101, "mine\n", "é"])
+def test_name_that_is_no_name_of_a_folder_is_refused(repository, name):
+    with pytest.raises(ConfigError, match=r"^--name .*: write letters"):
+        plan_overrides(repository, Path(), CHANGE, name=name)
 
 
 def test_launch_that_changes_nothing_is_refused(repository):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from ladd.launch.values import difference, read_values, write_values
+from ladd.yaml_files import parse_yaml
 from tests.stages.tiny import REPOSITORY
 
 
@@ -13,7 +15,54 @@ def test_values_of_an_anchor_are_no_longer_one():
     values["models"]["di-ladd"]["training"]["steps"] = 1
     assert values["models"]["co-ladd"]["training"]["steps"] > 1
     assert "&" not in write_values(values)
-    assert yaml.safe_load(write_values(values)) == values
+    assert parse_yaml(write_values(values), "text") == yaml.safe_load(write_values(values)) == values
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "1e3",
+            "3e-4",
+            "0o17",
+            "010",
+            "1_0",
+            "0b1",
+            ".5e3",
+            "1:30",
+            "yes",
+            "no",
+            "on",
+            "~",
+            "",
+            "null",
+            "a: b",
+            "- a",
+        ),
+        *(
+            "#1",
+            "é",
+            "two\nlines",
+            "it's",
+            "2026-01-02",
+            "=",
+            "<<",
+            1e-5,
+            1e16,
+            3e-4,
+            10,
+            -0.5,
+            True,
+            None,
+            [1.0, "1e3"],
+        ),
+    ],
+)
+def test_text_and_numbers_are_read_as_what_they_were_by_either_version(value):
+    for values in ({"key": value}, {str(value): 1}):
+        text = write_values(values)
+        assert parse_yaml(text, "text") == yaml.safe_load(text) == values
+        assert type(parse_yaml(text, "text").get("key", value)) is type(value)
 
 
 def test_anchors_are_not_written_for_shared_values():

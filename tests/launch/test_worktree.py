@@ -60,6 +60,22 @@ def test_worktree_has_the_commit_its_code_and_the_cache_of_the_main_checkout(rep
     assert git(repository, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_cache_is_shared_in_a_path_that_dvc_cannot_write_down(original, tmp_path, elsewhere):
+    folder = shutil.copytree(original, tmp_path / "my dir é" / "repository", symlinks=True)
+    cache = tmp_path / "größer/cache" if elsewhere else folder / ".dvc/cache"
+    if elsewhere:
+        (folder / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
+    cache.mkdir(parents=True)
+    (cache / "mark").write_text("of the main checkout")
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    with worktree(folder, NAME) as tree:
+        found = subprocess.run(command, cwd=tree.path, capture_output=True, text=True, check=True).stdout.strip()
+        assert (Path(found) / "mark").read_text() == "of the main checkout"
+        assert git(tree.path, "status", "--porcelain") == ""
+    assert (cache / "mark").is_file()
+
+
 def test_another_commit_runs_its_own_code_even_from_a_changed_tree(repository):
     first = git(repository, "rev-parse", "HEAD")
     mark(repository, "second")
@@ -69,9 +85,11 @@ def test_another_commit_runs_its_own_code_even_from_a_changed_tree(repository):
         assert code_in(tree)[0] == "first"
 
 
-@pytest.mark.parametrize("name", ["ladd/__init__.py", "ladd/new.py", "dvc.yaml", "constraints.txt"])
+@pytest.mark.parametrize("name", ["ladd/__init__.py", "ladd/new.py", "dvc.yaml", "requirements"])
 def test_code_that_is_not_committed_is_refused(repository, name):
-    (repository / name).write_text("# changed\n")
+    path = repository / (f"{name}/run.txt" if name == "requirements" else name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("# changed\n")
     with pytest.raises(LaunchError, match=rf"(?s)commit first.*{name}"), worktree(repository, NAME):
         pass
     assert not tree_of(repository).exists()
@@ -97,6 +115,29 @@ def test_failed_launch_stays_with_what_it_wrote_and_the_next_goes_on(repository)
         for name in (".work/step-3", "params.yaml", "dvc.lock"):
             assert (tree.path / name).read_text() == "of the first try"
     assert trees_of(repository) == []
+
+
+def test_failed_launch_goes_on_after_its_checkout_was_moved(repository, tmp_path):
+    with failed_launch(repository) as tree:
+        (tree.path / ".work").mkdir()
+        (tree.path / ".work/step-3").write_text("of the first try")
+    shutil.move(repository, tmp_path / "moved")
+    with worktree(tmp_path / "moved", NAME) as tree:
+        assert not tree.fresh
+        assert (tree.path / ".work/step-3").read_text() == "of the first try"
+        assert code_in(tree) == ["first", str(tree.path / "ladd/__init__.py")]
+    assert trees_of(tmp_path / "moved") == []
+
+
+def test_launch_in_a_copy_leaves_that_of_the_original_alone(repository, tmp_path):
+    with failed_launch(repository) as tree:
+        (tree.path / "step-3").write_text("of the original")
+    shutil.copytree(repository, tmp_path / "copy", symlinks=True)
+    with worktree(tmp_path / "copy", NAME) as tree:
+        assert tree.path == tree_of(tmp_path / "copy")
+    with worktree(repository, NAME) as tree:
+        assert not tree.fresh
+        assert (tree.path / "step-3").read_text() == "of the original"
 
 
 def test_error_of_a_failed_launch_says_where_its_worktree_is(repository):

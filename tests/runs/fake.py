@@ -17,7 +17,7 @@ from ladd.report.table import render
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
 from ladd.stages.recorded import history_path
-from ladd.stages.results import read_results, write_results
+from ladd.stages.results import read_results, write_loss_by_time, write_results
 from tests.builders import suite_values
 from tests.stages.tiny import REPOSITORY, stages_in_order
 
@@ -76,6 +76,7 @@ def fake_results() -> Suite:
             write_atomically(history_path(declaration.name), HISTORY.encode())
         if name == "evaluate":
             write_results(str(key), fake_rows(suite, str(key)))
+            write_loss_by_time(str(key), [])
         if name == "reference":
             real = Row(suite=suite.suite, model="real-saw", family="real", metric="swd", value=0.01, n=10, seed=0)
             write_results(f"reference-{key}", [real, replace(real, value=0.02, seed=1)])

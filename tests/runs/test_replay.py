@@ -130,6 +130,7 @@ def test_equal_outputs_are_named_equal_and_the_work_tree_goes(root, suite, logge
     assert capsys.readouterr().out.splitlines() == [
         "results/evaluate/di-seq.csv: equal",
         "results/evaluate/di-seq.json: equal",
+        "results/loss_by_time/di-seq.csv: equal",
         "results/samples/di-seq.json: equal",
     ]
     assert pipeline.stage == STAGE
@@ -147,6 +148,7 @@ def test_different_output_is_an_error_and_the_work_tree_stays(root, suite, logge
     assert capsys.readouterr().out.splitlines() == [
         "results/evaluate/di-seq.csv: different, as it holds seconds of the clock",
         "results/evaluate/di-seq.json: equal",
+        "results/loss_by_time/di-seq.csv: equal",
         "results/samples/di-seq.json: different",
     ]
     assert pipeline.folder.is_dir()
@@ -232,3 +234,53 @@ def test_replay_through_dvc_restores_what_the_cache_has(root, suite, capfd, monk
     shutil.rmtree(suite / "artifacts")
     assert main(["replay", logged.id, "--go"]) == 0, capfd.readouterr().err
     assert "artifacts/models/di: equal" in capfd.readouterr().out
+
+
+HOSTILE = [
+    ({"dvc.stage": "data@a;touch PWNED;"}, "dvc.stage is"),
+    ({"dvc.stage": "--help"}, "dvc.stage is"),
+    ({"git.commit": "--output=PWNED"}, "git.commit is"),
+    ({"git.commit": "HEAD\n"}, "git.commit is"),
+    ({"suite": "../../elsewhere"}, "suite is"),
+    ({"suite": "other"}, "its params.yaml is of suite tiny"),
+]
+
+
+@pytest.mark.parametrize(("tags", "message"), HOSTILE)
+def test_tags_that_no_stage_writes_are_refused_before_anything_runs(root, suite, logged, tags, message):
+    hostile = logged._replace(tags={**logged.tags, "git.changed": "none", **tags})
+    with pytest.raises(ConfigError, match=message):
+        replay(root, hostile, never_run)
+    if message.endswith("is"):
+        with pytest.raises(ConfigError, match=message):
+            described(root, hostile)
+
+
+def never_run(*_: object) -> None:
+    raise AssertionError("the pipeline was called")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values["sweeps"].update({"a;touch PWNED;": values["sweeps"]["di-seq"]}), "sweeps.a;touch"),
+        (lambda values: values.update({"root": "$(touch PWNED)/../../.."}), "root"),
+        (lambda values: values.update({"suite": "x;touch PWNED"}), "suite"),
+    ],
+)
+def test_params_of_a_run_are_checked_before_anything_runs(root, suite, logged, change, message):
+    values = yaml.safe_load(logged.settings)
+    change(values)
+    with pytest.raises(ConfigError, match=message):
+        replay(root, logged._replace(settings=yaml.safe_dump(values)), never_run)
+
+
+@pytest.mark.parametrize("settings", ["", "- a list", "a: [", "root: ../..\n"])
+def test_params_of_a_run_that_are_none_are_an_error(root, suite, logged, settings):
+    with pytest.raises(ConfigError):
+        replay(root, logged._replace(settings=settings), never_run)
+
+
+def test_id_that_is_a_path_is_refused(root, suite, logged):
+    with pytest.raises(ConfigError, match="no run such an id"):
+        replay(root, logged._replace(id="../../../x"), never_run)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ladd.data.shards import Rows, write_array_shards
-from ladd.stages.artifacts import save_latents, save_weights
+from ladd.errors import ArtifactError
+from ladd.stages.artifacts import load_array, load_weights, save_latents, save_weights
 
 CPU = torch.device("cpu")
 SPLITS = {"train": 11, "validation": 5}
@@ -81,3 +82,17 @@ def test_shards_of_other_weights_are_not_taken(tmp_path, splits):
     last = Encode(last=0)
     save(tmp_path, "third", splits, last)
     assert last.seen == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 200, b"\x08\0\0\0\0\0\0\0{}      " + b"x" * 9])
+def test_broken_files_are_errors_that_name_file_and_remedy(tmp_path, content):
+    for name, load in (("a.npy", load_array), ("a.safetensors", lambda path: load_weights(nn.Linear(2, 2), path))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ArtifactError, match=rf"{tmp_path / name} cannot be read .*cut or damaged: `dvc checkout`"):
+            load(tmp_path / name)
+
+
+def test_array_with_objects_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object))
+    with pytest.raises(ArtifactError, match=r"a\.npy cannot be read"):
+        load_array(tmp_path / "a.npy")

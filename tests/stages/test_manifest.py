@@ -11,7 +11,8 @@ from dvc_objects.fs.local import LocalFileSystem
 
 from ladd.errors import ArtifactError
 from ladd.files import file_hash
-from ladd.stages.manifest import content_hash, write_manifest
+from ladd.stages import hashes
+from ladd.stages.manifest import check_outputs, content_hash, write_manifest
 from ladd.stages.md5 import dvc_hash
 from tests.stages.tiny import REPOSITORY
 
@@ -101,9 +102,84 @@ def test_part_of_an_incomplete_output_is_an_error(output):
         content_hash(output / "a")
 
 
+def flip(path: Path) -> None:
+    """Change one bit; size and time stay."""
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+PARTS = ["artifacts/latents/di", "artifacts/latents/di/b", "artifacts/latents/di/b/c/d.bin"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("remembered", [False, True])
+def test_one_changed_bit_is_found_in_an_output_and_in_a_part_of_it(output, monkeypatch, part, remembered):
+    monkeypatch.setattr(hashes, "REMEMBERED", 0 if remembered else 1 << 20)
+    check_outputs([Path(part)])
+    flip(output / "b/c/d.bin")
+    with pytest.raises(ArtifactError) as caught:
+        check_outputs([Path(part)])
+    message = str(caught.value)
+    assert message.startswith("artifacts/latents/di/b/c/d.bin has sha256 ")
+    assert "delete artifacts/latents/di and run `dvc repro`" in message
+
+
+def test_file_that_stays_as_it_is_is_read_once(output, monkeypatch):
+    monkeypatch.setattr(hashes, "REMEMBERED", 0)
+    check_outputs([output])
+    monkeypatch.setattr(hashes, "_compute", lambda path: pytest.fail(f"{path} was read again"))
+    check_outputs([output, output / "a"])
+    (output / "a/b.txt").touch()
+    with pytest.raises(pytest.fail.Exception, match=r"a/b\.txt was read again"):
+        check_outputs([output])
+
+
+def test_change_elsewhere_in_the_output_is_not_that_of_a_part(output):
+    flip(output / "a/b.txt")
+    check_outputs([output / "b", output / "a-b.txt"])
+
+
+@pytest.mark.parametrize("part", PARTS[:2])
+def test_missing_and_added_files_are_named(output, part):
+    (output / "b/c/new.bin").write_bytes(b"one more shard")
+    (output / "b/c/.nfs01").write_bytes(b"what a file system leaves")
+    with pytest.raises(
+        ArtifactError, match=r"di/b/c/new\.bin is not in artifacts/latents/di/manifest\.json; delete it"
+    ):
+        check_outputs([Path(part)])
+    (output / "b/c/new.bin").unlink()
+    check_outputs([Path(part)])
+    (output / "b/c/d.bin").unlink()
+    with pytest.raises(
+        ArtifactError, match=r"di/b/c/d\.bin is missing, but artifacts/latents/di/manifest\.json names it"
+    ):
+        check_outputs([Path(part)])
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"files": null}', '{"files": {"a.txt": 1}', "\xff"])
+def test_damaged_manifest_is_named(output, text):
+    (output / "manifest.json").write_text(text, encoding="latin-1")
+    for use in (lambda: check_outputs([output]), lambda: content_hash(output / "a")):
+        with pytest.raises(ArtifactError, match=r"artifacts/latents/di/manifest\.json is damaged; delete"):
+            use()
+
+
+def test_missing_output_is_named_when_it_is_checked(output):
+    with pytest.raises(ArtifactError, match=r"artifacts/latents/co is missing; run `dvc repro` to make it"):
+        check_outputs([Path("artifacts/latents/co")])
+
+
 def test_missing_dependency_is_named(output):
     with pytest.raises(ArtifactError, match=r"artifacts/latents/co is missing.*dvc repro"):
         content_hash(Path("artifacts/latents/co"))
+
+
+@pytest.mark.parametrize("root", [".", "..", "../..", "elsewhere"])
+def test_missing_code_is_the_fault_of_the_root(output, root):
+    with pytest.raises(ArtifactError, match=r"ladd/latents/codebook\.py is missing; it is code: root in params\.yaml"):
+        content_hash(Path(root) / "ladd/latents/codebook.py")
 
 
 def test_source_folder_counts_through_names_and_contents(output):

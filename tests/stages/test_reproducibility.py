@@ -22,6 +22,7 @@ from mlflow.entities import Run
 
 from ladd.files import file_hash
 from ladd.stages.manifest import is_timed
+from ladd.yaml_files import read_yaml
 from tests.stages.tiny import REPOSITORY, commit, environment, git, make_suite, tiny_values, write_params
 
 pytestmark = pytest.mark.slow
@@ -254,7 +255,7 @@ def described_runs(folder: Path) -> dict[str, dict]:
     [experiment] = [found for found in client.search_experiments() if found.name == "tiny"]
     described = {}
     for run in client.search_runs([experiment.experiment_id]):
-        own = ("mlflow.parentRunId", "mlflow.modelVersions", "git.dirty", "ladd.restored")
+        own = ("mlflow.parentRunId", "mlflow.modelVersions", "git.dirty", "ladd.process", "ladd.restored")
         models = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{run.info.run_id}'")
         curves = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
         described[run.data.tags.get("dvc.stage", "")] = {
@@ -329,3 +330,33 @@ def test_orphan_of_a_killed_dvc_is_never_joined_by_a_second_trainer(uninterrupte
     assert_one_clean_run(folder, STAGE1)
     weights = Path("artifacts/latents/di/weights.safetensors")
     assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
+def test_edit_in_mid_training_is_named_and_recorded_nowhere_and_goes_on_when_it_is_put_back(uninterrupted, tmp_path):
+    folder = clone(uninterrupted, tmp_path / "edited")
+    code, params = folder / "ladd/objectives/masked.py", (folder / "params.yaml").read_text()
+    repro = Repro(folder, STAGE1)
+    repro.wait_for_checkpoint(STAGE1)
+    values = long_values()
+    values["latents"]["di"]["training"]["learning_rate"] = 0.5
+    write_params(folder, values)
+    source = code.read_text()
+    code.write_text(source + "# edited\n")
+    assert repro.process.wait(timeout=PATIENCE) != 0
+    assert f"{STAGE1}: what it depends on was edited while it ran:" in repro.output
+    assert re.search(r"^  latents\.di\.training\.learning_rate: [0-9.e-]+ -> 0\.5$", repro.output, re.MULTILINE)
+    assert "  ladd/objectives/masked.py: edited\n" in repro.output
+    assert "Traceback" not in repro.output
+    assert STAGE1 not in read_yaml(folder / "dvc.lock")["stages"]
+    assert not (folder / "artifacts/latents/di").exists()
+    assert [run.info.status for run in runs_of(folder, STAGE1)[1]] == ["FAILED"]
+
+    (folder / "params.yaml").write_text(params)
+    code.write_text(source)
+    again = Repro(folder, STAGE1).finish()
+    assert again.stages == [STAGE1]
+    assert int(re.search(rf"(\d+)/{LONG['steps']} ", again.output)[1]) == LONG["steps"]
+    assert_one_clean_run(folder, STAGE1)
+    weights = Path("artifacts/latents/di/weights.safetensors")
+    assert (folder / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+    assert Repro(folder, STAGE1).finish().stages == []

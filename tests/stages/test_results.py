@@ -40,6 +40,18 @@ def test_points_are_means_and_standard_errors(table):
     ]
 
 
+def test_temperatures_that_are_almost_equal_are_points_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [*seeds(1.0, temperature=0.1234567), *seeds(2.0, temperature=0.1234568), *seeds(3.0, temperature=1.0000001)]
+    ((step, values),) = summary_points(write_results("m", rows))
+    assert step == 2
+    assert {name: value for name, value in values.items() if "stderr" not in name} == {
+        "swd/temperature_0.1234567": 1.0,
+        "swd/temperature_0.1234568": 2.0,
+        "swd/temperature_1.0000001": 3.0,
+    }
+
+
 def test_written_table_is_read_as_it_was(table, tmp_path):
     assert read_results(tmp_path / "results/evaluate/m.csv").equals(table)
 

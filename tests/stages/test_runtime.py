@@ -1,16 +1,19 @@
 """Locks, exit codes, resume state, and outputs that appear whole or not at all."""
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from ladd.errors import BusyError, TrainingError
+from ladd.errors import BusyError, StorageError, TrainingError
 from ladd.files import file_hash
 from ladd.stages.runtime import EXIT_TEMPORARY, KEPT_STATES, Stage, execute, run_stage, stage_lock
+from ladd.storage import RESERVE
 from tests.stages.tiny import REPOSITORY, environment, stage_command, tiny_values, write_params
 
 OUTPUT = Path("artifacts/data/sawtooth")
@@ -146,6 +149,57 @@ def test_rest_of_a_failed_attempt_does_not_enter_the_output(suite):
         execute("data", "sawtooth", broken)
     execute("data", "sawtooth", write)
     assert not (OUTPUT / "half.npy").exists()
+
+
+def test_what_a_kill_left_beside_an_output_is_removed_by_the_next_start_of_its_stage(suite):
+    OUTPUT.parent.mkdir(parents=True)
+    for name in (".sawtooth-0123abcd", ".other-0123abcd", ".gitignore"):
+        (OUTPUT.parent / name).write_text("half")
+    for name in (".sawtooth.partial", ".sawtooth.removed"):
+        (OUTPUT.parent / name).mkdir()
+    with stage_lock("data@sawtooth"), pytest.raises(BusyError):  # they may be those of the process that has the lock
+        execute("data", "sawtooth", write)
+    assert len(list(OUTPUT.parent.iterdir())) == 5
+    execute("data", "sawtooth", write)
+    assert {path.name for path in OUTPUT.parent.iterdir()} == {"sawtooth", ".other-0123abcd", ".gitignore"}
+
+
+def message_of(monkeypatch, body) -> str:
+    """What the stage data@sawtooth prints when it fails; it is one line."""
+    monkeypatch.setattr(sys, "argv", ["data", "sawtooth"])
+    with pytest.raises(SystemExit) as caught:
+        run_stage("data", body)
+    assert "\n" not in str(caught.value.code)
+    return str(caught.value.code)
+
+
+def test_output_that_cannot_be_written_ends_the_stage_before_its_work(suite, monkeypatch):
+    Path("artifacts").symlink_to("/sys/kernel")  # not even root may write there
+    message = message_of(monkeypatch, lambda stage: pytest.fail("it ran"))
+    assert message.startswith("artifacts/data: ")
+
+
+def test_full_disk_is_one_line_and_takes_no_space(suite, monkeypatch):
+    def body(stage):
+        (stage.work / "step-1").mkdir()
+        with stage.output(OUTPUT) as folder:
+            (folder / "train.npy").write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert message_of(monkeypatch, body).startswith(f"{OUTPUT}: No space left on device; free some space")
+    assert list(OUTPUT.parent.iterdir()) == []
+    assert [path.name for path in Path(".work/data@sawtooth").glob("*/*")] == ["step-1"]
+
+
+def test_stage_that_leaves_no_space_for_the_records_of_dvc_fails_and_goes_on_later(suite, monkeypatch):
+    def body(stage):
+        (stage.work / "step-1").mkdir()
+        write(stage)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 1 << 40, RESERVE - 1))
+
+    with pytest.raises(StorageError, match="free some space"):
+        execute("data", "sawtooth", body)
+    assert [path.name for path in Path(".work/data@sawtooth").glob("*/*")] == ["step-1"]
 
 
 def test_resume_state_is_kept_after_a_failure_and_found_again(suite):

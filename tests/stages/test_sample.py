@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ladd.config import load_suite
+from ladd.errors import SamplingError
 from ladd.samplers import Samples
 from ladd.stages import sample
 from ladd.stages.runtime import execute
@@ -44,6 +45,8 @@ def spy(suite, monkeypatch) -> Spy:
     monkeypatch.setattr(sample, "load_trained", lambda *arguments: None)
     monkeypatch.setattr(sample, "sampler_of", lambda *arguments: spy)
     monkeypatch.setattr(sample, "check_real", lambda *arguments: None)  # there is no data
+    monkeypatch.setattr("ladd.stages.runtime.check_outputs", lambda paths: None)
+    monkeypatch.setattr("ladd.stages.declaration.Declaration.files", lambda self: {})
     monkeypatch.setattr("ladd.stages.declaration.Declaration.fingerprint", lambda self: "0" * 64)
     return spy
 
@@ -58,6 +61,20 @@ def test_one_short_batch_is_thrown_away_before_the_first_timed_one(spy):
     assert sorted(json.loads(RESULT.read_text())["seconds_per_sequence"]) == [
         f"steps-{steps}-temperature-1-seed-{seed}" for steps in (1, 2) for seed in (0, 1)
     ]
+
+
+def test_samples_that_keep_the_mask_are_refused_and_not_kept(spy, monkeypatch):
+    def draw_nothing(x, noise, options):
+        passes = torch.zeros(len(x), dtype=torch.long)
+        return Samples(x, passes, passes)
+
+    monkeypatch.setattr(sample, "sampler_of", lambda *arguments: draw_nothing)
+    with pytest.raises(
+        SamplingError, match=r"sample@co-seq, steps-1-temperature-1-seed-0: 32 of 32 samples still hold"
+    ):
+        execute("sample", "co-seq", sample.main)
+    assert not RESULT.exists()
+    assert not list(Path(".work/sample@co-seq").rglob("*.npy"))
 
 
 def test_samples_that_are_timed_share_no_rows(spy):

@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from ladd.stages.runtime import execute
+from ladd.yaml_files import read_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES, SEEDS, TOKENS = 32, [0, 1], 16
@@ -22,7 +23,7 @@ TRAINING = {"steps": 12, "batch": 16, "warmup": 2, "validate_every": 3, "checkpo
 
 def tiny_values() -> dict:
     """The default suite with every size cut down; keys, families and schedules stay."""
-    values = json.loads(json.dumps(yaml.safe_load((REPOSITORY / "params.yaml").read_text())))  # anchors written out
+    values = json.loads(json.dumps(read_yaml(REPOSITORY / "params.yaml")))  # anchors written out
     values |= {"suite": "tiny", "compute": {"device": "cpu", "threads": 1}}
     for data in values["data"].values():
         data |= {"tokens": TOKENS, "train": 512, "validation": 64, "reference": 2 * SAMPLES * len(SEEDS)}
@@ -86,7 +87,7 @@ def stage_command(name: str, *keys: str) -> list[str]:
 
 def stages_in_order(values: dict) -> Iterator[tuple[str, str | None]]:
     """Name and key of all stages, in the order of dvc.yaml."""
-    for name, stage in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].items():
+    for name, stage in read_yaml(REPOSITORY / "dvc.yaml")["stages"].items():
         block = stage.get("foreach", "").strip("${}")
         yield from ((name, key) for key in values[block]) if block else [(name, None)]
 

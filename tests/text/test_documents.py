@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ladd.errors import ArtifactError, ConfigError
+from ladd.text import documents
 from ladd.text.documents import read_documents, wiki_to_prose
 
 
@@ -71,7 +72,10 @@ def test_jsonl_fields(tmp_path):
         ('{"text": 3}', r"line 2: field 'text' is int"),
         ('{"text": "x', r"line 2 is not JSON"),
         ('{"text": "\\ud800"}', r"line 2, field 'text': half of a surrogate"),
+        ('{"text": ' + "9" * 5000 + "}", r"line 2 is not JSON"),
+        ("[" * 100_000, r"line 2 is not JSON"),
     ],
+    ids=lambda value: value[:30],
 )
 def test_errors_of_jsonl_name_file_line_and_field(tmp_path, line, message):
     file = write(tmp_path / "rows.jsonl", '{"text": "fine"}\n' + line)
@@ -136,6 +140,82 @@ def test_memory_of_a_dump_is_that_of_a_page(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < file.stat().st_size / 4
+
+
+LINES = b"".join(b'{"text": "line %d"}\n' % number for number in range(3000))
+
+
+def damaged(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + b"\xff" * 50 + content[middle + 50 :]
+
+
+@pytest.mark.parametrize("kind", ["text", "lines", "jsonl"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cut.gz", gzip.compress(LINES)[:-20]),
+        ("damaged.gz", damaged(gzip.compress(LINES))),
+        ("false.gz", LINES),
+        ("cut.bz2", bz2.compress(LINES)[:-20]),
+        ("damaged.bz2", damaged(bz2.compress(LINES))),
+        ("false.bz2", LINES),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_broken_packed_files_are_one_line_with_file_and_remedy(tmp_path, kind, name, content):
+    file = write(tmp_path / name, content)
+    with pytest.raises(ArtifactError) as caught:
+        read(kind, file, field="text")
+    assert str(caught.value).startswith(str(file))
+    assert "\n" not in str(caught.value)
+    if not name.startswith("damaged"):  # what comes before the damage may be no UTF-8, or no JSON
+        assert f"{name}, of format {kind}, cannot be read (" in str(caught.value)
+        assert "fetch it again" in str(caught.value)
+
+
+def test_an_encoding_that_python_does_not_know_is_an_error(tmp_path):
+    for encoding in ("utf-9", "undefined"):
+        with pytest.raises(ArtifactError, match=r"cannot be read .*correct format and encoding"):
+            read("lines", write(tmp_path / "a", "text"), encoding=encoding)
+
+
+@pytest.mark.parametrize("kind", ["text", "lines"])
+def test_a_byte_order_mark_is_no_text(tmp_path, kind):
+    file = write(tmp_path / "a", "\ufefffirst \ufeffsecond")
+    assert read(kind, file) == ["first \ufeffsecond"]
+    rows = write(tmp_path / "b", '\ufeff{"text": "a"}\n{"text": "\ufeffb"}')
+    assert read("jsonl", rows, field="text") == ["a", "\ufeffb"]
+
+
+@pytest.mark.parametrize("kind", ["text", "lines"])
+def test_a_document_without_end_is_refused(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(documents, "LONGEST", 1000)
+    assert read(kind, write(tmp_path / "short.gz", gzip.compress(b"x" * 1000))) == ["x" * 1000]
+    with pytest.raises(ArtifactError, match=r"long\.gz.* has more than 1,000 .*, too many for one document; split it"):
+        read(kind, write(tmp_path / "long.gz", gzip.compress(b"x" * 1001)))
+
+
+def test_parquet_with_broken_text_or_a_field_twice_is_an_error(tmp_path):
+    broken = pa.array([b"fine", b"\xff\xfe"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": broken}), tmp_path / "a.parquet")
+    with pytest.raises(ArtifactError, match=r"a\.parquet, of format parquet, cannot be read"):
+        read("parquet", tmp_path / "a.parquet", field="text")
+    column = pa.array(["a"])
+    pq.write_table(pa.Table.from_arrays([column, column], ["text", "text"]), tmp_path / "b.parquet")
+    with pytest.raises(ArtifactError, match=r"b\.parquet has two fields 'text', only: text, text"):
+        read("parquet", tmp_path / "b.parquet", field="text")
+
+
+def test_parquet_pages_are_held_to_their_checksums(tmp_path):
+    table = pa.table({"text": [f"document {index}" for index in range(1000)]})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    content = bytearray(path.read_bytes())
+    content[5000:5200] = bytes(200)
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"a\.parquet, of format parquet, cannot be read .*fetch it again"):
+        read("parquet", path, field="text")
 
 
 def test_only_what_is_asked_for_is_read(tmp_path):

@@ -3,9 +3,11 @@
 import hashlib
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -146,3 +148,36 @@ def test_workers_start_without_torch():
     result = subprocess.run(command, input=trained().json, capture_output=True, text=True, check=True)
     length = len(trained().encode(["the fox"])[0])
     assert result.stdout == f"[{length}] False\n"
+
+
+PACKING = """
+import itertools, sys
+from ladd.text.packing import encode_documents
+from ladd.text.tokenizer import Tokenizer
+tokenizer = Tokenizer.parse(sys.stdin.read())
+for _ in encode_documents(itertools.repeat("the fox " * 1000), tokenizer, 2):
+    print("packed", flush=True)
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed():
+    with subprocess.Popen([sys.executable, "-c", PACKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(trained().json.encode())
+        process.stdin.close()
+        assert process.stdout.readline() == b"packed\n"
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert len(workers) >= 2
+        process.kill()
+    end = time.monotonic() + 600
+    while any(map(lives, workers)):
+        assert time.monotonic() < end, workers
+        time.sleep(0.05)
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

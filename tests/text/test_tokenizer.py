@@ -53,6 +53,22 @@ def test_a_saved_tokenizer_is_the_same_and_has_the_hash_of_its_file(tmp_path):
         assert np.array_equal(loaded.encode([text])[0], tokenizer.encode([text])[0])
 
 
+NO_TOKENIZERS = {
+    "utf-16": "{}".encode("utf-16"),
+    "latin-1": b"\xff{}",
+    "empty": b"",
+    "no model": b"{}",
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", NO_TOKENIZERS.values(), ids=NO_TOKENIZERS)
+def test_a_file_that_is_no_tokenizer_is_named(tmp_path, content):
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"^{tmp_path}/tokenizer\.json "):
+        Tokenizer.load(tmp_path / "tokenizer.json")
+
+
 def test_truncation_and_padding_that_came_with_a_tokenizer_are_taken_off(tmp_path):
     backend = word_piece_backend()
     assert len(backend.encode("the fox jumps jumping").ids) == 8

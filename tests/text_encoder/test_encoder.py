@@ -306,3 +306,15 @@ def test_latents_that_are_no_numbers_are_refused(encoder, rows, tmp_path, value)
     with pytest.raises(ArtifactError, match="float16 cannot hold"):
         encode_blocks(encoder, rows, tmp_path, {"few": VIEWS["few"]}, {"few": reduction}, shard=4)
     assert not list(tmp_path.rglob("*.arrow"))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_cut_files_are_one_line_with_file_and_remedy(tmp_path, name):
+    folder = save_encoder(tmp_path / "encoder")
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ArtifactError) as caught:
+        FrozenTextEncoder.load(folder, WordTokenizer(), batch=2)
+    assert str(caught.value).startswith(f"encoder: {folder} cannot be read (")
+    assert "fetch it again" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -154,6 +154,24 @@ def test_missing_files_are_named(tmp_path, name):
         Teacher.load(tmp_path / name, device="cpu", batch=2)
 
 
+def cut(path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9])
+def test_cut_files_are_one_line_with_file_and_remedy(tmp_path, share):
+    write_gguf(tmp_path / "tiny.gguf", "gpt-2")
+    write_folder(tmp_path / "tiny")
+    cut(tmp_path / "tiny.gguf", share)
+    cut(tmp_path / "tiny/model.safetensors", share)
+    for name in ("tiny.gguf", "tiny"):
+        with pytest.raises(ArtifactError) as caught:
+            Teacher.load(tmp_path / name, device="cpu", batch=2, window=20)
+        assert str(caught.value).startswith(f"teacher: {tmp_path / name} cannot be read (")
+        assert "fetch it again" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
 def test_quiet_is_over_at_the_end_even_of_an_error():
     from transformers.utils import logging
 

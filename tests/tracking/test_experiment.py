@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from ladd.tracking import Experiment, TrackedRun
 from ladd.tracking import experiment as module
+from ladd.tracking import run as run_module
 
 
 def start(root: Path, suite: str, fingerprint: str, stage: str = "stage2@di", **tags: str) -> TrackedRun:
@@ -97,6 +101,70 @@ def test_state_of_a_stage_that_is_not_known_stays(root):
     experiment.mark({"stage2@di": "a"})
     experiment.mark({"stage2@di": None})
     assert states(experiment) == {"a": "current"}
+
+
+def statuses(experiment: Experiment) -> dict[str, str]:
+    return {run.info.run_name: run.info.status for run in experiment.runs()}
+
+
+@pytest.fixture
+def gone() -> str:
+    """A process of this host that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        pass
+    return f"{socket.gethostname()} {process.pid}"
+
+
+def test_run_that_a_killed_process_left_is_killed_once_its_settings_have_changed(root, gone):
+    for name in ("killed", "alive", "current"):
+        run = start(root, "left", name)
+        run.tag({"ladd.process": gone} if name != "alive" else {})
+    with start(root, "left", "finished") as run:
+        pass
+    run.tag({"ladd.process": gone})
+    experiment = Experiment(root, "left")
+    expected = {"killed": "KILLED", "alive": "RUNNING", "current": "RUNNING", "finished": "FINISHED"}
+    experiment.mark({"stage2@di": "current"})
+    assert statuses(experiment) == expected
+    experiment.mark({"stage2@di": None})  # what is not known is left alone
+    assert statuses(experiment) == expected
+    experiment.mark({"stage2@di": "killed"})
+    assert statuses(experiment) == expected | {"current": "KILLED"}
+    start(root, "left", "killed")
+    assert statuses(experiment)["killed"] == "RUNNING"
+
+
+def test_run_of_another_host_is_killed_when_it_was_silent_for_a_day(root, monkeypatch):
+    for name in ("silent", "talking", "unknown"):
+        start(root, "hosts", name).tag({"ladd.process": "elsewhere 1" if name != "unknown" else ""})
+    experiment, hour = Experiment(root, "hosts"), 3_600_000
+    experiment.mark({})
+    assert set(statuses(experiment).values()) == {"RUNNING"}
+    now = module.milliseconds()
+    for run in experiment.runs():
+        if run.info.run_name == "talking":
+            experiment.client.log_metric(run.info.run_id, "loss", 1.0, timestamp=now + 3 * hour, step=1)
+    monkeypatch.setattr(module, "milliseconds", lambda: now + 26 * hour)
+    experiment.mark({})
+    assert statuses(experiment) == {"silent": "KILLED", "talking": "RUNNING", "unknown": "KILLED"}
+
+
+def test_two_machines_that_make_a_run_or_an_experiment_at_once_share_one(root, transport, monkeypatch):
+    for one in (module, run_module):  # no lock reaches from one machine to another
+        monkeypatch.setattr(one, "store_lock", lambda root: contextlib.nullcontext())
+    made = []
+
+    def on_another_machine() -> None:
+        made.append(start(root, "at-once", "a"))
+
+    transport.during = [("create_experiment", lambda: Experiment(root, "at-once"))]
+    experiment = Experiment(root, "at-once")
+    assert transport.during == []
+    transport.during = [("create_run", on_another_machine)]
+    own = start(root, "at-once", "a")
+    assert (transport.during, own.run_id) == ([], made[0].run_id)
+    assert [run.info.run_id for run in experiment.runs()] == [own.run_id]
+    assert len(parents(experiment)) == 1
 
 
 def test_marking_puts_older_runs_below_the_suite(root):

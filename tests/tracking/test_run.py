@@ -9,28 +9,12 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
 
 from ladd.tracking import TrackedRun, flatten, tracking_uri
+from ladd.tracking import checkpoints as checkpoint_module
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def start(root, request):
-    """Opens the run of a fingerprint in the test's own experiment."""
-
-    def open_run(fingerprint: str = "a", parameters: dict | None = None, tags: dict | None = None) -> TrackedRun:
-        suite = request.node.name
-        return TrackedRun(
-            root,
-            suite=suite,
-            name="stage2@di",
-            fingerprint=fingerprint,
-            parameters=parameters or {},
-            tags=tags or {},
-        )
-
-    return open_run
 
 
 def curve(run: TrackedRun, name: str) -> list[tuple[int, float]]:
@@ -69,6 +53,16 @@ def test_curve_that_starts_later_gets_its_early_steps(start):
     with start() as run:
         run.log({"loss": 9.0, "other": 1.0}, 5)
     assert (curve(run, "loss"), curve(run, "other")) == ([(5, 3.0)], [(5, 1.0)])
+
+
+def test_gap_that_a_killed_process_left_is_filled(start):
+    with start() as run:
+        for step in (0, 10):
+            run.log({"loss": 1.0}, step)
+    with start() as run:
+        for step in (0, 5, 10, 15):
+            run.log({"loss": 2.0}, step)
+    assert sorted(curve(run, "loss")) == [(0, 1.0), (5, 2.0), (10, 1.0), (15, 2.0)]
 
 
 def test_row_of_the_history_is_logged_at_its_step(start):
@@ -162,6 +156,60 @@ def test_checkpoints_are_registered_once_with_their_metrics(start):
     assert {model.source_run_id for model in models} == {run.run_id}
     for model in models:
         assert [(metric.key, metric.value) for metric in model.metrics] == [("checkpoint/validation/loss", 0.5)]
+
+
+CHECKPOINT = {"name": "s-1", "path": "a", "sha256": "f", "step": 1, "metrics": {"validation/loss": 0.5, "b": 2.0}}
+
+
+def checkpoints(run: TrackedRun) -> dict[str, dict[str, float]]:
+    """Metrics of the models of a run by their names; each of both is there once."""
+    models = run.client.search_logged_models([run.experiment_id])
+    assert len({model.name for model in models}) == len(models)
+    assert {model.status for model in models} == {LoggedModelStatus.READY}
+    for model in models:
+        assert len({metric.key for metric in model.metrics or ()}) == len(model.metrics or ())
+    return {model.name: {metric.key: metric.value for metric in model.metrics or ()} for model in models}
+
+
+def kill() -> None:
+    raise KeyboardInterrupt
+
+
+def test_checkpoint_whose_metrics_a_kill_cut_off_gets_them(start, transport):
+    run = start()
+    transport.during = [("log_batch", lambda: None), ("log_batch", kill)]  # the first one claims the right to file
+    with pytest.raises(KeyboardInterrupt):
+        run.log_checkpoints([CHECKPOINT])
+    assert checkpoints(run) == {"s-1": {}}
+    run._points.writer.release(run.client, run.run_id)
+    start().log_checkpoints([CHECKPOINT])
+    assert checkpoints(run) == {"s-1": {"checkpoint/validation/loss": 0.5, "checkpoint/b": 2.0}}
+    assert curve(run, "checkpoint/b") == [(1, 2.0)]
+
+
+def test_metrics_of_a_checkpoint_that_the_run_has_and_the_model_has_not_are_not_doubled(start):
+    run = start()
+    run.log_checkpoints([CHECKPOINT | {"metrics": {}}])
+    run.client.log_metric(run.run_id, "checkpoint/b", 2.0, timestamp=1000, step=1)
+    start().log_checkpoints([CHECKPOINT])
+    assert checkpoints(run) == {"s-1": {"checkpoint/validation/loss": 0.5, "checkpoint/b": 2.0}}
+    assert curve(run, "checkpoint/b") == [(1, 2.0)]
+
+
+def test_checkpoint_that_was_never_ready_is_registered_anew(start):
+    run = start()
+    run.client.create_logged_model(run.experiment_id, name="s-1", source_run_id=run.run_id)
+    run.log_checkpoints([CHECKPOINT])
+    assert checkpoints(run) == {"s-1": {"checkpoint/validation/loss": 0.5, "checkpoint/b": 2.0}}
+
+
+def test_more_checkpoints_than_a_page_are_all_known(start, monkeypatch):
+    monkeypatch.setattr(checkpoint_module, "_PAGE", 2)
+    five = [CHECKPOINT | {"name": f"s-{step}", "step": step} for step in range(5)]
+    run = start()
+    for _ in range(2):
+        run.log_checkpoints(five)
+    assert sorted(checkpoints(run)) == [f"s-{step}" for step in range(5)]
 
 
 @pytest.mark.parametrize("before", [None, "http://localhost:5000"])

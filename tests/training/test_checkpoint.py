@@ -4,6 +4,7 @@ import json
 import logging
 import resource
 import signal
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -103,6 +104,44 @@ def test_one_changed_bit_is_detected(tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{MODEL} has sha256"):
         load_checkpoint(path.parent)
+
+
+def edited(**changes) -> Callable[[str], str]:
+    """A description with other values, as an editor or a failing disk may leave it."""
+    return lambda text: json.dumps(json.loads(text) | changes)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(edited(step=92), edited(average_updates=7), edited(run_id="another"), edited(recent=[])),
+        *(
+            edited(history=[{"step": 6, "train/loss": 0.3}]),
+            edited(sha256=None),
+            edited(sha256={}),
+            edited(checksum=None),
+        ),
+        *(lambda text: "[1, 2]", lambda text: "null", lambda text: "6", lambda text: ""),
+        lambda text: json.dumps({key: value for key, value in json.loads(text).items() if key != "checksum"}),
+    ],
+)
+def test_description_that_is_not_what_was_written_is_damage(tmp_path, caplog, damage):
+    save_checkpoint(tmp_path, checkpoint(3))
+    path = save_checkpoint(tmp_path, checkpoint(6)) / "checkpoint.json"
+    assert load_latest_checkpoint(tmp_path).step == 6
+    path.write_text(damage(path.read_text()))
+    with caplog.at_level(logging.WARNING):
+        assert load_latest_checkpoint(tmp_path).step == 3
+    assert "step-00000006 is damaged" in caplog.text
+    assert "using the one before" in caplog.text
+
+
+def test_description_may_be_laid_out_in_another_way(tmp_path):
+    saved = checkpoint(6)
+    saved.history = [{"step": 6, "loss": value} for value in (1e-300, 0.1 + 0.2, 1 / 3, float("inf"), float("nan"), 3)]
+    path = save_checkpoint(tmp_path, saved) / "checkpoint.json"
+    path.write_text(json.dumps(dict(reversed(json.loads(path.read_text()).items()))))
+    assert load_latest_checkpoint(tmp_path).step == 6
 
 
 @pytest.mark.parametrize("function", ["save_tensors", "file_hash"])

@@ -312,7 +312,7 @@ def test_validation_and_checkpoints_come_at_their_intervals_and_at_the_end():
 def test_rows_hold_the_mean_of_the_losses_since_the_last_row():
     task, context = Regression(), MemoryContext()
     task.fail_at = {0: 3.0, 1: 0.0, 2: 0.0}
-    trainer(task, context, learning_rate=1e-12, ema=0.0, validate_every=3).train()
+    trainer(task, context, learning_rate=1e-9, ema=0.0, validate_every=3).train()
     assert "train/loss" not in context.rows[0]
     assert context.rows[1]["train/loss"] == pytest.approx(2.0)
     assert context.rows[2]["train/loss"] == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""Hashes of inputs and outputs; test_manifest.py holds them against DVC's."""
+"""Hashes that are remembered; test_manifest.py holds those of outputs against DVC's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ladd.stages import md5
-from ladd.stages.md5 import KNOWN, dvc_hash
+from ladd.stages import hashes
+from ladd.stages.hashes import KNOWN, remembered
+from ladd.stages.md5 import dvc_hash
 
 
 @pytest.fixture
 def file(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(md5, "REMEMBERED", 4)
+    monkeypatch.setattr(hashes, "REMEMBERED", 4)
     file = Path("artifacts/latents/large.arrow")
     file.parent.mkdir(parents=True)
     file.write_bytes(b"large")
@@ -30,7 +31,7 @@ def digest(content: bytes) -> str:
 def mark(file: Path) -> None:
     """Put another hash into what is known of a file, which shows whether the file is read."""
     known = json.loads(KNOWN.read_text())
-    known[file.as_posix()][-1] = "known"
+    known[file.as_posix()][-2:] = ["known", "known too"]
     KNOWN.write_text(json.dumps(known))
 
 
@@ -60,9 +61,34 @@ def test_file_that_changed_is_read_again_although_size_and_time_are_kept(file, r
     assert dvc_hash(file) == digest(b"other")
 
 
-def test_broken_notes_are_written_anew(file):
+@pytest.mark.parametrize(
+    "notes", ['{"artifacts/latents/large.arrow": [5, ', '{"artifacts/latents/large.arrow": 5}', "[5]"]
+)
+def test_broken_notes_are_written_anew(file, notes):
     KNOWN.parent.mkdir()
-    KNOWN.write_text('{"artifacts/latents/large.arrow": [5, ')
+    KNOWN.write_text(notes)
     assert dvc_hash(file) == digest(b"large")
     mark(file)
     assert dvc_hash(file) == "known"
+
+
+def test_one_reading_gives_both_hashes(file):
+    with remembered() as hashes_of:
+        assert hashes_of(file) == (digest(b"large"), hashlib.sha256(b"large").hexdigest())
+    mark(file)
+    with remembered() as hashes_of:
+        assert hashes_of(file) == ("known", "known too")
+
+
+def test_what_another_process_noted_meanwhile_is_kept(file):
+    other = file.with_name("other.arrow")
+    other.write_bytes(b"other")
+    with remembered() as hashes_of:
+        hashes_of(file)
+        dvc_hash(other)
+    assert set(json.loads(KNOWN.read_text())) == {file.as_posix(), other.as_posix()}
+
+
+def test_folder_of_notes_that_cannot_be_written_costs_nothing_but_time(file):
+    KNOWN.parent.write_text("a file in its place")
+    assert dvc_hash(file) == digest(b"large")

@@ -1,0 +1,93 @@
+"""Whether all that a stage depends on still is what it was when the stage began.
+
+DVC reads parameters and files after the command: it would record an edit that was made meanwhile as what ran.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ladd.config.differences import changes
+from ladd.errors import ChangedError, LaddError
+from ladd.stages.declaration import Declaration, read_declaration
+from ladd.stages.manifest import is_artifact
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a stage began with.
+
+    Attributes:
+        declaration: with its parameters.
+        files: hashes of what it depends on (see `Declaration.files`).
+    """
+
+    declaration: Declaration
+    files: dict[str, str]
+
+    @classmethod
+    def of(cls, declaration: Declaration) -> Beginning:
+        """What is there now.
+
+        Raises:
+            ArtifactError: a dependency is missing.
+        """
+        return cls(declaration, declaration.files())
+
+    def check(self) -> None:
+        """Compare with what is there now.
+
+        Raises:
+            ChangedError: something is different; with the names of all that is.
+        """
+        if lines := self._differences():
+            raise ChangedError(
+                "\n".join(
+                    [
+                        f"{self.declaration.name}: what it depends on was edited while it ran:",
+                        *(f"  {line}" for line in lines),
+                        "Nothing is recorded, and its outputs are removed. Put it back and run the stage again: it "
+                        "goes on from what it has saved, and a training that was through ends at once. Or run it as "
+                        "it is now: it begins anew.",
+                    ]
+                )
+            )
+
+    def check_code(self, since: float) -> None:
+        """Whether code was edited between the start of the process and now, while it was imported.
+
+        A time that has not come yet, as some archives give to files, says nothing.
+
+        Raises:
+            ChangedError: it was; with the names of the files.
+        """
+        code = [path for path in map(Path, self.files) if not is_artifact(path) and path.suffix == ".py"]
+        edited = [path for path in code if since < path.stat().st_mtime <= time.time()]
+        if edited:
+            raise ChangedError(
+                f"{self.declaration.name}: edited while it started: {', '.join(map(str, edited))}; run it again"
+            )
+
+    def _differences(self) -> list[str]:
+        then = self.declaration
+        name, _, key = then.name.partition("@")
+        try:
+            now = read_declaration(name, key or None)
+            files = now.files()
+        except (LaddError, OSError) as error:
+            return [str(error)]
+        lines = [f"command: {then.command} -> {now.command}"] if then.command != now.command else []
+        if _text(then.parameters) != _text(now.parameters):  # as text: a NaN is not equal to itself
+            lines += [f"{key}: {old} -> {new}" for key, old, new in changes(then.parameters, now.parameters)]
+        return lines + [
+            f"{path}: {'new' if path not in self.files else 'edited' if path in files else 'gone'}"
+            for path in sorted(self.files.keys() | files.keys())
+            if self.files.get(path) != files.get(path)
+        ]
+
+
+def _text(parameters: dict) -> str:
+    return json.dumps(parameters, sort_keys=True, default=str)

@@ -1,0 +1,111 @@
+"""Which process files points into a run: one at a time, although several may train the same."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+
+from mlflow import MlflowClient
+from mlflow.entities import RunTag
+
+from ladd.errors import TrackingError
+
+WRITER = "ladd.writer"  # tag of a run
+SETTLE = 10.0  # seconds; what a process was sending when it lost the right has arrived, or failed, by then
+_PATIENCE = 60.0  # seconds for another process that ends at the same time
+_POLL = 0.5
+
+
+class Writer:
+    """The right of this process to file points into a run; it goes to whoever claims it last.
+
+    MLflow adds points without a look at those that are there. So a process claims the right in a tag of the run, reads
+    what is there, and looks before each request whether the right is still its own. One that has lost it keeps its
+    points until its end, and claims it again. A claim takes effect at once where nobody has the right, and after
+    ``SETTLE`` seconds where a living process had it, as that may be between its look and the end of its request.
+
+    Attributes:
+        claims: how often this process has claimed the right; what others filed before must be read again after each.
+        lost: whether another process has claimed it since.
+    """
+
+    def __init__(self) -> None:
+        self.claims, self.lost = 0, False
+        self._had = False  # at some time
+        self._name = f"{this_process()} {uuid.uuid4().hex[:8]}"
+        self._settled = 0.0
+
+    @property
+    def settling(self) -> bool:
+        """Whether a claim has still to take effect."""
+        return time.monotonic() < self._settled
+
+    def try_to_hold(self, client: MlflowClient, run_id: str) -> bool:
+        """Whether this process has the right; it is claimed once, and then not taken back from who claims it later."""
+        holder = self._holder(client, run_id)
+        if holder != self._name:
+            if holder and self._had:
+                self.lost = True
+                return False
+            self._claim(client, run_id, holder)
+            holder = self._holder(client, run_id)
+        return holder == self._name and not self.settling
+
+    def hold(self, client: MlflowClient, run_id: str) -> None:
+        """Get the right, also from those who claimed it later: for the end of a process, which must file what it has.
+
+        Raises:
+            TrackingError: another process does the same, and does not end.
+        """
+        claimed, deadline = False, time.monotonic() + SETTLE + _PATIENCE
+        while (holder := self._holder(client, run_id)) != self._name or self.settling:
+            if holder == self._name:
+                time.sleep(max(0.0, self._settled - time.monotonic()))
+            elif holder and claimed:  # by one that is at its end too: it goes first
+                if time.monotonic() > deadline:
+                    raise TrackingError(f"process {holder} files points into run {run_id} as well, and does not end")
+                time.sleep(_POLL)
+            else:
+                self._claim(client, run_id, holder)
+                claimed = True
+
+    def release(self, client: MlflowClient, run_id: str) -> None:
+        """Leave the right to the next process that claims it, without delay."""
+        if self._had and not self.lost:
+            _set_holder(client, run_id, "")
+
+    def _holder(self, client: MlflowClient, run_id: str) -> str:
+        holder = client.get_run(run_id).data.tags.get(WRITER, "")
+        if holder == self._name:
+            self._had, self.lost = True, False
+        return holder
+
+    def _claim(self, client: MlflowClient, run_id: str, holder: str) -> None:
+        self.claims += 1  # before the request, whose answer may be lost
+        self._settled = time.monotonic() + SETTLE if holder and not has_ended(holder) else 0.0
+        _set_holder(client, run_id, self._name)
+
+
+def this_process() -> str:
+    """Host and number of this process."""
+    return f"{socket.gethostname()} {os.getpid()}"
+
+
+def has_ended(process: str) -> bool:
+    """Whether a process, as `this_process` names it, is known to have ended; of other hosts nothing is known."""
+    host, number = [*process.split(), "", ""][:2]
+    if host != socket.gethostname() or not number.isdecimal() or len(number) > 9:
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # of another user
+        return False
+    return False
+
+
+def _set_holder(client: MlflowClient, run_id: str, name: str) -> None:
+    client.log_batch(run_id, tags=[RunTag(WRITER, name)])
