@@ -76,7 +76,7 @@ def test_difference_comes_before_the_run_and_the_table_after(suite, capsys, monk
         (["seed=.nan"], "seed: nan"),
         (["sweeps.di-seq.temperature=.inf"], "sweeps.di-seq.temperature: inf: Input should be a finite number"),
         (["seed=0x" + "f" * 6000], "seed: an integer of thousands of digits"),
-        (["--name", "../mine", CHANGE], "--name: '../mine'"),
+        (["--name", "../mine", CHANGE], "--name '../mine': write letters"),
     ],
 )
 def test_wrong_change_is_1(suite, arguments, message, capsys):
