@@ -121,7 +121,7 @@ def observe(repository: Path, folder: Path) -> State:
 
 QUERIES = {
     "parameter": "SELECT run_uuid, key, value FROM params",
-    "tag": "SELECT run_uuid, key, value FROM tags",
+    "tag": "SELECT run_uuid, key, value FROM tags WHERE key != 'ladd.process'",  # its number
     "point": "SELECT run_uuid, key, step, value FROM metrics",
     "model": "SELECT source_run_id, name, status FROM logged_models",
     "tag of model": "SELECT source_run_id, name, tag_key, tag_value FROM logged_models "
