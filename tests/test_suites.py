@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from ladd.evaluation.flops import backbone_macs
 
 from ladd.config import CorpusConfig, LastDocuments, ModelConfig, load_suite
 from ladd.dry_run import named_assets
-from ladd.evaluation.flops import backbone_macs
-from ladd.models import build_baseline, build_ladd
+from ladd.systems.base import System
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ASSETS = (REPOSITORY / "docs" / "ASSETS.md").read_text()
@@ -31,14 +31,9 @@ OUTSIDE = ("embedding.", "token_head.", "latent_embedding.", "latent_head.", "la
 @cache
 def parameters(name: str, key: str) -> dict[str, torch.Tensor]:
     """Of the denoiser of a model or baseline, without memory for the weights."""
-    suite = SUITES[name]
-    config = suite.model(key)
-    vocabulary = suite.data[config.data].vocabulary
     with torch.device("meta"):
-        if isinstance(config, ModelConfig):
-            network = build_ladd(vocabulary, suite.latent_shape(config.latents), config).denoiser
-        else:
-            network = build_baseline(vocabulary, config)
+        model = System.of(SUITES[name], key).build()
+        network = getattr(model, "denoiser", model)
     return dict(network.named_parameters())
 
 

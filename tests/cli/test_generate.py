@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from ladd.models import build_baseline
 
 from ladd.cli import main
 from ladd.config import load_suite
-from ladd.models import build_baseline
 from ladd.stages.artifacts import save_weights
 from ladd.stages.manifest import write_manifest
 from tests.builders import perturb, suite_values
