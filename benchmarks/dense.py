@@ -62,7 +62,7 @@ class DenseProcess(MaskedProcess):
         self.cross_entropy = cross_entropy
 
     def loss(self, prediction: Prediction, clean: Tensor, noised: Noised, times: TimeDraw, weight: str) -> Tensor:
-        return self.cross_entropy(*prediction, clean, noised.changed, self.time_weight(times, weight))
+        return self.cross_entropy(*prediction[:2], clean, noised.changed, self.time_weight(times, weight))
 
     def wanted(self, state: Tensor, step: Step, noise: StreamNoise) -> Tensor:
         return torch.ones_like(state, dtype=torch.bool)
@@ -74,7 +74,6 @@ class DenseProcess(MaskedProcess):
         self,
         state: Tensor,
         wanted: Tensor,
-        rows: Tensor,
         prediction: Prediction,
         step: Step,
         noise: StreamNoise,

@@ -26,7 +26,7 @@ prompts and templates:
   Their tokens are given to the sampler and never change; what comes after them is drawn up to N tokens. In a template,
   {8} is a gap of eight tokens; {{ and }} are braces. Text between gaps is tokenised by itself, so mind its spaces:
   under byte-level BPE the space before a word belongs to the word. Sawtooth data is written in 0 and 1.
-  Latents see the given tokens, but for those that a network of the latents alone draws before the tokens.
+  Latents see the given tokens, but for those that a network that never sees tokens draws before them.
 """
 
 

@@ -110,10 +110,9 @@ class Relations:
         data = suite.data[model.data]
         samplers = model.system.samplers(model)
         if sweep.schedule not in samplers:
-            allowed = " or ".join(map(repr, samplers))
-            raise ValueError(
-                f"{key}.schedule: {sweep.schedule!r} for models.{sweep.model} ({model.family}); allowed is {allowed}"
-            )
+            allowed, limits = " or ".join(map(repr, samplers)), model.system.limits(model)
+            reason = f", as models.{sweep.model}.{limits}" if limits else ""
+            raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}{reason}")
         budgets = {f"{key}.token_steps": sweep.token_steps}
         if sweep.frontier is not None:
             budgets[f"{key}.frontier.token_steps"] = sweep.frontier.token_steps

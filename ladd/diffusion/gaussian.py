@@ -37,13 +37,14 @@ class GaussianProcess(Process):
         self,
         state: Tensor,
         wanted: Tensor,
-        rows: Tensor,
         prediction: Prediction,
         step: Step,
         noise: StreamNoise,
         settings: DrawSettings,
     ) -> Tensor:
-        z_hat, shape, state = prediction.head(prediction.hidden), state.shape[1:], state.clone()
+        rows, shape, state = prediction.rows, state.shape[1:], state.clone()
+        assert rows is not None
+        z_hat = prediction.head(prediction.hidden)
         # Deterministic steps draw nothing.
         drawn = noise.select(rows).normal("", *shape) if settings.eta > 0 else None
         state[rows] = self.ddim(state[rows], z_hat, step, drawn, eta=settings.eta)

@@ -76,21 +76,18 @@ class MaskedProcess(Process):
         self,
         state: Tensor,
         wanted: Tensor,
-        rows: Tensor,
         prediction: Prediction,
         step: Step,
         noise: StreamNoise,
         settings: DrawSettings,
     ) -> Tensor:
         """Draw values at the revealed positions; the head runs on those alone. Each position is drawn once."""
-        return fill(state, wanted, rows, prediction, noise.fixed(state.shape[1]), settings)
+        return fill(state, wanted, prediction, noise.fixed(state.shape[1]), settings)
 
 
-def fill(
-    state: Tensor, reveal: Tensor, rows: Tensor, prediction: Prediction, uniform: Tensor, settings: DrawSettings
-) -> Tensor:
+def fill(state: Tensor, reveal: Tensor, prediction: Prediction, uniform: Tensor, settings: DrawSettings) -> Tensor:
     """A new state int64 (B, N) with values drawn at the revealed positions, from uniform (B, N) draws in (0, 1)."""
-    hidden, head = prediction
+    hidden, head, rows = prediction
     if len(hidden) > 1:
         return state.masked_scatter(reveal, _draw(head, hidden[reveal[rows]], uniform[reveal], settings))
     # One distribution per position, from which every sample draws.

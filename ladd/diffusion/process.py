@@ -28,9 +28,11 @@ class Prediction(NamedTuple):
 
     hidden: Tensor  # (M, N, d) of the M selected samples, or (1, N, d) where they share it
     head: nn.Module  # hidden states to logits, or to vectors
+    rows: Tensor | None = None  # bool (B,), which samples, where they were selected
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """One reverse step t -> s, 0 <= s < t <= 1."""
 
     index: int
@@ -88,7 +90,6 @@ class Process(ABC):
         self,
         state: Tensor,
         wanted: Tensor,
-        rows: Tensor,
         prediction: Prediction,
         step: Step,
         noise: StreamNoise,
@@ -99,8 +100,7 @@ class Process(ABC):
         Args:
             state: (B, N) or (B, N, w).
             wanted: bool (B, N), where it may change.
-            rows: bool (B,), the samples that the prediction is of; every sample with a wanted position is among them.
-            prediction: of the clean state.
+            prediction: of the clean state, of some samples; every sample with a wanted position is among them.
             step: t -> s.
             noise: draws of the stream at this step.
             settings: of the draws.

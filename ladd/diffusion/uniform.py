@@ -67,13 +67,13 @@ class UniformProcess(Process):
         self,
         state: Tensor,
         wanted: Tensor,
-        rows: Tensor,
         prediction: Prediction,
         step: Step,
         noise: StreamNoise,
         settings: DrawSettings,
     ) -> Tensor:
-        of_rows, (hidden, head) = wanted[rows], prediction
+        hidden, head, rows = prediction
+        of_rows = wanted[rows]
         hidden = hidden.expand(len(of_rows), *hidden.shape[1:])[of_rows]
         observed, uniform = state[wanted], noise.uniform("", state.shape[1])[wanted]
         parts = parts_of(len(hidden), self.vocabulary)

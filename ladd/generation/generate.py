@@ -80,7 +80,7 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     compute = suite.compute.model_copy(update={"device": request.device or suite.compute.device})
     device = use_device(compute)
     (point,) = sweep.points
-    settings = {"token_steps": point.token_steps, "temperature": point.temperature}
+    settings: dict[str, Any] = {"token_steps": point.token_steps, "temperature": point.temperature}
     sampler = System.of(suite, sweep.model).sampler(load_model(suite, weights, device), sweep, **settings)
     noise = derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)

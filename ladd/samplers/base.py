@@ -192,6 +192,6 @@ def reverse_tokens(
     rows = wanted.any(dim=1)
     if not rows.any():
         return state
-    prediction = predict(rows, step.t.expand(int(rows.sum())))
-    x = process.reverse(state.tokens, wanted, rows, prediction, step, draws, sampler.draw_settings)
+    prediction = predict(rows, step.t.expand(int(rows.sum())))._replace(rows=rows)
+    x = process.reverse(state.tokens, wanted, prediction, step, draws, sampler.draw_settings)
     return replace(state, tokens=x, token_passes=state.token_passes + rows)

@@ -61,8 +61,9 @@ class Joint(Sampler):
             return state
         count = int(rows.sum())
         predicted = self.source.predict(x[rows], z[rows], step.t.expand(count), latent_step.t.expand(count))
-        x = tokens.process.reverse(x, wanted, rows, predicted[0], step, of_x, self.draw_settings)
-        z = latents.process.reverse(z, latents_wanted, rows, predicted[1], latent_step, of_z, self.draw_settings)
+        first, second = (each._replace(rows=rows) for each in predicted)
+        x = tokens.process.reverse(x, wanted, first, step, of_x, self.draw_settings)
+        z = latents.process.reverse(z, latents_wanted, second, latent_step, of_z, self.draw_settings)
         return replace(state, tokens=x, latents=z, token_passes=state.token_passes + rows)
 
 

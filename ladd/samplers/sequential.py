@@ -13,7 +13,7 @@ from ladd.config.evaluation import SweepConfig
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import Step
 from ladd.samplers.base import Sampler, State, reverse_tokens, start_state, time_grid
-from ladd.samplers.sources import PairSource
+from ladd.samplers.sources import PairSource, Stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,11 @@ class Sequential(Sampler):
         yield from time_grid(self.token_steps, start.device, self.token_lag)
 
     def initialise(self, start: Tensor, noise: SampleNoise) -> State:
-        return replace(start_state(start, noise, self.source.tokens, self.source.latents), memory=self.latent_steps)
+        return replace(start_state(start, noise, self.source.tokens, self._latents), memory=self.latent_steps)
+
+    @property
+    def _latents(self) -> Stream:
+        return self.source.latents if self.source.prior is None else self.source.prior.latents
 
     def update(self, state: State, step: Step) -> State:
         if state.memory:  # latent steps that are left
@@ -68,7 +72,7 @@ class Sequential(Sampler):
         )
 
     def _latent_step(self, state: State, step: Step) -> State:
-        source, latents, x, z = self.source, self.source.latents, state.tokens, state.latents
+        source, latents, x, z = self.source, self._latents, state.tokens, state.latents
         assert z is not None
         draws = state.draws[latents.name].at(step.index)
         wanted = latents.process.wanted(z, step, draws)
@@ -77,8 +81,8 @@ class Sequential(Sampler):
             return state
         t = step.t.expand(int(rows.sum()))
         if source.prior is not None:
-            predicted, counted = source.prior(z[rows], t), "latent_passes"
+            predicted, counted = source.prior.predict(z[rows], t), "latent_passes"
         else:
             predicted, counted = source.predict(x[rows], z[rows], torch.ones_like(t), t)[1], "token_passes"
-        z = latents.process.reverse(z, wanted, rows, predicted, step, draws, self.draw_settings)
+        z = latents.process.reverse(z, wanted, predicted._replace(rows=rows), step, draws, self.draw_settings)
         return replace(state, latents=z, **{counted: getattr(state, counted) + rows})

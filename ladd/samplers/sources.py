@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ladd.diffusion.process import Prediction, Process
 
@@ -40,20 +41,32 @@ class TokenSource:
 
 
 @dataclass(frozen=True)
+class PriorSource:
+    """Latents alone, by a network that never sees tokens.
+
+    Attributes:
+        latents: their stream under it.
+        predict: (z, t_z) -> prediction.
+    """
+
+    latents: Stream
+    predict: Callable[[Tensor, Tensor], Prediction]
+
+
+@dataclass(frozen=True)
 class PairSource:
     """Tokens and latents.
 
     Attributes:
         tokens, latents: their streams.
         predict: (x, z, t_x, t_z) of some samples -> predictions of both; the times are (M,).
-        prior: (z, t_z) -> prediction of the latents by a network that never sees tokens, or None: then `predict` draws
-            them while the tokens stay as they are.
+        prior: that draws the latents where they come first, or None: then `predict` does, from tokens as they are.
     """
 
     tokens: Stream
     latents: Stream
     predict: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Prediction, Prediction]]
-    prior: Callable[[Tensor, Tensor], Prediction] | None = None
+    prior: PriorSource | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +79,12 @@ class NextTokenSource:
         cache: makes an empty one.
     """
 
-    network: nn.Module
+    network: Any
     vocabulary: int
     cache: Callable[[], object]
 
 
-def share_equal_rows(network: Callable[..., object], share: bool = True) -> Callable[..., object]:
+def share_equal_rows(network: Callable[..., Any], share: bool = True) -> Callable[..., Any]:
     """A network that is given one row in place of equal ones, input by input; it changes no draw.
 
     At t = 1 all tokens are masked, and samples that were given nothing are the same. What is timed shares no rows:

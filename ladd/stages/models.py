@@ -29,22 +29,23 @@ def training(stage: Stage) -> Training:
     """Model, with the weights of Stage 1 where there are some, data, with latents where it takes them, and loss."""
     suite, key = stage.suite, stage.key
     system, settings, device = System.of(suite, key), suite.model(key), use_device(suite.compute)
-    folder = None if settings.latents_name is None else Path(f"artifacts/latents/{settings.latents_name}")
-    splits = ("train", "validation")
-    tokens = [load_tokens(settings.data, split, device) for split in splits]
-    latents = [] if folder is None else [load_latents(folder, split, device) for split in splits]
+    name, folder = settings.latents_name, Path(f"artifacts/latents/{settings.latents_name}")
+    train, validation = (load_tokens(settings.data, split, device) for split in ("train", "validation"))
+    stored = (
+        [None, None] if name is None else [load_latents(folder, split, device) for split in ("train", "validation")]
+    )
     seed_weights(stage)
     model = system.build()
-    if folder is not None:
-        start_from_stage1(suite, settings.latents_name, folder, model)
+    if name is not None:
+        start_from_stage1(suite, name, folder, model)
     model.to(device)
 
     def finish(average: nn.Module, output: Path) -> None:
         save_weights(average, output)
-        if folder is not None and suite.view_of(settings.latents_name):
+        if name is not None and suite.view_of(name):
             shutil.copy(folder / REDUCTION, output / REDUCTION)  # to encode other text, besides the encoder itself
 
-    task = TokenTask(model, system.losses, *tokens, system.vocabulary, *latents)
+    task = TokenTask(model, system.losses, train, validation, system.vocabulary, *stored)
     return Training(task, settings.training, f"artifacts/models/{key}", finish)
 
 

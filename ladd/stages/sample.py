@@ -8,6 +8,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ def _warm_up(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> 
     """One batch of a run in two steps, thrown away: a process is slow while it first meets its kernels and memory."""
     sweep = stage.suite.sweeps[stage.key]
     start = starting_tokens(stage.suite, sweep, run.index, device)[: sweep.batch]
-    short = _sampler(stage, model, run.point).shortened(2)
+    short = sampler_of(stage.suite, sweep, model, run.point).shortened(2)
     sample_in_batches(short, start, run.seed, sweep.batch).tokens.cpu()
 
 
@@ -98,7 +99,7 @@ def _draw(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> Non
     suite, sweep = stage.suite, stage.suite.sweeps[stage.key]
     start = starting_tokens(suite, sweep, run.index, device)
     noise_seed = derive(suite.seed, "sample", run.seed)
-    sampler = _sampler(stage, model, run.point)
+    sampler = sampler_of(suite, sweep, model, run.point)
     begun = time.perf_counter()
     samples = sample_in_batches(sampler, start, noise_seed, sweep.batch)
     tokens = samples.tokens.cpu().numpy()
@@ -114,11 +115,10 @@ def _draw(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> Non
     write_json(stage.work / f"{run.name}.json", {"passes": passes, "seconds_per_sequence": seconds})
 
 
-def _sampler(stage: Stage, model: nn.Module, point: SweepPoint) -> Sampler:
+def sampler_of(suite: Suite, sweep: SweepConfig, model: nn.Module, point: SweepPoint) -> Sampler:
     """Seconds follow the rule of passes and multiply-adds: every sample makes its own, whatever the batch."""
-    sweep = stage.suite.sweeps[stage.key]
-    settings = {"token_steps": point.token_steps, "temperature": point.temperature}
-    return System.of(stage.suite, sweep.model).sampler(model, sweep, share_rows=False, **settings)
+    settings: dict[str, Any] = {"token_steps": point.token_steps, "temperature": point.temperature}
+    return System.of(suite, sweep.model).sampler(model, sweep, share_rows=False, **settings)
 
 
 def starting_tokens(suite: Suite, sweep: SweepConfig, index: int, device: torch.device) -> Tensor:

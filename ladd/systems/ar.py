@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from ladd.networks import CausalTransformer
 from ladd.networks.transformer import KeyValueCache
 from ladd.progress import counted
 from ladd.samplers.sources import NextTokenSource
-from ladd.systems.base import System
+from ladd.systems.base import System, Values
 
 
 class ArSettings(SystemSettings):
@@ -40,21 +40,13 @@ class Ar(System):
     def build(self) -> CausalTransformer:
         return CausalTransformer(self.vocabulary, **self.settings.network.model_dump())
 
-    def losses(
-        self, model: CausalTransformer, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
-    ) -> dict[str, Tensor]:
+    def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         return {"loss": negative_log_likelihood(model, x, start_id=self.vocabulary).mean() / self.tokens}
 
     @torch.no_grad()
     def bounds(
-        self,
-        model: CausalTransformer,
-        x: Tensor,
-        settings: BoundSettings,
-        sweep: SweepConfig,
-        *,
-        token_only: bool = False,
-    ) -> dict[str, Tensor]:
+        self, model: Any, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False
+    ) -> Values:
         """token_elbo is the exact -log p(x)."""
         losses = [
             negative_log_likelihood(model, part, start_id=self.vocabulary)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 DEFAULT_SAMPLER = "none"  # as the schedule of a sweep: the one sampler of a model without latents
 
 
+Values = dict[str, Tensor]  # losses or bounds by name
+
+
 class Surroundings(NamedTuple):
     """What a model needs to know of the data and the latents that it is trained on."""
 
@@ -92,6 +95,11 @@ class System(ABC):
         return {DEFAULT_SAMPLER: fitting.pop(default), **fitting}
 
     @classmethod
+    def limits(cls, settings: Any) -> str:
+        """The setting that keeps a model from some of the system's samplers; "" where it takes all."""
+        return ""
+
+    @classmethod
     def takes(cls, sampler: type[Sampler]) -> bool:
         """Whether a sampler can draw from it."""
         return issubclass(cls.source, sampler.takes)
@@ -133,7 +141,7 @@ class System(ABC):
 
     def bounds(
         self, model: Any, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False
-    ) -> dict[str, Tensor]:
+    ) -> Values:
         """Per-sequence likelihood terms (n,), nats per token, of x int64 (n, N) under a sweep's sampler; {} for none.
 
         token_elbo: the tokens' term. full_bound: a bound on -log p(x) where token_elbo alone is none.

@@ -35,12 +35,10 @@ class Channel(ABC):
 
     Attributes:
         process: of codes or vectors.
-        name: of its draws in sampling.
         in_nats: whether its loss is a likelihood term, in nats per sequence.
     """
 
     process: Process
-    name: str
     in_nats: bool
 
     @abstractmethod
@@ -62,7 +60,7 @@ class Codes(Channel):
         codebook: K.
     """
 
-    name, in_nats = "code", True
+    in_nats = True
     process: MaskedProcess
 
     def __init__(self, schedule: str, codebook: int):
@@ -85,7 +83,7 @@ class Vectors(Channel):
         schedule: name of the noise schedule.
     """
 
-    name, in_nats = "latent", False
+    in_nats = False
     process: GaussianProcess
 
     def __init__(self, schedule: str):

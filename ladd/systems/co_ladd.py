@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import model_validator
 from torch import Tensor, nn
 
 from ladd.config.blocks import Block, GaussianName, NetworkConfig
@@ -21,7 +20,8 @@ from ladd.evaluation.cost import Passes, backbone_macs
 from ladd.latents.prior import LatentPrior, prior_loss
 from ladd.samplers.base import Sampler
 from ladd.samplers.joint import check_lead
-from ladd.samplers.sources import PairSource, Stream, share_equal_rows
+from ladd.samplers.sources import PairSource, PriorSource, Stream, share_equal_rows
+from ladd.systems.base import Values
 from ladd.systems.channels import Latents, Vectors
 from ladd.systems.ladd import Ladd, LaddModel, LaddSettings
 
@@ -38,12 +38,6 @@ class CoLaddSettings(LaddSettings):
 
     family: Literal["co-ladd"]
     latent_denoiser: LatentDenoiserConfig | None  # null: no sequential schedule
-
-    @model_validator(mode="after")
-    def _check(self) -> CoLaddSettings:
-        if self.latent_channel.schedule not in (allowed := list(get_args(GaussianName))):
-            raise ValueError(f"latent_channel.schedule {self.latent_channel.schedule!r} is not one of {allowed}")
-        return self
 
 
 class CoLadd(Ladd):
@@ -65,9 +59,15 @@ class CoLadd(Ladd):
         return found if settings.latent_denoiser is not None else without_prior
 
     @classmethod
+    def limits(cls, settings: Any) -> str:
+        return "latent_denoiser is null" if settings.latent_denoiser is None else ""
+
+    @classmethod
     def check(cls, settings: Any, latents: LatentShape | None, learned: LatentsConfig | None) -> None:
         if latents is None or latents.codebook is not None:
             raise ValueError(f"latents: co-ladd needs continuous latents, {settings.latents!r} is discrete")
+        if (schedule := settings.latent_channel.schedule) not in (allowed := list(get_args(GaussianName))):
+            raise ValueError(f"latent_channel.schedule: {schedule!r} is not for vectors; allowed are {allowed}")
         super().check(settings, latents, learned)
 
     @classmethod
@@ -90,9 +90,7 @@ class CoLadd(Ladd):
         """Of the latents where the prior draws them."""
         return GaussianProcess(GAUSSIAN_SCHEDULES[self.settings.latent_denoiser.schedule])
 
-    def losses(
-        self, model: LaddModel, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
-    ) -> dict[str, Tensor]:
+    def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         """Eq. 14, and the loss of the prior."""
         parts = super().losses(model, x, latents, noise, step)
         if model.latent_denoiser is not None:
@@ -102,26 +100,20 @@ class CoLadd(Ladd):
             parts["loss"] = parts["loss"] + parts["latent_denoiser"]
         return parts
 
-    def sampler(self, model: LaddModel, sweep: SweepConfig, *, share_rows: bool = True, **changes: Any) -> Sampler:
-        kind = self.samplers(self.settings)[sweep.schedule]
-        source = self.source_of(model, share_rows=share_rows, with_prior=kind.latents_at == "clean")
-        return kind.of(source, sweep.model_dump() | changes)
-
-    def source_of(self, model: LaddModel, *, share_rows: bool = True, with_prior: bool = False) -> PairSource:
+    def source_of(self, model: LaddModel, *, share_rows: bool = True) -> PairSource:
         denoiser, network = model.denoiser, share_equal_rows(model.denoiser, share_rows)
-        process = self.prior_process() if with_prior else self.channel.process
+        shape = (self.shape.length, self.shape.width)
 
         def predict(x: Tensor, z: Tensor, t_x: Tensor, t_z: Tensor) -> tuple[Prediction, Prediction]:
             hidden, latent_hidden = network(x, z, t_x, t_z)
             return Prediction(hidden, denoiser.token_head), Prediction(latent_hidden, denoiser.latent_head)
 
-        def prior(z: Tensor, t: Tensor) -> Prediction:
-            assert model.latent_denoiser is not None
-            return Prediction(model.latent_denoiser(z, t), nn.Identity())
-
-        tokens = Stream(self.process, "token", (self.tokens,))
-        latents = Stream(process, self.channel.name, (self.shape.length, self.shape.width))
-        return PairSource(tokens, latents, predict, prior if with_prior else None)
+        prior = None
+        if (denoise := model.latent_denoiser) is not None:
+            stream = Stream(self.prior_process(), "latent", shape)
+            prior = PriorSource(stream, lambda z, t: Prediction(denoise(z, t), nn.Identity()))
+        tokens, latents = Stream(self.process, "token", (self.tokens,)), Stream(self.channel.process, "latent", shape)
+        return PairSource(tokens, latents, predict, prior)
 
     def latent_head_macs(self, passes: Passes) -> float:
         """The prior predicts all latents at each of its passes; jointly, every pass of the denoiser does."""

@@ -26,10 +26,6 @@ class DiLaddSettings(LaddSettings):
     def _check(self) -> DiLaddSettings:
         if self.latent_noise != WHOLE_RANGE:
             raise ValueError(f"latent_noise {self.latent_noise} must be [0.0, 1.0] for di-ladd: codes start masked")
-        if self.latent_channel.schedule not in (allowed := list(get_args(MaskedName))):
-            raise ValueError(f"latent_channel.schedule {self.latent_channel.schedule!r} is not one of {allowed}")
-        if dropout := self.latent_channel.dropout:
-            raise ValueError(f"latent_channel.dropout {dropout} must be 0 for di-ladd: a masked code is its null")
         return self
 
 
@@ -45,6 +41,13 @@ class DiLadd(Ladd):
     def check(cls, settings: Any, latents: LatentShape | None, learned: LatentsConfig | None) -> None:
         if latents is None or latents.codebook is None:
             raise ValueError(f"latents: di-ladd needs discrete latents, {settings.latents!r} is continuous")
+        channel = settings.latent_channel
+        if channel.schedule not in (allowed := list(get_args(MaskedName))):
+            raise ValueError(f"latent_channel.schedule: {channel.schedule!r} is not for codes; allowed are {allowed}")
+        if channel.dropout:
+            raise ValueError(
+                f"latent_channel.dropout: {channel.dropout} must be 0 for di-ladd: a masked code is its null"
+            )
         super().check(settings, latents, learned)
 
     def latent_channel(self) -> Codes:
@@ -67,7 +70,7 @@ class DiLadd(Ladd):
             return Prediction(hidden, denoiser.token_head), Prediction(latent_hidden, denoiser.latent_head)
 
         tokens = Stream(self.process, "token", (self.tokens,))
-        return PairSource(tokens, Stream(self.channel.process, self.channel.name, (self.shape.length,)), predict)
+        return PairSource(tokens, Stream(self.channel.process, "code", (self.shape.length,)), predict)
 
     def latent_steps(self, most: int) -> int:
         """A code needs no more steps than there are codes."""

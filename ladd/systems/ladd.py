@@ -27,7 +27,7 @@ from ladd.latents.prior import LatentPrior
 from ladd.networks import Encoder, MMDiT
 from ladd.progress import counted
 from ladd.samplers.sources import PairSource
-from ladd.systems.base import Surroundings, System
+from ladd.systems.base import Surroundings, System, Values
 from ladd.systems.channels import Channel, Latents, pair_losses, stack_losses
 from ladd.systems.stage1 import build_denoiser, build_encoder
 
@@ -131,14 +131,18 @@ class Ladd(System):
         if learned is None:
             return
         pairs = {
-            "network": (settings.network, learned.denoiser),
-            "latent_channel.schedule": (settings.latent_channel.schedule, learned.latent_channel.schedule),
-            "token_channel.timed": (settings.token_channel.timed, learned.token_channel.timed),
+            "network": ("denoiser", settings.network.model_dump(), learned.denoiser.model_dump()),
+            "latent_channel.schedule": (
+                "latent_channel.schedule",
+                settings.latent_channel.schedule,
+                learned.latent_channel.schedule,
+            ),
+            "token_channel.timed": ("token_channel.timed", settings.token_channel.timed, learned.token_channel.timed),
         }
-        for name, (own, stage1) in pairs.items():
+        for name, (place, own, stage1) in pairs.items():
             if own != stage1:
                 raise ValueError(
-                    f"{name}: {own!r} must equal that of latents.{settings.latents}, its Stage 1, {stage1!r}"
+                    f"{name}: {own!r} must equal latents.{settings.latents}.{place}, its Stage 1, which is {stage1!r}"
                 )
 
     @classmethod
@@ -147,8 +151,8 @@ class Ladd(System):
         shared = cls.samplers(settings)[sweep.schedule].latents_at == "shared"
         if shared and settings.latent_noise != WHOLE_RANGE:
             raise ValueError(
-                f"schedule: the {sweep.schedule} one starts from pure noise, but models.{sweep.model}.latent_noise is "
-                f"{settings.latent_noise}; train it on [0.0, 1.0]"
+                f"schedule: the {sweep.schedule} schedule starts from pure noise, but models.{sweep.model}."
+                f"latent_noise is {settings.latent_noise}; train it on [0.0, 1.0]"
             )
 
     def build(self) -> LaddModel:
@@ -165,9 +169,7 @@ class Ladd(System):
         """The network that draws latents without tokens, where there is one."""
         return None
 
-    def losses(
-        self, model: LaddModel, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int
-    ) -> dict[str, Tensor]:
+    def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         """lambda_x x token loss + lambda_z x latent loss (paper, Eq. 14)."""
         settings = self.settings
         assert latents is not None
@@ -203,7 +205,7 @@ class Ladd(System):
     @torch.no_grad()
     def bounds(
         self, model: LaddModel, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False
-    ) -> dict[str, Tensor]:
+    ) -> Values:
         """Terms under the times of the sweep's sampler.
 
         token_elbo is given the clean latent, or the latent at the same time where the sampler's latents are noisy. It

@@ -13,7 +13,7 @@ from ladd.diffusion.process import Prediction, Process, token_loss
 from ladd.evaluation.bounds import BoundSettings, token_bound
 from ladd.networks import DiT
 from ladd.samplers.sources import Stream, TokenSource, share_equal_rows
-from ladd.systems.base import Surroundings, System
+from ladd.systems.base import Surroundings, System, Values
 
 
 class TokenDiffusion(System):
@@ -33,14 +33,14 @@ class TokenDiffusion(System):
         channel, network = self.settings.token_channel, self.settings.network
         return DiT(self.vocabulary, timed=channel.timed, **network.model_dump())
 
-    def losses(self, model: DiT, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+    def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         channel = self.settings.token_channel
         loss = token_loss(self.process, model, x, noise, step, weight=channel.weight, warp=channel.warp)
         return {"loss": loss.mean() / self.tokens}
 
     def bounds(
         self, model: DiT, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False
-    ) -> dict[str, Tensor]:
+    ) -> Values:
         """token_elbo bounds -log p(x)."""
         return {"token_elbo": token_bound(self.process, model, x, settings)}
 

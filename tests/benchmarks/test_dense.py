@@ -80,7 +80,7 @@ def test_samplers_of_pairs_draw_the_tokens_of_the_dense_ones(steps, given, kind,
     latents, schedule = ("continuous", "sqrt") if outputs == WIDTH else ("discrete", "cosine")
     found = []
     for process in (LINEAR, DENSE):
-        asked = {"kind": kind, "process": process, "schedule": schedule, "share_rows": process is LINEAR}
+        asked = {"process": process, "schedule": schedule, "share_rows": process is LINEAR}
         source = pair_source(model, latents, (LENGTH, outputs), **asked)
         if process is DENSE and outputs == CODES:
             source.latents.process.__class__ = dense.DenseProcess

@@ -72,11 +72,11 @@ def test_a_token_is_itself_with_the_probability_of_the_forward_process(schedule,
 
 @pytest.mark.parametrize(("t", "s"), [(1.0, 0.7), (0.8, 0.3), (0.4, 0.0)])
 def test_posterior_of_a_known_token_is_that_of_bayes(t, s):
-    (_, t_, s_), alpha = step(t, s), PROCESS.schedule.alpha
-    between = kernel(float(alpha(t_) / alpha(s_)))  # q(x_t | x_s)
+    here, alpha = step(t, s), PROCESS.schedule.alpha
+    between = kernel(float(alpha(here.t) / alpha(here.s)))  # q(x_t | x_s)
     for clean, observed in itertools.product(range(VOCABULARY), repeat=2):
-        joint = kernel(float(alpha(s_)))[clean] * between[:, observed]
-        found = PROCESS.posterior(torch.eye(VOCABULARY).double()[[clean]], torch.tensor([observed]), step(t, s))
+        joint = kernel(float(alpha(here.s)))[clean] * between[:, observed]
+        found = PROCESS.posterior(torch.eye(VOCABULARY).double()[[clean]], torch.tensor([observed]), here)
         torch.testing.assert_close(found[0], joint / joint.sum())
 
 

@@ -185,7 +185,6 @@ def pair_source(
     latents: str,
     shape: tuple[int, int],
     *,
-    kind: type[Sampler] = Joint,
     process: MaskedProcess,
     schedule: str = "linear",
     share_rows: bool = True,
@@ -197,7 +196,8 @@ def pair_source(
     system.shape = SimpleNamespace(length=shape[0], width=shape[1])
     if discrete:
         return DiLadd.source_of(system, model, share_rows=share_rows)
-    return CoLadd.source_of(system, model, share_rows=share_rows, with_prior=kind is Sequential)
+    vars(model).setdefault("latent_denoiser", None)
+    return CoLadd.source_of(system, model, share_rows=share_rows)
 
 
 class Case(NamedTuple):
@@ -233,7 +233,7 @@ def case(kind: str, schedule: str = "linear") -> Case:
         denoiser = Tables(TOKENS, VOCABULARY, LENGTH, WIDTH)
         model = SimpleNamespace(denoiser=denoiser, codebook=one_hot_codebook(WIDTH), latent_denoiser=latent_denoiser)
         of_latents = schedule if latents == "discrete" else "sqrt"
-        make = partial(pair_source, model, latents, (LENGTH, WIDTH), kind=sampler, process=process, schedule=of_latents)
+        make = partial(pair_source, model, latents, (LENGTH, WIDTH), process=process, schedule=of_latents)
 
     def run(x: Tensor, noise_: SampleNoise, *, options: dict) -> Samples:
         settings = {name: value for name, value in options.items() if name != "share_rows"}

@@ -6,11 +6,23 @@ import pytest
 import torch
 
 from ladd.diffusion import categorical
-from ladd.diffusion.masked import fill
+from ladd.diffusion.masked import MaskedProcess, fill
 from ladd.diffusion.process import DrawSettings, Prediction
-from ladd.samplers.base import time_grid
+from ladd.samplers.ancestral import Ancestral
+from ladd.samplers.base import sample, time_grid
 from ladd.samplers.sources import share_equal_rows
-from tests.samplers.known_answers import ConstantHead, record
+from tests.builders import TableDenoiser
+from tests.samplers.known_answers import (
+    LINEAR,
+    MASK,
+    TOKENS,
+    VOCABULARY,
+    ConstantHead,
+    all_masked,
+    noise,
+    record,
+    token_source,
+)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 128])
@@ -35,7 +47,7 @@ def filled(rows: list[bool]) -> tuple[torch.Tensor, list[tuple]]:
     hidden = torch.full((3, 3, 9), -torch.inf)
     hidden[torch.arange(3)[:, None], torch.arange(3), torch.arange(9).view(3, 3)] = 0.0
     uniform = torch.rand(3, 3, dtype=torch.float64)
-    return fill(STATE, REVEAL, rows, Prediction(hidden[rows], head), uniform, DrawSettings()), calls
+    return fill(STATE, REVEAL, Prediction(hidden[rows], head, rows), uniform, DrawSettings()), calls
 
 
 @pytest.mark.parametrize("rows", [[True, False, True], [True, True, True]])
@@ -56,7 +68,7 @@ def test_a_large_head_runs_on_a_few_positions_at_a_time(together, monkeypatch):
     hidden, uniform = torch.randn(1 if together else 3, 3, 9), torch.rand(3, 3, dtype=torch.float64)
 
     def drawn() -> torch.Tensor:
-        return fill(STATE, every[:, None].expand(3, 3), every, Prediction(hidden, head), uniform, DrawSettings())
+        return fill(STATE, every[:, None].expand(3, 3), Prediction(hidden, head, every), uniform, DrawSettings())
 
     expected = drawn()
     monkeypatch.setattr(categorical, "LOGITS_AT_A_TIME", 85)
@@ -75,7 +87,7 @@ def test_each_position_uses_its_own_draw():
     everywhere, rows = torch.ones(2, 3, dtype=torch.bool), torch.ones(2, dtype=torch.bool)
     uniform = torch.tensor([[0.1, 0.9, 0.1], [0.9, 0.1, 0.9]], dtype=torch.float64)
     state, hidden, head = torch.full((2, 3), 2), torch.zeros(2, 3, 1), ConstantHead([0.0, 0.0])
-    x = fill(state, everywhere, rows, Prediction(hidden, head), uniform, DrawSettings())
+    x = fill(state, everywhere, Prediction(hidden, head, rows), uniform, DrawSettings())
     assert x.tolist() == [[0, 1, 0], [1, 0, 1]]
 
 
@@ -86,7 +98,7 @@ def test_samples_that_share_a_hidden_state_draw_from_one_distribution_per_positi
     head = torch.nn.Identity()
     calls, every = record(head), torch.ones(3, dtype=torch.bool)
     uniform = torch.tensor([[0.2, 0.3, 0.7], [0.1, 0.1, 0.1], [0.8, 0.9, 0.6]], dtype=torch.float64)
-    x = fill(STATE, REVEAL, every, Prediction(logits, head), uniform, DrawSettings())
+    x = fill(STATE, REVEAL, Prediction(logits, head, every), uniform, DrawSettings())
     assert x.tolist() == [[0, 4, 3], [9, 5, 6], [9, 2, 7]]
     assert [len(hidden) for (hidden,) in calls] == [3]
 
@@ -97,3 +109,16 @@ def test_equal_rows_become_one():
     assert first.tolist() == [[7, 7]]
     assert second is other
     assert share_equal_rows(lambda *inputs: inputs, False)(equal) == (equal,)
+
+
+def test_callback_sees_every_step_and_no_state_changes_afterwards():
+    denoiser, process, seen = TableDenoiser(TOKENS, VOCABULARY), MaskedProcess(LINEAR, MASK), []
+    sampler = Ancestral(source=token_source(denoiser, process), token_steps=4)
+    samples = sample(sampler, all_masked(5), noise(5), lambda step, state: seen.append((step.index, state)))
+    assert [index for index, _ in seen] == [0, 1, 2, 3]
+    for (_, before), (_, after) in itertools.pairwise(seen):
+        shown = before.tokens != MASK
+        assert torch.equal(before.tokens[shown], after.tokens[shown])
+        assert (after.token_passes >= before.token_passes).all()
+    assert (seen[0][1].tokens == MASK).any()
+    assert torch.equal(seen[-1][1].tokens, samples.tokens)

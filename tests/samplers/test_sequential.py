@@ -41,7 +41,7 @@ def sample_exact(
 ) -> torch.Tensor:
     model = SimpleNamespace(denoiser=ExactDenoiser(law), codebook=one_hot_codebook(law.codebook))
     process, shape = MaskedProcess(LINEAR, law.vocabulary), (law.codes.shape[1], law.codebook)
-    source = pair_source(model, "discrete", shape, kind=Sequential, process=process)
+    source = pair_source(model, "discrete", shape, process=process)
     start = all_masked(COUNT, law.tokens.shape[1], law.vocabulary) if given is None else given
     return draw(
         Sequential, source, start, noise(COUNT), token_steps=token_steps, latent_steps=latent_steps, **options
@@ -146,7 +146,7 @@ def sample_signs(latent_denoiser: nn.Module, schedule: str, options: dict, count
     denoiser, process = SignOfLatent(), MaskedProcess(LINEAR, 2)
     calls, x = record(denoiser), all_masked(count, tokens, 2)
     model = SimpleNamespace(denoiser=denoiser, latent_denoiser=latent_denoiser)
-    source = pair_source(model, "continuous", (tokens, 1), kind=Sequential, process=process, schedule=schedule)
+    source = pair_source(model, "continuous", (tokens, 1), process=process, schedule=schedule)
     return draw(Sequential, source, x, noise(count), **options), calls
 
 
@@ -215,7 +215,7 @@ def test_continuous_token_passes_have_clean_latents():
     calls, model = record(denoiser), SimpleNamespace(denoiser=denoiser, latent_denoiser=lambda z, t: z)
     options = {"token_steps": 3, "latent_steps": 2}
     process = MaskedProcess(LINEAR, MASK)
-    source = pair_source(model, "continuous", (2, 3), kind=Sequential, process=process, schedule="sqrt")
+    source = pair_source(model, "continuous", (2, 3), process=process, schedule="sqrt")
     draw(Sequential, source, all_masked(9), noise(9), **options)
     assert all((t_z == 0).all() and (t_x > 0).all() for _, _, t_x, t_z in calls)
 
