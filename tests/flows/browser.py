@@ -12,9 +12,7 @@ from tests.flows.site import PATIENCE
 
 # Chromium has no sandbox for root; the picture of the DAG needs WebGL, which SwiftShader draws without a graphics card.
 OPTIONS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
-FLOW_PATIENCE = (
-    3600.0  # seconds for a flow run: minutes, and half an hour where the machine is busy
-)
+FLOW_PATIENCE = 3600.0  # seconds for a flow run: minutes, and half an hour where the machine is busy
 ENDS = re.compile("Completed|Failed|Crashed|Cancelled")
 CREATE = "/create_flow_run"
 TRIES = 5
