@@ -12,6 +12,7 @@ from tests.flows.site import PATIENCE
 
 # Chromium has no sandbox for root; the picture of the DAG needs WebGL, which SwiftShader draws without a graphics card.
 OPTIONS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+FLOW_PATIENCE = 3600.0  # seconds for a flow run: minutes, and half an hour where the machine is busy
 ENDS = re.compile("Completed|Failed|Crashed|Cancelled")
 CREATE = "/create_flow_run"
 TRIES = 5
@@ -129,7 +130,7 @@ class FlowRun:
         self.page.goto(f"{self.prefect}/runs")
         listed = self.page.locator(".state-list-item", has=self.page.locator(f"a[href*='{self.id}']"))
         badge = listed.locator(".state-badge").filter(has_text=ENDS)
-        badge.wait_for()
+        badge.wait_for(timeout=FLOW_PATIENCE * 1000)
         return badge.inner_text().strip()
 
     def tab(self, title: str) -> None:

@@ -16,7 +16,7 @@ import psutil
 
 from tests.stages.tiny import environment
 
-PATIENCE = 600.0  # seconds; a start takes a few, unless the machine is busy
+PATIENCE = 1800.0  # seconds; a start takes a few, and minutes where the machine is busy
 MINE = ("PREFECT", "MLFLOW", "LADD")
 
 
@@ -86,7 +86,7 @@ class Site:
         request = urllib.request.Request(f"{self.addresses[server]}{path}", data=data, headers=self.headers)
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
+                with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                     return json.load(answer)
             except urllib.error.HTTPError as error:
                 if error.code != 503:  # the server is busy

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.flows.checkout import make_checkout, stage
-from tests.flows.site import Site, processes_of, until
+from tests.flows.site import PATIENCE, Site, processes_of, until
 from tests.stages.tiny import tiny_values, write_params
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def evil(checkout) -> Path:
 def ask(address: str, method: str, body: Any, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
     """Status and headers of an answer; nothing is sent but the headers that are given."""
     place = urlsplit(address)
-    with contextlib.closing(HTTPConnection(place.netloc, timeout=60)) as connection:
+    with contextlib.closing(HTTPConnection(place.netloc, timeout=PATIENCE)) as connection:
         path = address.removeprefix(f"{place.scheme}://{place.netloc}")
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()

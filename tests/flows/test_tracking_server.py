@@ -93,7 +93,7 @@ class Process:
                 stderr=subprocess.STDOUT,
             )
 
-    def end(self, patience: float = 600.0) -> str:
+    def end(self, patience: float = 1800.0) -> str:
         """Wait until it ends well; what it said."""
         code = self.process.wait(patience)
         said = self.log.read_text()
@@ -141,7 +141,7 @@ def test_training_goes_on_while_the_server_is_away(server, tmp_path, pytestconfi
     time.sleep(max(0.0, back - time.monotonic()))
     assert training.process.poll() is None, "the training ended before the server was back: make it longer"
     with server.up() as client:
-        output = training.end(600 + 10 * away)
+        output = training.end(1800 + 10 * away)
         check_points(client, suite)
     assert output.count("is kept and tried again") == 1
     assert "Retrying" not in output

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.flows.checkout import make_checkout, runs, stage
-from tests.flows.site import Site, own_environment, processes_of, until
+from tests.flows.site import PATIENCE, Site, own_environment, processes_of, until
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def start(checkout: Path, *command: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     return output
 
 
@@ -133,7 +133,7 @@ def test_wrong_parameters_are_refused_before_a_run_exists(site):
 def test_dead_server_stops_the_others_and_says_so(site, checkout):
     victim = next(process for process in processes_of(checkout) if "flows.mlflow_server" in process.cmdline())
     victim.kill()
-    assert site.process.wait(120) == 1
+    assert site.process.wait(PATIENCE) == 1
     assert "MLflow ended with exit code" in site.printed
     assert processes_of(checkout) == []
 

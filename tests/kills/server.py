@@ -18,6 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from sqlalchemy.orm import configure_mappers
+
 from tests.stages.tiny import REPOSITORY, environment
 
 STAGES = (
@@ -25,6 +27,10 @@ STAGES = (
     *("sample", "evaluate", "reference", "compare"),
 )
 LIMIT = 300  # seconds after which a stage that hangs is ended
+LATE = (  # what stages import when they need it
+    *("mlflow.store.tracking.sqlalchemy_store", "pyarrow.parquet", "sklearn.cluster", "sklearn.decomposition"),
+    *("tokenizers", "transformers"),
+)
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS"), "1")
 
 
@@ -76,17 +82,16 @@ class Server:
 
     def close(self) -> None:
         """End it."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+        self.process.communicate()
 
 
 def main() -> None:
     """Answer requests until the input ends."""
     sys.dont_write_bytecode = True
     modules = {name: importlib.import_module(f"ladd.stages.{name}") for name in STAGES}
-    for name in ("pyarrow.parquet", "sklearn.cluster", "sklearn.decomposition", "tokenizers", "transformers"):
+    for name in LATE:
         importlib.import_module(name)
+    configure_mappers()  # of MLflow's tables: a second in every fork
     # Seconds are the only thing in the outputs that is not a function of the suite.
     modules["sample"].time = SimpleNamespace(perf_counter=itertools.count().__next__)
     for line in sys.stdin:

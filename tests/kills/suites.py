@@ -119,14 +119,15 @@ def observe(repository: Path, folder: Path) -> State:
     return state | (tracked(database) if database.is_file() else {})
 
 
+MODELS = "(SELECT * FROM logged_models WHERE lifecycle_stage = 'active')"  # MLflow shows no others
 QUERIES = {
     "parameter": "SELECT run_uuid, key, value FROM params",
     "tag": "SELECT run_uuid, key, value FROM tags WHERE key != 'ladd.process'",  # its number
     "point": "SELECT run_uuid, key, step, value FROM metrics",
-    "model": "SELECT source_run_id, name, status FROM logged_models",
-    "tag of model": "SELECT source_run_id, name, tag_key, tag_value FROM logged_models "
+    "model": f"SELECT source_run_id, name, status FROM {MODELS}",
+    "tag of model": f"SELECT source_run_id, name, tag_key, tag_value FROM {MODELS} "
     "JOIN logged_model_tags USING (model_id)",
-    "point of model": "SELECT source_run_id, name, metric_name, metric_step, metric_value FROM logged_models "
+    "point of model": f"SELECT source_run_id, name, metric_name, metric_step, metric_value FROM {MODELS} "
     "JOIN logged_model_metrics USING (model_id)",
 }
 
@@ -136,14 +137,20 @@ def tracked(database: Path) -> State:
     with contextlib.closing(sqlite3.connect(database)) as connection:
         runs = connection.execute("SELECT run_uuid, name, status, experiment_id FROM runs").fetchall()
         names = {run: f"{name} of experiment {experiment}" for run, name, _, experiment in runs}
+        models = connection.execute(f"SELECT model_id, source_run_id, name FROM {MODELS}").fetchall()
         found = Counter(f"run {names[run]} {status}" for run, _, status, _ in runs)
         for kind, query in QUERIES.items():
             for run, *values in connection.execute(query):
                 found[f"{kind} {names[run]} {json.dumps([names.get(value, value) for value in values])}"] += 1
+    # The only file of a model is a description, with its id and the time.
+    descriptions = {model: f"{name} of {names[run]}" for model, run, name in models}
     for path in (database.parent / "artifacts").rglob("*"):
         if path.is_file() and not path.name.startswith(UPLOADING):
-            experiment, run, *rest = path.relative_to(database.parent / "artifacts").parts
-            found[f"artifact {experiment} {names[run]} {'/'.join(rest)} {file_hash(path)}"] += 1
+            experiment, *rest = path.relative_to(database.parent / "artifacts").parts
+            if rest[0] != "models":
+                found[f"artifact {experiment} {names[rest[0]]} {'/'.join(rest[1:])} {file_hash(path)}"] += 1
+            elif rest[1] in descriptions:
+                found[f"description {experiment} {descriptions[rest[1]]} {'/'.join(rest[2:])}"] += 1
     return dict(found)
 
 
