@@ -22,8 +22,10 @@ from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig, load_suite
 from ladd.errors import LaddError
 from ladd.launch.values import write_values
+from ladd.registry import find
 from ladd.stages.runtime import WORK, execute, stage_lock
 from ladd.storage import storage_error
+from ladd.systems.base import System
 from ladd.yaml_files import read_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
@@ -168,9 +170,13 @@ def _shrink_training(trained: Values) -> None:
 
 
 def _shrink_sweep(sweep: Values, values: Values, sampling: Values) -> None:
-    """Two budgets, or the one of ar; one temperature beside the sweep's own."""
+    """Two budgets, or the one of a model from left to right; one temperature beside the sweep's own."""
     model = {**values["baselines"], **values["models"]}[sweep["model"]]
-    steps = [values["data"][sweep["data"]]["tokens"]] if model["family"] == "ar" else [1, 2]
+    steps = (
+        [values["data"][sweep["data"]]["tokens"]]
+        if find("ladd.systems", System, model["family"], "family").left_to_right
+        else [1, 2]
+    )
     sweep |= sampling | {"token_steps": steps, "latent_steps": min(sweep["latent_steps"], 2), "batch": SAMPLES}
     if sweep["frontier"] is not None:
         others = [each for each in sweep["frontier"]["temperatures"] if each != sweep["temperature"]]

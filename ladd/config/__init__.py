@@ -30,12 +30,11 @@ from ladd.config.evaluation import (
     TextEvaluationConfig,
 )
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, ViewConfig
-from ladd.config.models import BaselineConfig, LatentDenoiserConfig, ModelConfig
+from ladd.config.models import SystemSettings
 from ladd.config.suite import Suite, check_suite, load_suite
 
 __all__ = [
     "AssetConfig",
-    "BaselineConfig",
     "Block",
     "CodebookConfig",
     "ComputeConfig",
@@ -48,10 +47,8 @@ __all__ = [
     "GivenConfig",
     "LastDocuments",
     "LatentChannelConfig",
-    "LatentDenoiserConfig",
     "LatentShape",
     "LatentsConfig",
-    "ModelConfig",
     "NetworkConfig",
     "ReferenceConfig",
     "SawtoothConfig",
@@ -59,6 +56,7 @@ __all__ = [
     "Suite",
     "SweepConfig",
     "SweepPoint",
+    "SystemSettings",
     "TeacherConfig",
     "TextDataConfig",
     "TextEvaluationConfig",

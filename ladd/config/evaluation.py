@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from importlib import import_module
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from ladd.config.blocks import (
     Batch,
@@ -20,6 +21,7 @@ from ladd.config.blocks import (
     Text,
 )
 from ladd.config.data import AssetConfig
+from ladd.config.named import by_name
 
 Budgets = Annotated[list[Count], Field(min_length=1, max_length=1000)]
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
@@ -68,7 +70,7 @@ class SweepConfig(Block):
 
     model: Key
     data: Key
-    schedule: Literal["joint", "sequential", "none"]
+    schedule: Key  # name of a sampler; "none" is that of a model without latents
     token_steps: Budgets
     latent_steps: Annotated[int, Field(ge=0, le=100_000)]  # sequential only, else 0
     frontier: FrontierConfig | None  # more points, at other temperatures
@@ -84,13 +86,6 @@ class SweepConfig(Block):
 
     @model_validator(mode="after")
     def _check(self) -> SweepConfig:
-        if (self.schedule == "sequential") != (self.latent_steps > 0):
-            raise ValueError(
-                f"latent_steps {self.latent_steps}: schedule {self.schedule!r} needs "
-                + ("at least 1" if self.schedule == "sequential" else "0")
-            )
-        if self.latent_lead != 1 and self.schedule != "joint":
-            raise ValueError(f"latent_lead {self.latent_lead}: schedule {self.schedule!r} needs 1")
         if len(set(self.seeds)) < len(self.seeds) or len(set(self.token_steps)) < len(self.token_steps):
             raise ValueError(f"seeds {self.seeds} and token_steps {self.token_steps} must not repeat a value")
         if len(set(self.points)) < len(self.points):
@@ -105,6 +100,17 @@ class SweepConfig(Block):
             steps, temperatures = self.frontier.token_steps, self.frontier.temperatures
             points += [SweepPoint(token_steps=k, temperature=t) for k in steps for t in temperatures]
         return points
+
+
+def _of_sampler(values: Any, validate: ValidatorFunctionWrapHandler) -> SweepConfig:
+    """A sweep as its sampler wants it: some have more settings than others."""
+    if isinstance(values, SweepConfig) or not isinstance(values, dict) or values.get("schedule", "none") == "none":
+        return validate(values)
+    base = import_module("ladd.samplers.base").Sampler  # it is above settings
+    return by_name("ladd.samplers", base, "schedule", values).Settings.model_validate(values)
+
+
+Sweep = Annotated[SerializeAsAny[SweepConfig], WrapValidator(_of_sampler)]
 
 
 class ReferenceConfig(Block):

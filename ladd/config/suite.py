@@ -10,11 +10,12 @@ from pydantic import model_validator
 
 from ladd.config.blocks import Block, ComputeConfig, Key, Seed, Text
 from ladd.config.data import DataConfig
-from ladd.config.evaluation import EvaluationConfig, SweepConfig
+from ladd.config.evaluation import EvaluationConfig, Sweep
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
 from ladd.config.messages import checked
-from ladd.config.models import BaselineConfig, ModelConfig
+from ladd.config.models import SystemConfig, SystemSettings
 from ladd.errors import ConfigError
+from ladd.registry import suite_folder
 from ladd.yaml_files import read_yaml
 
 
@@ -29,9 +30,9 @@ class Suite(Block):
     encoders: dict[Key, EncoderConfig]
     latents: dict[Key, LatentsConfig]
     codebooks: dict[Key, CodebookConfig]
-    baselines: dict[Key, BaselineConfig]
-    models: dict[Key, ModelConfig]
-    sweeps: dict[Key, SweepConfig]
+    baselines: dict[Key, SystemConfig]  # systems without latents
+    models: dict[Key, SystemConfig]
+    sweeps: dict[Key, Sweep]
     evaluation: EvaluationConfig
 
     @model_validator(mode="after")
@@ -41,7 +42,7 @@ class Suite(Block):
         Relations(self).check()
         return self
 
-    def model(self, key: str) -> BaselineConfig | ModelConfig:
+    def model(self, key: str) -> SystemSettings:
         """The baseline or model of that name."""
         return self.baselines[key] if key in self.baselines else self.models[key]
 
@@ -74,7 +75,8 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
         raise ConfigError(f"{path.absolute()} does not exist; run from the folder of a suite") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
-    return check_suite(values, path)
+    with suite_folder(path.parent):
+        return check_suite(values, path)
 
 
 def check_suite(values: Any, name: object) -> Suite:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ladd.randomness import derive
+from ladd.diffusion.noise import derive
 
 
 def one_probability(shift: np.ndarray, tokens: int, periods: int, floor: float) -> np.ndarray:

@@ -100,7 +100,7 @@ class _Expander:
             if grid.baselines and baseline["data"] in used
         }
         sweeps = {
-            key: baseline_sweep(sweep, baselines[sweep["model"]]["family"], self.sampling)
+            key: baseline_sweep(sweep, self.suite.baselines[sweep["model"]], self.sampling)
             for key, sweep in base["sweeps"].items()
             if sweep["model"] in baselines and sweep["given"] is None
         }

@@ -23,8 +23,8 @@ def load_encoder(
 
 def pretrained_encoder(suite: Suite, key: str, device: torch.device) -> LatentEncoder | None:
     """What encodes text that has no stored latents for the model of that name; None where its encoder is learned."""
-    config = suite.models[key]
-    found = suite.view_of(config.latents)
+    config = suite.model(key)
+    found = None if config.latents_name is None else suite.view_of(config.latents_name)
     if found is None:
         return None
     encoder = suite.encoders[found[0]]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ladd.config import Suite, TextDataConfig
-from ladd.randomness import derive
+from ladd.diffusion.noise import derive
 from ladd.stages.artifacts import load_tokens
 from ladd.stages.text import load_tokenizer
 from ladd.text.borders import block_documents

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from ladd.config import ModelConfig, Suite, SweepConfig, TextDataConfig, TextEvaluationConfig
-from ladd.evaluation.bounds import BoundSettings, autoregressive_bound, ladd_bounds, mdlm_bound
+from ladd.config import Suite, TextDataConfig, TextEvaluationConfig
 from ladd.evaluation.estimate import estimate
 from ladd.evaluation.generation import perplexity
 from ladd.evaluation.rows import Row, measured
-from ladd.models import Ladd
-from ladd.networks import CausalTransformer, DiT
-from ladd.schedules import MASKED_SCHEDULES, latent_schedule
 from ladd.stages.encoders import pretrained_encoder
 from ladd.stages.held_out import HeldOut, held_out
 from ladd.stages.measure import bound_settings
 from ladd.stages.text import load_tokenizer
 from ladd.stages.trained import load_trained
+from ladd.systems.base import System
 
 
 def likelihood_rows(suite: Suite, key: str, row: Row, device: torch.device) -> list[Row]:
     """One row per bound, on the validation split; of text also on every other corpus, all as perplexities but the full
     bound, which is in nats per token."""
     sweep, evaluation = suite.sweeps[key], suite.evaluation
-    model = load_trained(suite, sweep.model, device)
-    if isinstance(model, Ladd):
-        model.pretrained_encoder = pretrained_encoder(suite, sweep.model, device)
+    system, model = System.of(suite, sweep.model), load_encoding(suite, sweep.model, device)
     settings = bound_settings(evaluation, suite.seed)
     validation = held_out(suite, sweep.data, "validation", evaluation.sequences, device)
     row = replace(row, precision="float32")
-    bounds = bounds_of(suite, sweep, model, validation.tokens, settings)
+    bounds = system.bounds(model, validation.tokens, settings, sweep)
+    if not bounds:
+        return []
     if not isinstance(evaluation, TextEvaluationConfig):
         return [measured(row, metric, estimate(values)) for metric, values in bounds.items()]
     row = replace(row, tokenizer=load_tokenizer(sweep.data).name)
@@ -41,7 +38,7 @@ def likelihood_rows(suite: Suite, key: str, row: Row, device: torch.device) -> l
     if "full_bound" in bounds:
         rows.append(measured(of_validation, "full_bound", estimate(bounds["full_bound"], groups)))
     for corpus, found in zero_shot(suite, sweep.data, device).items():
-        token_elbo = bounds_of(suite, sweep, model, found.tokens, settings, token_only=True)["token_elbo"]
+        token_elbo = system.bounds(model, found.tokens, settings, sweep, token_only=True)["token_elbo"]
         of_corpus = replace(row, documents=found.document_count)
         rows.append(measured(of_corpus, f"zero_shot_ppl/{corpus}", perplexity(token_elbo, found.documents)))
     return rows
@@ -58,33 +55,9 @@ def zero_shot(suite: Suite, data: str, device: torch.device) -> dict[str, HeldOu
     }
 
 
-def bounds_of(
-    suite: Suite,
-    sweep: SweepConfig,
-    model: Ladd | DiT | CausalTransformer,
-    x: Tensor,
-    settings: BoundSettings,
-    *,
-    token_only: bool = False,
-) -> dict[str, Tensor]:
-    """Per-sequence bounds of a model under the sweep's schedule, on sequences x int64 (n, N)."""
-    config = suite.model(sweep.model)
-    mask_id = suite.data[config.data].vocabulary
-    if isinstance(model, CausalTransformer):
-        return autoregressive_bound(model, x, settings, start_id=mask_id)
-    assert config.token_channel is not None
-    tokens = MASKED_SCHEDULES[config.token_channel.schedule]
-    if isinstance(model, DiT):
-        return mdlm_bound(model, x, tokens, settings, mask_id=mask_id)
-    assert isinstance(config, ModelConfig)
-    return ladd_bounds(
-        model,
-        x,
-        tokens,
-        latent_schedule(config.latent_channel.schedule, discrete=config.family == "di-ladd"),
-        settings,
-        inference=sweep.schedule,
-        latent_lead=sweep.latent_lead,
-        mask_id=mask_id,
-        token_only=token_only,
-    )
+def load_encoding(suite: Suite, key: str, device: torch.device) -> Any:
+    """A trained model that can encode any text: with its pretrained encoder, where one made its latents."""
+    model: Any = load_trained(suite, key, device)
+    if (encoder := pretrained_encoder(suite, key, device)) is not None:
+        model.pretrained_encoder = encoder
+    return model

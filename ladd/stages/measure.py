@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ladd.config import EvaluationConfig, SawtoothEvaluationConfig, Suite
+from ladd.diffusion.noise import derive
 from ladd.evaluation.bounds import BoundSettings
 from ladd.evaluation.rows import Row, SampleMetricSettings, sample_rows
 from ladd.git import code_version
-from ladd.randomness import derive
 from ladd.stages.real import real_chunk
 
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ladd.config import Suite, TextEvaluationConfig, ViewConfig
+from ladd.diffusion.noise import derive
 from ladd.evaluation.diversity import content_tokens, distinct_n, positional_entropy, sequence_entropy
 from ladd.evaluation.estimate import estimate
 from ladd.evaluation.generation import gen_ppl
 from ladd.evaluation.mauve import mauve
 from ladd.evaluation.rows import Row, measured
 from ladd.latents.reduction import truncate
-from ladd.randomness import derive
 from ladd.stages.encoders import load_encoder
 from ladd.stages.real import real_chunk
 from ladd.stages.teachers import load_teacher

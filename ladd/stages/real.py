@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ladd.config import GivenConfig, SawtoothConfig, Suite
 from ladd.data.shards import Rows
+from ladd.diffusion.noise import SampleNoise, derive
 from ladd.errors import ConfigError
-from ladd.randomness import SampleNoise, derive
 from ladd.stages.artifacts import load_tokens
 
 # What a set of real sequences is for: samples are compared with it; it is compared as samples are, which gives the

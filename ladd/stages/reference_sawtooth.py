@@ -9,14 +9,18 @@ import torch
 from torch import Tensor
 
 from ladd.config import SawtoothConfig, SawtoothEvaluationConfig, Suite
-from ladd.evaluation.bounds import mdlm_bound
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import derive
+from ladd.diffusion.process import Prediction
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES
+from ladd.evaluation.bounds import token_bound
 from ladd.evaluation.estimate import Estimate, estimate
 from ladd.evaluation.exact import SawtoothReference
 from ladd.evaluation.rows import Row, measured
 from ladd.progress import counted
-from ladd.randomness import derive
-from ladd.samplers import SamplingOptions, sample_in_batches, sample_masked
-from ladd.schedules import MASKED_SCHEDULES
+from ladd.samplers.ancestral import Ancestral
+from ladd.samplers.base import sample_in_batches
+from ladd.samplers.sources import Stream, TokenSource, share_equal_rows
 from ladd.stages.held_out import held_out
 from ladd.stages.measure import SawtoothMeasures, bound_settings
 from ladd.stages.real import real_chunk
@@ -45,7 +49,7 @@ def likelihood_rows(suite: Suite, row: Row, exact: SawtoothReference, x: Tensor)
             for part in counted(x.split(settings.batch), "exact likelihood", "batch")
         ]
     )
-    bound = mdlm_bound(exact, x, MASKED_SCHEDULES["linear"], settings, mask_id=exact.mask_id)["token_elbo"]
+    bound = token_bound(process_of(exact), exact, x, settings)
     return [measured(row, "entropy_rate", estimate(nll)), measured(row, "token_elbo", estimate(bound))]
 
 
@@ -56,17 +60,24 @@ def sampling_rows(suite: Suite, key: str, row: Row, exact: SawtoothReference, de
     config, measures = evaluation.reference, SawtoothMeasures(suite, key, device)
     start = torch.full((config.samples, data.tokens), data.vocabulary, device=device)
 
-    def sample(x, noise, options):
-        return sample_masked(exact, x, noise, MASKED_SCHEDULES["linear"], options, mask_id=exact.mask_id)
-
+    network = share_equal_rows(exact)
+    source = TokenSource(
+        Stream(process_of(exact), "token", (data.tokens,)), lambda x, t: Prediction(network(x, t), exact.token_head)
+    )
     rows = []
     for index, seed in enumerate(config.seeds):
         other = real_chunk(suite, key, "floor", index, config.samples, device)
         rows += measures.rows(replace(row, model=f"real-{key}", family="real", seed=seed), other, index)
         for steps in counted(config.token_steps, f"exact sampler, seed {seed}", "budget"):
             noise_seed = derive(suite.seed, "sample", seed)
-            samples = sample_in_batches(sample, start, noise_seed, SamplingOptions(token_steps=steps), config.batch)
+            sampler = Ancestral(source=source, token_steps=steps)
+            samples = sample_in_batches(sampler, start, noise_seed, config.batch)
             nfe = float(samples.token_passes.double().mean())
             budget = replace(row, token_steps=steps, latent_steps=0, temperature=1.0, nfe=round(nfe, 4), seed=seed)
             rows += measures.rows(budget, samples.tokens, index)
     return rows
+
+
+def process_of(exact: SawtoothReference) -> MaskedProcess:
+    """Masked diffusion with a linear schedule, whose denoiser it is."""
+    return MaskedProcess(DISCRETE_SCHEDULES["linear"], exact.mask_id)

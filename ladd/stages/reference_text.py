@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ladd.config import Suite, TextEvaluationConfig
 from ladd.data.shards import Rows
+from ladd.diffusion.noise import derive
 from ladd.evaluation.generation import perplexity
 from ladd.evaluation.ngram import Bigram, Unigram, count_ngrams, fit_bigram
 from ladd.evaluation.rows import Row, measured
 from ladd.progress import counted
-from ladd.randomness import derive
 from ladd.stages.artifacts import load_tokens
 from ladd.stages.held_out import held_out
 from ladd.stages.likelihood import zero_shot

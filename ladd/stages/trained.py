@@ -5,28 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from ladd.config import ModelConfig, Suite
-from ladd.models import Ladd, build_baseline, build_ladd
-from ladd.networks import CausalTransformer, DiT
+from ladd.config import Suite
 from ladd.stages.artifacts import WEIGHTS, load_weights
+from ladd.systems.base import System
 
 
-def build_stage2(suite: Suite, config: ModelConfig) -> Ladd:
-    """A latent-augmented model, untrained."""
-    vocabulary, shape = suite.data[config.data].vocabulary, suite.latent_shape(config.latents)
-    return build_ladd(vocabulary, shape, config, suite.latents.get(config.latents))
-
-
-def load_trained(
-    suite: Suite, key: str, device: torch.device, weights: Path | None = None
-) -> Ladd | DiT | CausalTransformer:
-    """A trained baseline or latent-augmented model, in evaluation mode; with the final weights, or those of a file."""
-    config = suite.model(key)
-    vocabulary = suite.data[config.data].vocabulary
-    if isinstance(config, ModelConfig):
-        model: Ladd | DiT | CausalTransformer = build_stage2(suite, config)
-    else:
-        model = build_baseline(vocabulary, config)
+def load_trained(suite: Suite, key: str, device: torch.device, weights: Path | None = None) -> nn.Module:
+    """A trained model, in evaluation mode; with the final weights, or those of a file."""
+    model = System.of(suite, key).build()
     load_weights(model, weights or Path(f"artifacts/models/{key}") / WEIGHTS)
     return model.eval().to(device)

@@ -18,9 +18,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from ladd.data.shards import Rows
-from ladd.evaluation.bounds import mdlm_bound
 from ladd.files import file_hash
-from ladd.schedules import MASKED_SCHEDULES
 from ladd.stages.artifacts import load_latents, load_tokens
 from ladd.stages.declaration import read_declaration
 from ladd.stages.held_out import held_out
@@ -30,6 +28,7 @@ from ladd.stages.measure import bound_settings
 from ladd.stages.sample import starting_tokens
 from ladd.stages.text import TOKENIZER, load_tokenizer
 from ladd.stages.trained import load_trained
+from ladd.systems.base import System
 from ladd.text import packing
 from tests.builders import corpus, path_asset, text_suite_values
 from tests.stages.finished import Finished
@@ -301,8 +300,8 @@ def test_losses_by_time_are_those_of_every_sweep_whose_model_has_a_time(finished
     suite = finished.suite
     x = held_out(suite, "text", "validation", suite.evaluation.sequences, CPU).tokens
     settings = replace(bound_settings(suite.evaluation, suite.seed), time_draws=TIME_DRAWS)
-    arguments = load_trained(suite, "mdlm", CPU), x, MASKED_SCHEDULES["linear"], settings
-    bound = mdlm_bound(*arguments, mask_id=VOCABULARY)["token_elbo"].mean()
+    system, sweep = System.of(suite, "mdlm"), suite.sweeps["mdlm"]
+    bound = system.bounds(load_trained(suite, "mdlm", CPU), x, settings, sweep)["token_elbo"].mean()
     total = pl.read_csv("results/loss_by_time/mdlm.csv")["weighted"].sum()
     assert total == pytest.approx(float(bound), rel=1e-5)
 
