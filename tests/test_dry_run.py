@@ -14,8 +14,9 @@ import yaml
 
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig, Suite
-from ladd.dry_run import DOCUMENTS, OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink, stages_in_order
+from ladd.dry_run import DOCUMENTS, OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink
 from ladd.errors import AssetError, ConfigError
+from ladd.stages.planned import stages_in_order
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))]

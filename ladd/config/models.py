@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from ladd.config.blocks import (
     Block,
@@ -28,7 +28,7 @@ class BaselineConfig(Block):
 
     family: Literal["mdlm", "ar"]
     data: Key
-    token_channel: TokenChannelConfig | None  # null for ar
+    token_channel: TokenChannelConfig | None = None  # null for ar
     network: NetworkConfig
     training: TrainingConfig
 
@@ -53,13 +53,15 @@ class ModelConfig(Block):
     data: Key
     latents: LatentsName
     network: NetworkConfig  # of the denoiser; that of Stage 1 where the latents are learned
-    token_weight: Weight  # lambda_x
-    latent_weight: Weight  # lambda_z
-    latent_noise: Range  # of t_z in training; a model for the sequential schedule alone needs no noisy latents
-    latents_first: Rate  # share of sequences at t_x = 1, for the latent loss alone: the sequential schedule draws there
-    token_channel: TokenChannelConfig
+    token_weight: Weight = 1.0  # lambda_x
+    latent_weight: Weight = 1.0  # lambda_z
+    # Of t_z in training; a model for the sequential schedule alone needs no noisy latents.
+    latent_noise: Range = Field(default=[0.0, 1.0])
+    # Share of sequences at t_x = 1, for the latent loss alone: the sequential schedule draws there.
+    latents_first: Rate = 0.0
+    token_channel: TokenChannelConfig = Field(default_factory=TokenChannelConfig)
     latent_channel: LatentChannelConfig
-    latent_denoiser: LatentDenoiserConfig | None
+    latent_denoiser: LatentDenoiserConfig | None = None
     training: TrainingConfig
 
     @model_validator(mode="after")

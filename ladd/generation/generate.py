@@ -83,7 +83,7 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     (point,) = sweep.points
     options, noise = options_of(sweep, point), derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)
-    samples = sample_in_batches(sample, starts, noise, options, request.batch or sweep.batch)
+    samples = sample_in_batches(sample, starts, noise, options, request.batch or suite.run.batch)
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
     places = (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist()
     rows = samples.tokens[:, :shown].tolist()

@@ -21,7 +21,6 @@ OPTIONS = {
     "temperature": "--temperature",
     "precision": "--precision",
 }
-BATCH = 64  # samples at a time, of a model alone
 LATENT_STEPS = 16  # of a model alone, in the sequential schedule; a code needs no more steps than there are codes
 
 
@@ -95,7 +94,6 @@ def _alone(suite: Suite, key: str) -> dict[str, Any]:
         "temperature": 1.0,
         "precision": "float64",
         "samples": reference.samples,
-        "batch": BATCH,
     }
 
 

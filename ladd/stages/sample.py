@@ -93,8 +93,8 @@ def _warm_up(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> N
     sweep = stage.suite.sweeps[stage.key]
     options = _timed_options(sweep, run.point)
     short = replace(options, token_steps=min(2, options.token_steps), latent_steps=min(2, options.latent_steps))
-    start = starting_tokens(stage.suite, sweep, run.index, device)[: sweep.batch]
-    sample_in_batches(sample, start, run.seed, short, sweep.batch).tokens.cpu()
+    start = starting_tokens(stage.suite, sweep, run.index, device)[: stage.suite.run.batch]
+    sample_in_batches(sample, start, run.seed, short, stage.suite.run.batch).tokens.cpu()
 
 
 def _draw_all(stage: Stage, sample: Sampler, runs: list[Run], device: torch.device) -> None:
@@ -112,7 +112,7 @@ def _draw(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None
     start = starting_tokens(suite, sweep, run.index, device)
     noise_seed = derive(suite.seed, "sample", run.seed)
     begun = time.perf_counter()
-    samples = sample_in_batches(sample, start, noise_seed, _timed_options(sweep, run.point), sweep.batch)
+    samples = sample_in_batches(sample, start, noise_seed, _timed_options(sweep, run.point), suite.run.batch)
     tokens = samples.tokens.cpu().numpy()
     seconds = (time.perf_counter() - begun) / len(tokens)
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, f"{stage.declaration.name}, {run.name}")

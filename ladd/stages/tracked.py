@@ -102,7 +102,7 @@ def open_run(
     stage_name, _, key = declaration.name.partition("@")
     described = describe_run(suite, stage_name, key)
     assert described is not None, f"{declaration.name} has no run"
-    hashes = {f"dvc.in.{path}": dvc_hash(path) for path in declaration.inputs}
+    hashes = {f"dvc.in.{path}": dvc_hash(path) for path in declaration.dependencies}
     named = {"suite": suite.suite, "experiment": key, "dvc.stage": declaration.name, "ladd.versions": versions()}
     run = TrackedRun(
         Path(suite.root),

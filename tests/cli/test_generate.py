@@ -28,7 +28,7 @@ def folder(tmp_path_factory) -> Path:
     weights = folder / "artifacts/models/mdlm"
     weights.mkdir(parents=True)
     save_weights(perturb(build_baseline(2, load_suite(folder / "params.yaml").baselines["mdlm"])), weights)
-    write_manifest(weights, stage="test", fingerprint="", parameters={})
+    write_manifest(weights, stage="test")
     return folder
 
 

@@ -8,8 +8,9 @@ import yaml
 
 from flows.graph import Graph, read_graph, select
 from ladd.errors import ConfigError
+from ladd.stages.planned import stages_in_order
 from tests.flows.checkout import make_checkout, stage
-from tests.stages.tiny import REPOSITORY, environment, stages_in_order
+from tests.stages.tiny import REPOSITORY, environment
 
 DIAMOND = {
     "data@d": (),

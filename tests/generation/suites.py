@@ -40,7 +40,7 @@ def write_weights(suite: Suite, key: str) -> None:
     folder = Path(f"artifacts/models/{key}")
     folder.mkdir(parents=True)
     save_weights(perturb(model), folder)
-    write_manifest(folder, stage="test", fingerprint="", parameters={})
+    write_manifest(folder, stage="test")
 
 
 def text_values(tokens: int, packing: str, vocabulary: int) -> dict:

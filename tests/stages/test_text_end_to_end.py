@@ -27,6 +27,7 @@ from ladd.stages.held_out import held_out
 from ladd.stages.loss_by_time import TIME_DRAWS
 from ladd.stages.manifest import content_hash
 from ladd.stages.measure import bound_settings
+from ladd.stages.planned import stages_in_order
 from ladd.stages.sample import starting_tokens
 from ladd.stages.text import TOKENIZER, load_tokenizer
 from ladd.stages.trained import load_trained
@@ -34,7 +35,7 @@ from ladd.text import packing
 from tests.builders import corpus, path_asset, text_suite_values
 from tests.stages.finished import Finished
 from tests.stages.text_assets import write_assets
-from tests.stages.tiny import make_suite, run_here, stages_in_order, write_params
+from tests.stages.tiny import make_suite, run_here, write_params
 
 CPU = torch.device("cpu")
 VALUES = text_suite_values()
@@ -435,9 +436,8 @@ def with_corpus(name: str, other: str, **changes) -> dict:
     [
         with_corpus("one-corpus-more", "more"),
         with_corpus("other-detokeniser", "articles", detokeniser="mdlm-ptb"),
-        with_data("packed-by-two", workers=2),
         with_sampling("one-seed-more", seeds=[0, 1, 2]),
-        with_sampling("other-batch", batch=4),
+        text_suite_values() | {"suite": "other-run", "run": {"workers": 2, "shard": 64, "latent_shard": 9, "batch": 4}},
     ],
     ids=lambda values: values["suite"],
 )
