@@ -33,7 +33,7 @@ def run_ablate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> N
 
     root = checkout(Path())
     expansion = preview(root, grid)
-    print(_overview(root, expansion) if parsed.dry_run else _summary(expansion), flush=True)
+    print(_overview(expansion) if parsed.dry_run else _summary(expansion), flush=True)
     if not parsed.dry_run:
         show(run_ablation(root, grid, repro).suite_folder)
 

@@ -53,7 +53,8 @@ class Suite(Block):
         filled, data, evaluation = dict(values), values.get("data"), values.get("evaluation")
         only = {"data": next(iter(data))} if isinstance(data, dict) and len(data) == 1 else {}
         reference = evaluation.get("reference") if isinstance(evaluation, dict) else None
-        sizes = {name: reference[name] for name in ("samples", "seeds") if name in (reference or {})}
+        known = reference if isinstance(reference, dict) else {}
+        sizes = {name: known[name] for name in ("samples", "seeds") if name in known}
         for block in ("encoders", "latents", "baselines", "models", "sweeps"):
             below = only | sizes if block == "sweeps" else only
             if isinstance(entries := values.get(block), dict):

@@ -34,6 +34,7 @@ LEFT_OUT: Mapping[str, str] = {
     "ladd/stages/planned.py": "chooses settings, which are in the plan",
     "ladd/stages/recorded.py": "files histories and checkpoints in MLflow",
     "ladd/stages/runtime.py": "takes locks and puts outputs into place",
+    "ladd/stages/seconds.py": "keeps seconds apart from results",
     "ladd/stages/signals.py": "asks a training to end early",
     "ladd/stages/tracked.py": "files settings in MLflow",
     "ladd/stages/unchanged.py": "compares settings and files with what they were",
@@ -135,11 +136,11 @@ class Code:
 
     def _read(self, name: str) -> Module | None:
         path = name.replace(".", "/")
-        base, files = self.root, (f"{path}/__init__.py", f"{path}.py")
+        base, files = self.root, [f"{path}/__init__.py", f"{path}.py"]
         if not name.startswith("ladd"):
             if self.folder is None or "." in name:
                 return None
-            base, files = self.folder, (f"{path}.py",)
+            base, files = self.folder, [f"{path}.py"]
         file = next((file for file in files if (base / file).is_file()), None)
         return None if file is None else read_module(base, file)
 

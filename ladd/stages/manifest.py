@@ -12,13 +12,6 @@ from ladd.files import file_hash
 from ladd.stages.hashes import Hashes, remembered
 
 MANIFEST = "manifest.json"
-# Files that hold how long sampling took: of the rest, every byte is a function of the suite.
-TIMED = ("results/sample/", "results/evaluate/", "results/compare.", "results/report.html")
-
-
-def is_timed(path: str) -> bool:
-    """Whether a file holds seconds. Those of the references do not: nothing is sampled from a model there."""
-    return path.startswith(TIMED) and "/reference-" not in path
 
 
 def write_manifest(folder: Path, *, stage: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ladd.config import load_suite
 from ladd.errors import LaddError, PlanError
-from ladd.files import write_json
+from ladd.files import write_atomically
 from ladd.stages.code import Code
 from ladd.stages.planned import ALL, Entry, Plan, make_plan
 
@@ -33,7 +33,7 @@ def renew_plan(folder: Path = Path()) -> bool:
     suite, old = load_suite(folder / "params.yaml"), read_plan(folder)
     new = make_plan(suite, Code(folder / suite.root, folder))
     if old != new:
-        write_json(folder / PLAN, {TOP: new})
+        write_atomically(folder / PLAN, _text(new).encode())
     return old is not None and _paths(old) != _paths(new)
 
 
@@ -66,6 +66,15 @@ def check_plan(name: str, entry: Entry) -> None:
 def started_by_dvc() -> bool:
     """Whether DVC started this process, and records what it does."""
     return "DVC_STAGE" in os.environ
+
+
+def _text(plan: Plan) -> str:
+    """One entry per line: git shows which are others, and `dvc params diff` what of them."""
+    stages = []
+    for stage, entries in plan.items():
+        lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items())
+        stages.append(f"{json.dumps(stage)}: {{\n{lines}\n}}")
+    return f'{{"{TOP}": {{\n' + ",\n".join(stages) + "\n}}\n"
 
 
 def _paths(plan: Plan) -> dict[str, dict[str, list[Any]]]:

@@ -7,7 +7,6 @@ import json
 import os
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,6 +35,7 @@ from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
 from ladd.stages.artifacts import use_device
 from ladd.stages.real import check_real, given_positions, real_chunk
 from ladd.stages.runtime import TIMED, Stage, machine, run_stage
+from ladd.stages.seconds import METRIC, write_seconds
 from ladd.stages.trained import load_trained
 from ladd.stages.unmasked import check_unmasked
 
@@ -65,9 +65,7 @@ def main(stage: Stage) -> None:
         for name in names:
             os.link(stage.work / f"{name}.npy", folder / f"{name}.npy")
         write_json(folder / "passes.json", {name: run["passes"] for name, run in done.items()})
-    # Apart from the samples, which are the same on every run.
-    seconds = {name: run["seconds_per_sequence"] for name, run in done.items()}
-    write_json(Path(f"results/sample/{stage.key}.json"), {"seconds_per_sequence": seconds})
+    write_seconds(stage.key, {name: run[METRIC] for name, run in done.items()})
 
 
 def _runs(stage: Stage) -> list[Run]:
@@ -123,7 +121,7 @@ def _draw(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None
         "token_passes": float(samples.token_passes.double().mean()),
         "latent_passes": float(samples.latent_passes.double().mean()),
     }
-    write_json(stage.work / f"{run.name}.json", {"passes": passes, "seconds_per_sequence": seconds})
+    write_json(stage.work / f"{run.name}.json", {"passes": passes, METRIC: seconds})
 
 
 def _timed_options(sweep: SweepConfig, point: SweepPoint) -> SamplingOptions:

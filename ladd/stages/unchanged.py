@@ -78,8 +78,8 @@ class Beginning:
         except (LaddError, OSError) as error:
             return [str(error)]
         lines = [f"command: {then.command} -> {now.command}"] if then.command != now.command else []
-        settings = ({**each.entry, "code": None} for each in (then, now))
-        lines += [f"{place}: {old} -> {new}" for place, old, new in changes(*settings)]
+        old, new = ({**each.entry, "code": None} for each in (then, now))
+        lines += [f"{place}: {before} -> {after}" for place, before, after in changes(old, new)]
         before, after = {**then.code, **self.files}, {**now.code, **files}
         return lines + [
             f"{path}: {'new' if path not in before else 'edited' if path in after else 'gone'}"

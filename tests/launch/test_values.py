@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from ladd.launch.values import difference, read_values, write_yaml
-from ladd.yaml_files import parse_yaml
+from ladd.launch.values import difference, read_values
+from ladd.yaml_files import parse_yaml, write_yaml
 from tests.stages.tiny import REPOSITORY
 
 

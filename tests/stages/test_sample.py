@@ -14,7 +14,7 @@ from ladd.samplers import Samples
 from ladd.stages import sample
 from ladd.stages.runtime import execute
 
-RESULT = Path("results/sample/co-seq.json")
+RESULT = Path("results/seconds/co-seq.json")
 
 
 def others_may_run(folder: Path) -> bool:

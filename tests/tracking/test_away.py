@@ -107,7 +107,7 @@ def test_answer_that_is_lost_doubles_nothing(start, stored, transport, tmp_path,
     (tmp_path / "params.yaml").write_text("seed: 0\r\n")
     transport.lose = 6 * [name]
     with start(parameters={"p": 1}) as run:
-        run.attach(tmp_path / "params.yaml")
+        run.attach("params.yaml", (tmp_path / "params.yaml").read_text())
         log(run, range(30))
         while run._background.wait(LONG) is not None:
             pass
@@ -159,7 +159,7 @@ def test_file_is_kept_as_it_was_when_it_was_attached(start, stored, transport, t
     path.write_bytes(b"seed: 0\r\n")
     with start() as run:
         transport.away = True
-        run.attach(path)
+        run.attach(path.name, path.read_text())
         path.write_text("seed: 1\n")
         transport.away = False
     (found,) = stored().runs()

@@ -45,7 +45,7 @@ def attach(root: Path, name: str) -> TrackedRun:
     tags = {"suite": "s", "dvc.stage": "stage2@m", "git.commit": "none"}
     run = TrackedRun(root, suite="s", name="n", fingerprint="a", parameters={"p": 1}, tags=tags)
     (root / name).write_text(name)
-    run.attach(root / name)
+    run.attach(name, (root / name).read_text())
     return run
 
 

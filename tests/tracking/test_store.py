@@ -46,9 +46,9 @@ def test_store_in_a_file_elsewhere_keeps_its_files_beside_it(tmp_path, monkeypat
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere/runs.db")
     run = TrackedRun(tmp_path / "root", suite="s", name="n", fingerprint="a", parameters={}, tags={})
     (tmp_path / "note.txt").write_text("first")
-    run.attach(tmp_path / "note.txt")
+    run.attach("note.txt", (tmp_path / "note.txt").read_text())
     (tmp_path / "note.txt").write_text("second")
-    run.attach(tmp_path / "note.txt")
+    run.attach("note.txt", (tmp_path / "note.txt").read_text())
     kept = list((tmp_path / "elsewhere/artifacts/s").rglob("note.txt"))
     assert [path.read_text() for path in kept] == ["first"]
     assert not (tmp_path / "root").exists()
