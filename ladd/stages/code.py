@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,12 +138,18 @@ class Code:
     def _read(self, name: str) -> Module | None:
         path = name.replace(".", "/")
         base, files = self.root, [f"{path}/__init__.py", f"{path}.py"]
-        if not name.startswith("ladd"):
+        if name.partition(".")[0] != "ladd":
             if self.folder is None or "." in name:
                 return None
             base, files = self.folder, [f"{path}.py"]
         file = next((file for file in files if (base / file).is_file()), None)
         return None if file is None else read_module(base, file)
+
+
+def module_of(registered: object) -> str:
+    """The module that defines what `ladd.registry` found, as `Code` names it."""
+    home = registered.__module__ if isinstance(registered, type) else type(registered).__module__
+    return re.sub(r"^ladd_suite_[0-9a-f]{8}_", "", home)
 
 
 def read_module(base: Path, file: str) -> Module:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ladd.errors import ConfigError
-from ladd.stages.code import LEFT_OUT, Code, read_module
+from ladd.registry import discover
+from ladd.stages.code import LEFT_OUT, Code, module_of, read_module
 from ladd.stages.planned import PLANNED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,6 +46,16 @@ def test_module_of_a_suite_counts_with_what_it_imports(code):
     assert set(Code(code, code / "suite").files(["mine"])) == {"mine.py", "ladd/parts/two.py"}
     with pytest.raises(ConfigError, match="no module mine"):
         Code(code).files(["mine"])
+
+
+def test_what_is_registered_leads_to_its_module(code, monkeypatch):
+    (code / "suite/mine.py").unlink()
+    (code / "suite/params.yaml").write_text("")
+    (code / "suite/one_more.py").write_text("class One(RuntimeError):\n    name = 'one'\n")
+    monkeypatch.chdir(code / "suite")
+    found = discover("ladd.samplers", RuntimeError)["one"]
+    assert set(Code(code, code / "suite").files([module_of(found)])) == {"one_more.py"}
+    assert module_of(Code) == module_of(Code(code)) == "ladd.stages.code"
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ class Repro:
 
     @property
     def stages(self) -> list[str]:
-        """Stages that ran, in order."""
-        return re.findall(r"Running stage '([^']+)'", self.output)
+        """Stages that ran, in order, but for the plan, which runs each time."""
+        return [name for name in re.findall(r"Running stage '([^']+)'", self.output) if name != "plan"]
 
     def finish(self) -> Repro:
         assert self.process.wait(timeout=2 * PATIENCE) == 0, self.output

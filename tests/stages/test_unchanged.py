@@ -210,6 +210,36 @@ def test_training_goes_on_at_its_end_when_the_edit_is_put_back(prepared, monkeyp
     assert (OUTPUT / "weights.safetensors").read_bytes() == weights
 
 
+def test_killed_training_goes_on_bit_by_bit_after_a_docstring_of_its_loss_was_edited(prepared, monkeypatch):
+    run_here("baseline", "mdlm")
+    weights = (OUTPUT / "weights.safetensors").read_bytes()
+    shutil.rmtree(OUTPUT)
+    train_step, steps = Trainer.train_step, []
+
+    class Kill(BaseException):
+        """As a signal, it is no error that a stage handles."""
+
+    def killed(trainer: Trainer) -> None:
+        if trainer.step == 8:
+            raise Kill
+        train_step(trainer)
+
+    def counted(trainer: Trainer) -> None:
+        steps.append(trainer.step)
+        train_step(trainer)
+
+    monkeypatch.setattr(Trainer, "train_step", killed)
+    with pytest.raises(Kill):
+        run_here("baseline", "mdlm")
+    text = CODE.read_text()
+    assert text.startswith('"""')
+    CODE.write_text(text.replace('"""', '"""Edited. ', 1) + "\n# and more\n")
+    monkeypatch.setattr(Trainer, "train_step", counted)
+    run_here("baseline", "mdlm")
+    assert steps == list(range(6, 12))  # from the checkpoint of step 6
+    assert (OUTPUT / "weights.safetensors").read_bytes() == weights
+
+
 def runs() -> list[str]:
     client = MlflowClient(tracking_uri=f"sqlite:///{ROOT.resolve()}/.mlflow/mlflow.db")
     experiment = client.get_experiment_by_name("tiny")
