@@ -131,7 +131,7 @@ def suite_values() -> dict:
         "suite": "tiny",
         "seed": 1,
         "compute": {"device": "cpu", "threads": 1},
-        "run": {"batch": 5},
+        "run": {"workers": 1, "shard": 65536, "latent_shard": 65536, "batch": 5},
         "data": {
             "saw": {
                 "kind": "sawtooth",

@@ -13,6 +13,7 @@ from ladd.config import Suite
 from ladd.errors import ArtifactError
 from ladd.stages.comparison import current_fingerprints, show_comparison, tracked_declarations
 from ladd.stages.declaration import Declaration
+from ladd.stages.plan import renew_plan
 from ladd.stages.recorded import record_codebook, record_training
 from ladd.stages.results import log_results, read_results
 from ladd.stages.seconds import log_seconds
@@ -47,6 +48,7 @@ def sync(suite: Suite) -> Iterator[Synced]:
 
 
 def _sync(suite: Suite) -> Iterator[Synced]:
+    renew_plan()  # or DVC would hold stages up to date by the settings and the code of then
     outdated, locked = outdated_stages(), locked_stages()
     experiment = Experiment(Path(suite.root), suite.suite)
     for declaration in tracked_declarations(suite):

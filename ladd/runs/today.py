@@ -67,7 +67,7 @@ def stage_settings(suite: Suite, run: LoggedRun) -> dict[str, Any]:
     """
     name, _, key = run.tags["dvc.stage"].partition("@")
     if name not in PLANNED or key not in keys_of(suite, name):
-        raise ConfigError(f"it has {', '.join(keys_of(suite, name)) if name in PLANNED else ', '.join(PLANNED)}")
+        raise ConfigError(f"{PLANNED[name].block if name in PLANNED else 'the pipeline'} has no {key!r}")
     return PLANNED[name].settings(suite, key)
 
 

@@ -124,8 +124,7 @@ def _evaluated(suite: Suite, key: str) -> Entry:
     sweep = suite.sweeps[key]
     data = suite.data[sweep.data]
     corpora = {"zero_shot": list(data.zero_shot)} if isinstance(data, TextDataConfig) else {}
-    names = {"suite": suite.suite, "data": sweep.data, "model": sweep.model, **corpora}
-    return names | {"sweep": _hash(_sweep(suite, key)), "evaluation": _values(suite.evaluation)}
+    return {"suite": suite.suite, **_sweep(suite, key), **corpora, "evaluation": _values(suite.evaluation)}
 
 
 def _reference(suite: Suite, key: str) -> Entry:
@@ -134,7 +133,7 @@ def _reference(suite: Suite, key: str) -> Entry:
 
 
 def _compared(suite: Suite, key: str) -> Entry:
-    return {"settings": _hash(_values(suite, exclude={"run"}))}
+    return {"settings": _hash(_values(suite, exclude={"root", "run"}))}
 
 
 PLANNED = {
