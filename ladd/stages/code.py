@@ -149,7 +149,7 @@ class Code:
 def module_of(registered: object) -> str:
     """The module that defines what `ladd.registry` found, as `Code` names it."""
     home = registered.__module__ if isinstance(registered, type) else type(registered).__module__
-    return re.sub(r"^ladd_suite_[0-9a-f]{8}_", "", home)
+    return re.sub(r"^ladd_suite_[0-9a-f]{8}\.", "", home)
 
 
 def read_module(base: Path, file: str) -> Module:
@@ -165,8 +165,8 @@ def read_module(base: Path, file: str) -> Module:
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{base / file}: {error}") from None
     body = [node for node in tree.body if _runs(node)]
-    imports = tuple(dict.fromkeys(target for node in body for target in _imports(node, base / file)))
-    exports = {alias.asname or alias.name: target for node in body for alias, target in _aliases(node, base / file)}
+    imports = tuple(dict.fromkeys(target for node in body for target in _imports(node, base, file)))
+    exports = {alias.asname or alias.name: target for node in body for alias, target in _aliases(node, base, file)}
     rest = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)]
     facade = file.endswith("__init__.py") and not rest
     return Module(file, hashlib.sha256(_text(body).encode()).hexdigest(), imports, exports, facade)
@@ -180,18 +180,19 @@ def _runs(node: ast.AST) -> bool:
     return not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse)
 
 
-def _imports(node: ast.AST, path: Path) -> Iterator[Target]:
+def _imports(node: ast.AST, base: Path, file: str) -> Iterator[Target]:
     for each in ast.walk(node):
         if isinstance(each, ast.Import):
             yield from (Target(alias.name) for alias in each.names)
-        yield from (target for _, target in _aliases(each, path))
+        yield from (target for _, target in _aliases(each, base, file))
 
 
-def _aliases(node: ast.AST, path: Path) -> Iterator[tuple[ast.alias, Target]]:
+def _aliases(node: ast.AST, base: Path, file: str) -> Iterator[tuple[ast.alias, Target]]:
     if not isinstance(node, ast.ImportFrom):
         return
-    if node.level or any(alias.name == "*" for alias in node.names):
-        raise ConfigError(f"{path}, line {node.lineno}: write out what is imported; dots and * are not followed")
+    beside = node.level == 1 and node.module is not None and "/" not in file  # within the folder of a suite
+    if (node.level and not beside) or any(alias.name == "*" for alias in node.names):
+        raise ConfigError(f"{base / file}, line {node.lineno}: write out what is imported; . and * are not followed")
     yield from ((alias, Target(str(node.module), alias.name)) for alias in node.names)
 
 

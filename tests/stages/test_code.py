@@ -43,7 +43,9 @@ def test_names_are_followed_to_the_modules_that_define_them_and_what_is_left_out
 
 
 def test_module_of_a_suite_counts_with_what_it_imports(code):
-    assert set(Code(code, code / "suite").files(["mine"])) == {"mine.py", "ladd/parts/two.py"}
+    (code / "suite/other.py").write_text("other = 1\n")
+    (code / "suite/mine.py").write_text(FILES["suite/mine.py"] + "from .other import other\n")
+    assert set(Code(code, code / "suite").files(["mine"])) == {"mine.py", "other.py", "ladd/parts/two.py"}
     with pytest.raises(ConfigError, match="no module mine"):
         Code(code).files(["mine"])
 
@@ -53,7 +55,7 @@ def test_what_is_registered_leads_to_its_module(code, monkeypatch):
     (code / "suite/params.yaml").write_text("")
     (code / "suite/one_more.py").write_text("class One(RuntimeError):\n    name = 'one'\n")
     monkeypatch.chdir(code / "suite")
-    found = discover("ladd.samplers", RuntimeError)["one"]
+    found = discover("ladd.config", RuntimeError)["one"]
     assert set(Code(code, code / "suite").files([module_of(found)])) == {"one_more.py"}
     assert module_of(Code) == module_of(Code(code)) == "ladd.stages.code"
 
