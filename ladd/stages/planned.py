@@ -149,6 +149,11 @@ def _sampler(suite: Suite, key: str) -> list[str]:
     return [module_of(settings.system), module_of(settings.system.samplers(settings)[sweep.schedule])]
 
 
+def _systems(suite: Suite, key: str) -> list[str]:
+    """Labels and colours of what is compared stand in the systems."""
+    return sorted({module_of(suite.model(sweep.model).system) for sweep in suite.sweeps.values()})
+
+
 # A system is one file: its bounds and what samplers ask of it stand beside its loss.
 NOT_TRAINED_WITH = ("ladd/evaluation/", "ladd/samplers/")
 
@@ -162,5 +167,5 @@ PLANNED = {
     "sample": Planned("sweeps", _sweep, _sampler, without=("ladd/evaluation/",)),
     "evaluate": Planned("sweeps", _evaluated, _sampler),
     "reference": Planned("data", _reference),
-    "compare": Planned(None, _compared, besides=("ladd/report/",)),
+    "compare": Planned(None, _compared, _systems, besides=("ladd/report/",)),
 }
