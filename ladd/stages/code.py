@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,6 +83,7 @@ class Code:
     def __init__(self, root: Path, folder: Path | None = None):
         self.root, self.folder = root, folder
         self._modules: dict[str, Module | None] = {}
+        self._files: dict[tuple[str, ...], dict[str, str]] = {}
 
     def files(self, entries: Sequence[str], *, besides: Sequence[str] = ()) -> dict[str, str]:
         """Digest of every file that importing some modules runs, by its path.
@@ -94,6 +96,8 @@ class Code:
         Raises:
             ConfigError: an entry does not exist, or a file of them is no Python.
         """
+        if (known := self._files.get((*entries, *besides))) is not None:
+            return known
         out = tuple(key for key in LEFT_OUT if key not in besides)
         found: dict[str, str] = {}
         pending, seen = [Target(entry) for entry in entries], set[Target]()
@@ -104,6 +108,7 @@ class Code:
             if (target := pending.pop()) not in seen:
                 seen.add(target)
                 pending += self._follow(target, out, found)
+        self._files[(*entries, *besides)] = found
         return found
 
     def digest(self, entries: Sequence[str], *, besides: Sequence[str] = ()) -> str:
@@ -160,8 +165,13 @@ def read_module(base: Path, file: str) -> Module:
     Raises:
         ConfigError: it is no Python.
     """
+    return _parse(base, file, (base / file).read_bytes())
+
+
+@functools.lru_cache(maxsize=1024)  # a stage looks several times whether its code is as it was
+def _parse(base: Path, file: str, source: bytes) -> Module:
     try:
-        tree = ast.parse((base / file).read_bytes())
+        tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{base / file}: {error}") from None
     body = [node for node in tree.body if _runs(node)]
