@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,6 +83,7 @@ class Code:
     def __init__(self, root: Path, folder: Path | None = None):
         self.root, self.folder = root, folder
         self._modules: dict[str, Module | None] = {}
+        self._files: dict[tuple[str | None, ...], dict[str, str]] = {}
 
     def files(
         self, entries: Sequence[str], *, besides: Sequence[str] = (), without: Sequence[str] = ()
@@ -97,7 +99,10 @@ class Code:
         Raises:
             ConfigError: an entry does not exist, or a file of them is no Python.
         """
-        out = (*(key for key in LEFT_OUT if key not in besides), *without)
+        key = (*entries, None, *besides, None, *without)
+        if (known := self._files.get(key)) is not None:
+            return known
+        out = (*(each for each in LEFT_OUT if each not in besides), *without)
         found: dict[str, str] = {}
         pending, seen = [Target(entry) for entry in entries], set[Target]()
         for entry in entries:
@@ -107,6 +112,7 @@ class Code:
             if (target := pending.pop()) not in seen:
                 seen.add(target)
                 pending += self._follow(target, out, found)
+        self._files[key] = found
         return found
 
     def digest(self, entries: Sequence[str], *, besides: Sequence[str] = (), without: Sequence[str] = ()) -> str:
@@ -163,8 +169,13 @@ def read_module(base: Path, file: str) -> Module:
     Raises:
         ConfigError: it is no Python.
     """
+    return _parse(base, file, (base / file).read_bytes())
+
+
+@functools.lru_cache(maxsize=1024)  # a stage looks several times whether its code is as it was
+def _parse(base: Path, file: str, source: bytes) -> Module:
     try:
-        tree = ast.parse((base / file).read_bytes())
+        tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{base / file}: {error}") from None
     body = [node for node in tree.body if _runs(node)]
