@@ -30,11 +30,10 @@ TIMED = ("stage1", "baseline", "stage2", "sample")
 
 def stages_of(folder: Path) -> list[str]:
     """All that a suite trains and samples, such as "stage1@di"."""
-    from ladd.dry_run import stages_in_order  # here alone: other processes import each side's ladd and no third one
-    from ladd.yaml_files import read_yaml
+    from ladd.config import load_suite  # here alone: other processes import each side's ladd and no third one
+    from ladd.stages.planned import stages_in_order
 
-    values, pipeline = (read_yaml(folder / name) for name in ("params.yaml", "dvc.yaml"))
-    return [f"{name}@{key}" for name, key in stages_in_order(values, pipeline) if name in TIMED]
+    return [f"{name}@{key}" for name, key in stages_in_order(vars(load_suite(folder / "params.yaml"))) if name in TIMED]
 
 
 def load(folder: Path, stage: str) -> Calls:
@@ -64,10 +63,11 @@ def _step(module: Any, suite: Any, name: str, key: str) -> Callable[[], object]:
 def _points(module: Any, suite: Any, key: str) -> Calls:
     sweep, device = suite.sweeps[key], module.use_device(suite.compute)
     model = module.load_trained(suite, sweep.model, device)
-    start = module.starting_tokens(suite, sweep, 0, device)[: sweep.batch]
+    batch = suite.run.batch if hasattr(suite, "run") else sweep.batch  # of a checkout from before December 2026
+    start = module.starting_tokens(suite, sweep, 0, device)[:batch]
     return {
         f"sample@{key} {point.name}": partial(
-            module.sample_in_batches, module.sampler_of(suite, sweep, model, point), start, 1, sweep.batch
+            module.sample_in_batches, module.sampler_of(suite, sweep, model, point), start, 1, batch
         )
         for point in sweep.points
     }

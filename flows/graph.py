@@ -13,6 +13,8 @@ from dvc.repo.index import Index
 
 from ladd.errors import ConfigError
 
+PLAN = "plan"
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -34,9 +36,14 @@ def read_graph(folder: Path) -> Graph:
     """
     with Repo(str(folder)) as repo:
         stages = Index.from_file(repo, str(folder.resolve() / "dvc.yaml")).graph
-        upstream = {stage.name: tuple(sorted(each.name for each in stages.successors(stage))) for stage in stages}
+        upstream = {stage.name: _before([each.name for each in stages.successors(stage)]) for stage in stages}
         ordered = {name: upstream[name] for name in TopologicalSorter(upstream).static_order()}
         return Graph(ordered, frozenset(_unchanged(repo, stages)))
+
+
+def _before(names: list[str]) -> tuple[str, ...]:
+    """The plan comes before every stage: it is named where nothing else does."""
+    return tuple(sorted(name for name in names if name != PLAN or len(names) == 1))
 
 
 def _unchanged(repo: Repo, stages: Collection[Any]) -> Iterator[str]:
@@ -44,7 +51,8 @@ def _unchanged(repo: Repo, stages: Collection[Any]) -> Iterator[str]:
         with lock_repo(repo):
             for stage in stages:
                 try:
-                    if not stage.status():
+                    changes = [change for each in stage.status().values() for change in each]
+                    if all(change == "always changed" for change in changes):  # said of the plan
                         yield stage.name
                 except LockError:
                     continue

@@ -51,7 +51,8 @@ class Launch:
             StageError: stages failed; the message names them.
         """
         log = get_run_logger().info
-        make_ready(folder)
+        environment = {**stage_environment(str(flow_run.id)), **environment}
+        make_ready(folder, environment)  # the plan is renewed, and says what stages there are
         graph = read_graph(folder)
         part, named = select(graph, self.only, downstream=self.downstream)
         forced = named if self.force else set()
@@ -60,7 +61,7 @@ class Launch:
         processes = Processes()
         runner = StageRunner(
             folder,
-            {**stage_environment(str(flow_run.id)), **environment},
+            environment,
             processes,
             threading.BoundedSemaphore(self.jobs),
         )

@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ladd.assets import fetch_asset, store_folder
-from ladd.config import AssetConfig, load_suite
+from ladd.config import AssetConfig
 from ladd.errors import LaddError
-from ladd.launch.values import write_values
+from ladd.launch.values import read_values
 from ladd.registry import find
+from ladd.stages.planned import stages_in_order
 from ladd.stages.runtime import WORK, execute, stage_lock
 from ladd.storage import storage_error
 from ladd.systems.base import System
-from ladd.yaml_files import read_yaml
+from ladd.yaml_files import write_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
 
@@ -71,10 +72,11 @@ def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]
     lengths = {key: data["tokens"] for key, data in values["data"].items()}
     sampling = {"samples": SAMPLES, "seeds": values["evaluation"]["reference"]["seeds"][:SEEDS]}
     values |= {"suite": f"{values['suite']}-dry-run", "compute": {"device": "cpu", "threads": 1}}
+    values["run"] = {"workers": min(values["run"]["workers"], 2), "shard": 64, "latent_shard": 64, "batch": SAMPLES}
     for data in values["data"].values():
         _shrink_data(data, len(sampling["seeds"]))
     for encoder in values["encoders"].values():
-        encoder |= {"batch": 16, "fit": 64, "shard": 64}
+        encoder |= {"batch": 16, "fit": 64}
         for view in encoder["views"].values():
             _shrink_latents(view, lengths[encoder["data"]])
     for latents in values["latents"].values():
@@ -136,7 +138,6 @@ def _shrink_data(data: Values, seeds: int) -> None:
     if data["kind"] == "sawtooth":
         data |= {"train": 256, "validation": SEQUENCES, "reference": 2 * SAMPLES * seeds}
         return
-    data |= {"workers": min(data["workers"], 2), "shard": 64}
     if data["tokenizer"]["kind"] == "bpe":
         data["tokenizer"]["vocabulary"] = min(data["tokenizer"]["vocabulary"], VOCABULARY)
     for corpus in (data["train"], *data["zero_shot"].values()):
@@ -172,12 +173,9 @@ def _shrink_training(trained: Values) -> None:
 def _shrink_sweep(sweep: Values, values: Values, sampling: Values) -> None:
     """Two budgets, or the one of a model from left to right; one temperature beside the sweep's own."""
     model = {**values["baselines"], **values["models"]}[sweep["model"]]
-    steps = (
-        [values["data"][sweep["data"]]["tokens"]]
-        if find("ladd.systems", System, model["family"], "family").left_to_right
-        else [1, 2]
-    )
-    sweep |= sampling | {"token_steps": steps, "latent_steps": min(sweep["latent_steps"], 2), "batch": SAMPLES}
+    system = find("ladd.systems", System, model["family"], "family")
+    steps = [values["data"][sweep["data"]]["tokens"]] if system.left_to_right else [1, 2]
+    sweep |= sampling | {"token_steps": steps, "latent_steps": min(sweep["latent_steps"], 2)}
     if sweep["frontier"] is not None:
         others = [each for each in sweep["frontier"]["temperatures"] if each != sweep["temperature"]]
         temperatures = others[:1] or [sweep["temperature"] / 2]
@@ -205,13 +203,6 @@ def named_assets(values: Any) -> Iterator[Values]:
             yield from named_assets(each)
 
 
-def stages_in_order(values: Values, pipeline: Values) -> Iterator[tuple[str, str | None]]:
-    """Name and key of all stages, in the order of dvc.yaml, where each comes after those that it reads."""
-    for name, stage in pipeline["stages"].items():
-        block = stage.get("foreach", "").strip("${}")
-        yield from ((name, key) for key in values[block]) if block else [(name, None)]
-
-
 def rehearse(suite: Path, *, keep: bool) -> None:
     """Run every stage of a suite, small, in .work/dry-run/SUITE of the repository, and print times and table.
 
@@ -221,22 +212,21 @@ def rehearse(suite: Path, *, keep: bool) -> None:
     Raises:
         LaddError: the suite is wrong, an offline asset cannot be had, or a stage failed; nothing is removed then.
     """
-    load_suite(suite / "params.yaml")
-    values = read_yaml(suite / "params.yaml")
+    values = read_values(suite / "params.yaml")
     repository = (suite / values["root"]).resolve()
-    offline = read_yaml(repository / OFFLINE_SUITE / "params.yaml")
+    offline = read_values(repository / OFFLINE_SUITE / "params.yaml")
     tiny, substitutions = shrink(values, offline)
     folder = repository / WORK / "dry-run" / values["suite"]
     with contextlib.chdir(repository), stage_lock(f"dry-run-{values['suite']}"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         tiny["root"] = os.path.relpath(repository, folder)
-        (folder / "params.yaml").write_text(write_values(tiny))
+        (folder / "params.yaml").write_text(write_yaml(tiny))
         shutil.copy(repository / "dvc.yaml", folder)
         print(describe(substitutions), flush=True)
         for asset in named_assets(tiny):
             fetch_asset(AssetConfig.model_validate(asset), store_folder(repository), repository)
-        stages = list(stages_in_order(tiny, read_yaml(folder / "dvc.yaml")))
+        stages = list(stages_in_order(tiny))
         with contextlib.chdir(folder), _own_tracking(folder):
             _run_all(stages)
         print((folder / "results" / "compare.txt").read_text())

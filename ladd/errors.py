@@ -18,6 +18,10 @@ class ArtifactError(LaddError):
     """A file that a stage reads is missing, incomplete or not what its manifest says."""
 
 
+class PlanError(LaddError):
+    """plan.json is not that of the settings and the code: DVC would record another stage than the one that runs."""
+
+
 class ChangedError(LaddError):
     """What a stage depends on was edited while it ran: DVC would record the edit as what ran."""
 

@@ -28,18 +28,6 @@ def git_tags(root: Path) -> dict[str, str]:
         return {"git.commit": "none"}
 
 
-def code_version(root: Path) -> str:
-    """Commit in short, with a "+" where the package differs from it; "none" outside a git repository.
-
-    Only the package counts: results change while a pipeline runs.
-    """
-    try:
-        changed = _git(root, "status", "--porcelain", "--", "ladd")
-        return _git(root, "rev-parse", "HEAD")[:12] + ("+" if changed else "")
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return "none"
-
-
 class Distance(NamedTuple):
     """How the code here is apart from that of a commit."""
 

@@ -5,6 +5,8 @@ DVC records what it reads, so a file that is read by other rules here trains wit
 
 from __future__ import annotations
 
+import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,39 @@ def parse_yaml(text: str, name: object) -> Any:
         raise ConfigError(f"{name} is not YAML that can be read: its blocks are nested too deeply") from None
     except Exception as error:  # what the library lets through: a number of thousands of digits, or of a sign alone
         raise ConfigError(f"{name} is not YAML that can be read: {str(error)[:300]}") from None
+
+
+def write_yaml(values: Any) -> str:
+    """YAML of plain values, a line for each innermost block; versions 1.1 and 1.2 read the same from it."""
+    import yaml
+
+    unshared = json.loads(json.dumps(values))  # no anchors
+    return yaml.dump(
+        unshared, Dumper=_dumper(), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
+    )
+
+
+@functools.cache
+def _dumper() -> Any:
+    """It also puts text in quotes that version 1.2 takes for something else, such as 1e3: PyYAML knows 1.1 alone."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _is_plain(text) else "'")
+
+    Dumper.add_representer(str, represent)
+    return Dumper
+
+
+@functools.cache
+def _is_plain(text: str) -> bool:
+    try:
+        return parse_yaml(text, "text") == text
+    except ConfigError:
+        return False
 
 
 def _place(error: Any) -> str:

@@ -121,7 +121,6 @@ def _sweep(model: str, schedule: str, **changes) -> dict:
         "precision": "float64",
         "samples": 10,
         "seeds": [0, 1],
-        "batch": 5,
     } | changes
 
 
@@ -136,6 +135,7 @@ def suite_values() -> dict:
         "suite": "tiny",
         "seed": 1,
         "compute": {"device": "cpu", "threads": 1},
+        "run": {"workers": 1, "shard": 65536, "latent_shard": 65536, "batch": 5},
         "data": {
             "saw": {
                 "kind": "sawtooth",
@@ -213,6 +213,7 @@ def text_suite_values() -> dict:
         "suite": "tiny-text",
         "seed": 1,
         "compute": {"device": "cpu", "threads": 1},
+        "run": {"workers": 1, "shard": 64, "latent_shard": 50, "batch": 8},
         "data": {"text": _text_data()},
         "encoders": {
             "bert": data
@@ -221,7 +222,6 @@ def text_suite_values() -> dict:
                 "folder": "",
                 "batch": 16,
                 "fit": 64,
-                "shard": 50,
                 "views": {
                     "chunks": _view("adaptive", 4),
                     "aligned": _view("aligned", 16),
@@ -278,14 +278,12 @@ def _text_data() -> dict:
                 "corpora/articles", "**/*.jsonl", "jsonl", field="article", detokeniser="mdlm-scientific-papers"
             ),
         },
-        "workers": 1,
-        "shard": 64,
     }
 
 
 def _text_sweeps(data: dict) -> dict:
     """Every family and schedule, and given tokens of both kinds."""
-    shared = {"token_steps": [1, 4], "samples": 8, "batch": 8, **data}
+    shared = {"token_steps": [1, 4], "samples": 8, **data}
     given = shared | {"token_steps": [4]}
     prefix, infill = {"kind": "prefix", "share": 0.25}, {"kind": "random", "share": 0.5}
     return {

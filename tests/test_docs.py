@@ -17,6 +17,7 @@ from ladd.config import load_suite
 from ladd.evaluation.rows import COLUMNS
 from ladd.launch.ablation import preview
 from ladd.stages.declaration import read_declaration
+from ladd.stages.planned import ALL, PLANNED, keys_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
@@ -103,16 +104,13 @@ def check_dvc(arguments: list[str]) -> None:
 
 def has_stage(target: str) -> bool:
     name, _, key = target.partition("@")
-    stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
-    parameters = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    if name not in stages:
-        return False
-    block = stages[name].get("foreach", "").strip("${}")
-    return key in parameters[block] if block else not key
+    if name == "plan":
+        return not key
+    return name in PLANNED and (key or ALL) in keys_of(load_suite(REPOSITORY / "params.yaml"), name)
 
 
 def with_variant() -> str:
-    """params.yaml with the README's variant put under the blocks of the same names, as text: it uses the anchors."""
+    """params.yaml with the README's variant put under the blocks of the same names, as text."""
     text = (REPOSITORY / "params.yaml").read_text()
     (snippet,) = marked("variant", "yaml")
     for block, entries in re.findall(r"^([a-z]+):\n((?:  .*\n)+)", snippet, re.MULTILINE):
@@ -126,6 +124,7 @@ def with_variant() -> str:
 def test_variant_of_the_readme_is_valid_and_adds_its_stages(tmp_path):
     (tmp_path / "params.yaml").write_text(with_variant())
     (tmp_path / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
+    (tmp_path / "ladd").symlink_to(REPOSITORY / "ladd")
     suite, before = load_suite(tmp_path / "params.yaml"), load_suite(REPOSITORY / "params.yaml")
     for block, stage in (("latents", "stage1"), ("models", "stage2"), ("sweeps", "evaluate")):
         (added,) = getattr(suite, block).keys() - getattr(before, block).keys()
@@ -140,7 +139,9 @@ def test_table_of_rerun_stages_names_settings_that_exist():
     table = README.split("| Change of | Re-runs |")[1].split("\n\n")[0]
     names = re.findall(r"^\| `([a-z][\w.-]*)` \|", table, re.MULTILINE)
     assert len(names) >= 4
-    parameters = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    parameters = (
+        yaml.safe_load((REPOSITORY / "params.yaml").read_text()) | load_suite(REPOSITORY / "params.yaml").model_dump()
+    )
     for name in names:
         value = parameters
         for part in name.split("."):
@@ -213,8 +214,7 @@ def test_architecture_lists_every_module_and_folder():
 def test_architecture_lists_every_stage_with_its_block():
     text = (REPOSITORY / "docs/architecture.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (`\w+`|all) \|", text, re.MULTILINE)
-    stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
-    expected = {name: stage.get("foreach", "all").strip("${}") for name, stage in stages.items()}
+    expected = {"plan": "all"} | {name: planned.block or "all" for name, planned in PLANNED.items()}
     assert {name: block.strip("`") for name, block in rows} == expected
 
 

@@ -14,8 +14,10 @@ import yaml
 
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig, Suite
-from ladd.dry_run import DOCUMENTS, OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink, stages_in_order
+from ladd.dry_run import DOCUMENTS, OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink
 from ladd.errors import AssetError, ConfigError
+from ladd.launch.values import read_values
+from ladd.stages.planned import stages_in_order
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))]
@@ -59,7 +61,7 @@ KEPT = {
 
 
 def values_of(folder: Path) -> dict:
-    return yaml.safe_load((folder / "params.yaml").read_text())
+    return read_values(folder / "params.yaml")
 
 
 def shrunk(folder: Path) -> dict:
@@ -146,17 +148,6 @@ def test_assets_that_are_not_of_the_hub_stay():
     assert "No asset" in describe(substitutions)
 
 
-def test_stages_come_in_the_order_of_the_pipeline():
-    pipeline = {"stages": {"data": {"foreach": "${data}"}, "sample": {"foreach": "${sweeps}"}, "compare": {}}}
-    values = {"data": {"d": {}}, "sweeps": {"b": {}, "a": {}}}
-    assert list(stages_in_order(values, pipeline)) == [
-        ("data", "d"),
-        ("sample", "b"),
-        ("sample", "a"),
-        ("compare", None),
-    ]
-
-
 class Stages:
     """Stands in for the stages: notes each, and writes the table where it comes last."""
 
@@ -194,8 +185,7 @@ def test_rehearsal_runs_every_stage_in_a_folder_with_a_database_of_its_own(repos
     before = Path.cwd()
     rehearse(repository, keep=keep)
     folder, printed = repository / ".work/dry-run/sawtooth", capsys.readouterr().out
-    pipeline = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
-    assert stages.seen == list(stages_in_order(values_of(REPOSITORY), pipeline))
+    assert stages.seen == list(stages_in_order(values_of(REPOSITORY)))
     assert stages.folders == {folder}
     assert stages.databases == {f"sqlite:///{folder}/.mlflow/mlflow.db"}
     assert (Path.cwd(), os.environ["MLFLOW_TRACKING_URI"]) == (before, "sqlite:///users.db")
@@ -231,7 +221,7 @@ def test_dry_run_of_lm1b(tmp_path):
     assert process.returncode == 0, process.stderr
     lines = process.stdout.splitlines()
     suite = values_of(REPOSITORY / "suites/lm1b")
-    expected = list(stages_in_order(suite, yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())))
+    expected = list(stages_in_order(suite))
     assert sum(line.endswith(" s") and f"/{len(expected)} " in line for line in lines) == len(expected)
     for key in suite["sweeps"]:
         assert any(f"evaluate@{key}" in line for line in lines)

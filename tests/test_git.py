@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ladd.git import Distance, code_distance, code_version, git_tags, main_checkout
+from ladd.git import Distance, code_distance, git_tags, main_checkout
 from tests.stages.tiny import commit, git
 
 
@@ -22,19 +22,16 @@ def repository(tmp_path) -> Path:
 
 def test_folder_without_git_says_so(tmp_path):
     assert git_tags(tmp_path) == {"git.commit": "none"}
-    assert code_version(tmp_path) == "none"
 
 
 def test_repository_without_a_commit_says_so(tmp_path):
     git(tmp_path, "init", "--quiet")
     assert git_tags(tmp_path) == {"git.commit": "none"}
-    assert code_version(tmp_path) == "none"
 
 
 def test_machine_without_git_says_so(repository, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert git_tags(repository) == {"git.commit": "none"}
-    assert code_version(repository) == "none"
 
 
 def test_repository_of_another_user_is_a_warning_with_the_remedy_once(repository, monkeypatch, caplog):
@@ -58,29 +55,22 @@ def test_path_that_ends_in_a_space_is_kept(tmp_path):
 def test_clean_tree_is_named_by_its_commit(repository):
     head = git(repository, "rev-parse", "HEAD")
     assert git_tags(repository) == {"git.commit": head, "git.dirty": "false", "git.changed": "none"}
-    assert code_version(repository) == head[:12]
 
 
 @pytest.mark.parametrize(
-    ("file", "mark", "changed"),
+    ("file", "changed"),
     [
-        ("ladd/models.py", "+", "ladd/models.py"),
-        ("ladd/new.py", "+", "ladd/new.py"),
-        ("dvc.yaml", "", "dvc.yaml"),
-        ("README.md", "", "none"),
-        ("results.csv", "", "none"),
+        ("ladd/models.py", "ladd/models.py"),
+        ("ladd/new.py", "ladd/new.py"),
+        ("dvc.yaml", "dvc.yaml"),
+        ("README.md", "none"),
+        ("results.csv", "none"),
     ],
 )
-def test_only_the_package_marks_the_version_but_any_change_the_tree(repository, file, mark, changed):
+def test_changes_of_the_code_are_named_and_any_change_marks_the_tree(repository, file, changed):
     (repository / file).write_text("two")
     head = git(repository, "rev-parse", "HEAD")
     assert git_tags(repository) == {"git.commit": head, "git.dirty": "true", "git.changed": changed}
-    assert code_version(repository) == head[:12] + mark
-
-
-def test_version_is_that_of_the_repository_it_is_asked_of(repository, tmp_path_factory, monkeypatch):
-    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    assert code_version(repository) == git(repository, "rev-parse", "HEAD")[:12]
 
 
 def test_all_changed_files_of_the_code_are_named(repository):

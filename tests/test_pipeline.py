@@ -1,9 +1,7 @@
-"""params.yaml, dvc.yaml, the classes of the configuration and the code say the same."""
+"""params.yaml, the plan, dvc.yaml and the classes of the configuration say the same."""
 
 from __future__ import annotations
 
-import ast
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,43 +9,20 @@ from pathlib import Path
 import pytest
 
 from ladd.config import Suite, load_suite
+from ladd.config.inherit import extended_files
 from ladd.errors import ConfigError
 from ladd.launch.pipeline import HEADER
-from ladd.launch.values import read_values, write_values
+from ladd.launch.values import read_values
+from ladd.stages.code import Code
 from ladd.stages.declaration import read_declaration
-from ladd.yaml_files import read_yaml
+from ladd.stages.plan import read_plan
+from ladd.stages.planned import PLANNED, make_plan, stages_in_order
+from ladd.yaml_files import read_yaml, write_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
 STAGES = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 
-_PLUMBING_MODULES = (
-    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock", "progress", "registry", "storage"),
-    "yaml_files",
-    *("data/__init__", "data/shards"),
-)
-# Modules that move, check and record numbers but do not make them (docs/architecture.md, "Code dependencies").
-PLUMBING = {
-    *(f"ladd/{name}.py" for name in _PLUMBING_MODULES),
-    *(
-        path.relative_to(REPOSITORY).as_posix()
-        for name in ("assets", "config", "tracking")
-        for path in (REPOSITORY / "ladd" / name).glob("*.py")
-    ),
-    *(
-        f"ladd/stages/{name}.py"
-        for name in (
-            *("__init__", "artifacts", "chain", "comparison", "declaration", "hashes", "manifest", "md5"),
-            *("recorded", "runtime", "signals", "tracked", "unchanged", "unmasked"),
-        )
-    ),
-}
-
-# What their base class finds by name.
-REGISTRIES = {
-    f"ladd/{axis}/base.py": [f"ladd.{axis}.{path.stem}" for path in (REPOSITORY / "ladd" / axis).glob("*.py")]
-    for axis in ("samplers", "systems")
-}
 CORE = [
     f"ladd.{name}"
     for name in (
@@ -61,16 +36,6 @@ CORE = [
         "training",
     )
 ]
-
-
-def dependencies_of(stage: str) -> list[str]:
-    """As they stand in dvc.yaml, templates and all: a suite may have no key of the stage."""
-    return STAGES[stage].get("do", STAGES[stage])["deps"]
-
-
-def keys_of(stage: str, folder: Path = REPOSITORY) -> list[str | None]:
-    block = STAGES[stage].get("foreach", "").strip("${}")
-    return list(read_yaml(folder / "params.yaml")[block]) if block else [None]
 
 
 @pytest.mark.parametrize("folder", [REPOSITORY, *SUITES], ids=lambda folder: folder.name)
@@ -88,136 +53,48 @@ def test_suites_share_the_pipeline(folder):
 
 
 @pytest.mark.parametrize("folder", [REPOSITORY, *SUITES], ids=lambda folder: folder.name)
-def test_blocks_are_the_fields_of_the_suite_class(folder):
-    assert set(read_yaml(folder / "params.yaml")) == set(Suite.model_fields)
+def test_plan_is_that_of_the_suite(folder):
+    suite = load_suite(folder / "params.yaml")
+    assert read_plan(folder) == make_plan(suite, Code(REPOSITORY, folder)), "run `make pipelines`"
+    assert {path.name for path in extended_files(folder / "params.yaml")} <= {"params.yaml"}
 
 
-def test_stages_have_keys_of_a_block_with_a_class():
-    blocks = {stage["foreach"].strip("${}") for stage in STAGES.values() if "foreach" in stage}
-    assert blocks <= set(Suite.model_fields)
-    assert blocks == {"data", "encoders", "latents", "codebooks", "baselines", "models", "sweeps"}
+def test_plan_and_pipeline_have_the_same_stages():
+    assert list(STAGES) == ["plan", *PLANNED]
+    blocks = {planned.block for planned in PLANNED.values()} - {None}
+    assert blocks == {name for name, field in Suite.model_fields.items() if "dict[" in str(field.annotation)}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", PLANNED)
+def test_stage_runs_its_module_and_depends_on_its_entry_of_the_plan_and_on_outputs(stage):
+    declared = STAGES[stage].get("do", STAGES[stage])
+    key = "all" if PLANNED[stage].block is None else "${key}"
+    assert declared["params"] == [{"plan.json": [f"plan.{stage}.{key}"]}]
+    assert STAGES[stage].get("foreach") == (None if PLANNED[stage].block is None else f"${{plan.{stage}}}")
+    assert declared["cmd"] == f"python -m ladd.stages.{stage}" + (" '${key}'" if key == "${key}" else "")
+    assert [path for path in declared.get("deps", []) if not path.startswith(("artifacts/", "results/"))] == []
+    # Otherwise DVC forgets the run: a setting that is put back runs the stage again.
+    assert [output for output in declared.get("outs", []) if not isinstance(output, str)] == []
+
+
 @pytest.mark.parametrize("folder", [REPOSITORY, *SUITES], ids=lambda folder: folder.name)
-def test_every_template_and_parameter_resolves(folder, stage):
-    for key in keys_of(stage, folder):
+def test_every_template_resolves(folder):
+    for stage, key in stages_in_order(vars(load_suite(folder / "params.yaml"))):
         declared = read_declaration(stage, key, folder)
-        filled = [declared.command, *map(str, declared.dependencies), *map(str, declared.outputs), *declared.parameters]
+        filled = [declared.command, *map(str, declared.dependencies), *map(str, declared.outputs)]
         assert [text for text in filled if "$" in text] == []
-        assert declared.parameters
 
 
 def test_keys_that_dvc_cannot_look_up_are_refused(tmp_path):
     values = read_values(REPOSITORY / "params.yaml")
     values["sweeps"]["di-0.5"] = values["sweeps"]["di-seq"]
-    (tmp_path / "params.yaml").write_text(write_values(values))
+    (tmp_path / "params.yaml").write_text(write_yaml(values))
     with pytest.raises(ConfigError, match=r"sweeps\.di-0\.5.*pattern"):
         load_suite(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_command_runs_the_module_of_that_name(stage):
-    for key in keys_of(stage):
-        arguments = [] if key is None else [key]
-        command = read_declaration(stage, key).command
-        assert shlex.split(command) == ["python", "-m", f"ladd.stages.{stage}", *arguments]
-        assert key is None or command.endswith(f" '{key}'")  # no shell looks into it
-    assert (REPOSITORY / f"ladd/stages/{stage}.py").is_file()
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_uncached_outputs_are_metrics_and_plots(stage):
-    # Otherwise DVC forgets the run: a parameter that is put back runs the stage again.
-    outputs = STAGES[stage].get("do", STAGES[stage]).get("outs", [])
-    assert [output for output in outputs if not isinstance(output, str)] == []
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_parameter_block_that_a_stage_reads_is_declared_or_keyed(stage):
-    # A whole block of another variant's settings would re-run this one.
-    keyed = {"data", "encoders", "latents", "codebooks", "baselines", "models", "sweeps"}
-    for key in keys_of(stage):
-        declared = set(read_declaration(stage, key).parameters)
-        assert key is None or not declared & keyed
-        assert "seed" in declared
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_code_dependencies_are_the_modules_that_the_stage_imports(stage):
-    declared = [path.removeprefix("${root}/") for path in dependencies_of(stage) if path.startswith("${root}/ladd")]
-    imported = import_closure(f"ladd.stages.{stage}")
-    missing = [
-        module
-        for module in sorted(imported - PLUMBING)
-        if not makes_nothing(module) and not any(covers(path, module) for path in declared)
-    ]
-    superfluous = [path for path in declared if not any(covers(path, module) for module in imported)]
-    assert missing == [], f"add to {stage} in dvc.yaml"
-    assert superfluous == [], f"remove from {stage} in dvc.yaml"
-
-
-def test_documented_plumbing_is_the_plumbing():
-    text = (REPOSITORY / "docs/architecture.md").read_text()
-    section = text.split("## Code dependencies and plumbing")[1].split("\n## ")[0]
-    folders = {"ladd/assets", "ladd/config", "ladd/tracking"}
-    assert {folder for folder in folders if f"`{Path(folder).name}/`" in section} == folders
-    files = {path for path in map(Path, PLUMBING) if path.parent.as_posix() not in folders}
-    documented = {path.name for path in files if f"`{path.name}`" in section}
-    assert documented == {path.name for path in files} - {"__init__.py"}
-
-
-def covers(declared: str, module: str) -> bool:
-    return module == declared or module.startswith(f"{declared}/")
-
-
-def import_closure(module: str) -> set[str]:
-    """Files within ladd that importing a module runs, packages on the way included."""
-    files, pending = set(), [module]
-    while pending:
-        parts = pending.pop().split(".")
-        if parts[0] != "ladd":
-            continue
-        for end in range(1, len(parts) + 1):
-            file = module_file(parts[:end])
-            if file is not None and file not in files:
-                files.add(file)
-                pending += imports_of(ast.parse((REPOSITORY / file).read_text()))
-                pending += REGISTRIES.get(file, [])
-    return files
-
-
-def makes_nothing(file: str) -> bool:
-    """Whether a module is no more than its docstring."""
-    return all(isinstance(node, ast.Expr) for node in ast.parse((REPOSITORY / file).read_text()).body)
-
-
-def module_file(parts: list[str]) -> str | None:
-    path = "/".join(parts)
-    return next((file for file in (f"{path}/__init__.py", f"{path}.py") if (REPOSITORY / file).is_file()), None)
-
-
-def imports_of(node: ast.AST) -> list[str]:
-    """Names imported below a node, but for those that only a type checker sees."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        assert node.level == 0, "relative imports are not followed"
-        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    below = ast.iter_child_nodes(node)
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        below = node.orelse
-    return [name for child in below for name in imports_of(child)]
-
-
-def test_import_closure_follows_packages_and_skips_type_checking():
-    assert import_closure("ladd.stages.data") >= {
-        "ladd/__init__.py",
-        "ladd/data/sawtooth.py",
-        "ladd/diffusion/noise.py",
-    }
-    text = "if TYPE_CHECKING:\n    import ladd.config\nelse:\n    import a\ndef f():\n    from b import c"
-    assert imports_of(ast.parse(text)) == ["a", "b", "b.c"]
+def test_text_suite_reads_on_two_pages():
+    assert len((REPOSITORY / "suites/text-demo/params.yaml").read_text().splitlines()) <= 120
 
 
 BLOCKED = """

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from ladd.config import CorpusConfig, LastDocuments, load_suite
 from ladd.dry_run import named_assets
 from ladd.evaluation.cost import backbone_macs
+from ladd.launch.values import read_values
 from ladd.systems.base import System
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -188,7 +188,7 @@ def test_lambada_is_openais_file():
 
 @pytest.mark.parametrize("folder", EVERY_SUITE, ids=lambda folder: folder.name)
 def test_every_asset_of_a_suite_is_documented(folder):
-    for asset in named_assets(yaml.safe_load((folder / "params.yaml").read_text())):
+    for asset in named_assets(read_values(folder / "params.yaml")):
         if asset["source"] == "wheel":
             assert f"| {asset['name']} {asset['revision']} | `{asset['file']}` |" in ASSETS
             assert asset["sha256"] in ASSETS
@@ -201,7 +201,7 @@ def test_every_asset_of_a_suite_is_documented(folder):
 
 @pytest.mark.parametrize("folder", EVERY_SUITE, ids=lambda folder: folder.name)
 def test_only_assets_whose_commit_is_not_known_are_without_one(folder):
-    assets = named_assets(yaml.safe_load((folder / "params.yaml").read_text()))
+    assets = named_assets(read_values(folder / "params.yaml"))
     unpinned = {asset["name"] for asset in assets if asset["source"] == "hub" and asset["revision"] is None}
     assert unpinned <= {"ptb-text-only/ptb_text_only", "armanc/scientific_papers"}
 

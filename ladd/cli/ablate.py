@@ -33,7 +33,7 @@ def run_ablate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> N
 
     root = checkout(Path())
     expansion = preview(root, grid)
-    print(_overview(root, expansion) if parsed.dry_run else _summary(expansion), flush=True)
+    print(_overview(expansion) if parsed.dry_run else _summary(expansion), flush=True)
     if not parsed.dry_run:
         show(run_ablation(root, grid, repro).suite_folder)
 
@@ -109,12 +109,10 @@ def _summary(expansion: Any) -> str:
     return "\n".join(lines)
 
 
-def _overview(root: Path, expansion: Any) -> str:
+def _overview(expansion: Any) -> str:
     """The summary, and every stage of the pipeline."""
-    from ladd.dry_run import stages_in_order
-    from ladd.yaml_files import read_yaml
+    from ladd.stages.planned import stages_in_order
 
-    pipeline = read_yaml(root / "dvc.yaml")
-    names = [name if key is None else f"{name}@{key}" for name, key in stages_in_order(expansion.values, pipeline)]
+    names = [name if key is None else f"{name}@{key}" for name, key in stages_in_order(expansion.values)]
     changes = ["changed from the base suite:", *(f"  {note}" for note in expansion.notes)] if expansion.notes else []
     return "\n".join([_summary(expansion), *changes, f"{len(names)} stages:", *(f"  {name}" for name in names)])

@@ -50,9 +50,9 @@ class NetworkConfig(Block):
     layers: Annotated[int, Field(ge=1, le=1000)]
     heads: Size
     condition: Size  # width of the time conditioning
-    dropout: Annotated[float, Field(ge=0, le=0.9)]
-    gate: Fraction  # of the residual branches before training; 0 is adaLN-Zero
-    rope_base: Annotated[float, Field(gt=1, le=1e9)]  # wavelengths of RoPE: 2 pi to 2 pi base positions
+    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    gate: Fraction = 0.0  # of the residual branches before training; 0 is adaLN-Zero
+    rope_base: Annotated[float, Field(gt=1, le=1e9)] = 10000.0  # wavelengths of RoPE: 2 pi to 2 pi base positions
 
     @model_validator(mode="after")
     def _check(self) -> NetworkConfig:
@@ -67,13 +67,15 @@ class ExecutorConfig(Block):
     What is computed stays the same but for rounding and for dropout: masks are drawn per worker and micro-batch.
     """
 
-    kind: Literal["inline", "ray"]  # in the process of the stage, or in workers that Ray starts
-    workers: Workers  # of ray; where the device is cuda, each has a GPU of its own
-    micro_batch: Batch | None  # sequences per forward pass of a worker; gradients add up to the batch. null: all
-    sharding: Literal["ddp", "fsdp"]  # what workers hold: the whole model, or a part of each parameter
-    precision: Literal["float32", "bfloat16"]  # of matrix products (autocast); weights and losses stay in float32
-    compile: bool  # transformer blocks, by torch.compile
-    recompute: bool  # activations of transformer blocks, in the backward pass, in place of keeping them
+    kind: Literal["inline", "ray"] = "inline"  # in the process of the stage, or in workers that Ray starts
+    workers: Workers = 1  # of ray; where the device is cuda, each has a GPU of its own
+    micro_batch: Batch | None = None  # sequences per forward pass of a worker; gradients add up to the batch. null: all
+    sharding: Literal["ddp", "fsdp"] = "ddp"  # what workers hold: the whole model, or a part of each parameter
+    precision: Literal["float32", "bfloat16"] = (
+        "float32"  # of matrix products (autocast); weights and losses stay in float32
+    )
+    compile: bool = False  # transformer blocks, by torch.compile
+    recompute: bool = False  # activations of transformer blocks, in the backward pass, in place of keeping them
 
     @model_validator(mode="after")
     def _check(self) -> ExecutorConfig:
@@ -88,15 +90,15 @@ class TrainingConfig(Block):
     steps: Count
     batch: Batch  # sequences per step
     learning_rate: Annotated[float, Field(ge=1e-9, le=1)]
-    weight_decay: Annotated[float, Field(ge=0, le=10)]
-    warmup: Annotated[int, Field(ge=0)]  # steps of linear warm-up
-    decay: Literal["constant", "cosine"]  # learning rate after the warm-up
-    clip: Annotated[float, Field(ge=1e-3, le=1e9)]  # gradient norm
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    warmup: Annotated[int, Field(ge=0)] = 0  # steps of linear warm-up
+    decay: Literal["constant", "cosine"] = "constant"  # learning rate after the warm-up
+    clip: Annotated[float, Field(ge=1e-3, le=1e9)] = 1.0  # gradient norm
     ema: Rate  # decay of the weight average
     validate_every: Count  # steps
     checkpoint_every: Count  # steps
-    keep: Count  # checkpoints whose averaged weights are kept: the last ones, and the best besides
-    executor: ExecutorConfig
+    keep: Count = 8  # checkpoints whose averaged weights are kept: the last ones, and the best besides
+    executor: ExecutorConfig = Field(default_factory=ExecutorConfig)
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:
@@ -126,15 +128,15 @@ class TrainingConfig(Block):
 class TokenChannelConfig(Block):
     """Masked diffusion of the tokens."""
 
-    schedule: MaskedName
-    weight: Literal["elbo", "constant"]  # of the training loss; reported bounds always use the ELBO weight
-    timed: bool  # whether the token denoiser is told t_x
-    warp: Annotated[float, Field(ge=1, le=10)]  # training times t = u^warp, importance-weighted
+    schedule: MaskedName = "linear"
+    weight: Literal["elbo", "constant"] = "elbo"  # of the training loss; reported bounds always use the ELBO weight
+    timed: bool = False  # whether the token denoiser is told t_x
+    warp: Annotated[float, Field(ge=1, le=10)] = 1.0  # training times t = u^warp, importance-weighted
 
 
 class LatentChannelConfig(Block):
     """Diffusion of the latents, and the times that the denoiser is trained on."""
 
     schedule: Literal[MaskedName, GaussianName]
-    times: Literal["independent", "shared"]  # t_z drawn apart from t_x, or equal to it
-    dropout: Rate  # p_cf: sequences whose latent is the null latent (Co-LADD)
+    times: Literal["independent", "shared"] = "independent"  # t_z drawn apart from t_x, or equal to it
+    dropout: Rate = 0.0  # p_cf: sequences whose latent is the null latent (Co-LADD)

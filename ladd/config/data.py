@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ladd.config.blocks import Batch, Block, Count, Key, Text, Workers
+from ladd.config.blocks import Block, Count, Key, Text
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -135,13 +135,13 @@ class TextDataConfig(Block):
     kind: Literal["text"]
     tokens: Annotated[int, Field(ge=3, le=2**20)]  # N
     tokenizer: TokenizerConfig
-    packing: Literal["framed", "plain"]  # blocks of N - 2 between BOS and EOS, or of N; documents joined with EOS
+    packing: Literal["framed", "plain"] = (
+        "framed"  # blocks of N - 2 between BOS and EOS, or of N; documents joined with EOS
+    )
     train: CorpusConfig
     # A corpus of its own, the last training documents, or a share of them that is drawn from all over the corpus.
     validation: CorpusConfig | LastDocuments | Annotated[float, Field(ge=1e-6, le=1 - 1e-6)]
-    zero_shot: dict[Key, CorpusConfig]
-    workers: Workers  # processes; they do not change the result
-    shard: Batch  # blocks per file
+    zero_shot: dict[Key, CorpusConfig] = Field(default={})
 
     @property
     def vocabulary(self) -> int:

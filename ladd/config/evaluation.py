@@ -70,19 +70,18 @@ class SweepConfig(Block):
 
     model: Key
     data: Key
-    schedule: Key  # name of a sampler; "none" is that of a model without latents
+    schedule: Key = "none"  # name of a sampler; "none" is that of a model without latents
     token_steps: Budgets
-    latent_steps: Annotated[int, Field(ge=0, le=100_000)]  # sequential only, else 0
-    frontier: FrontierConfig | None  # more points, at other temperatures
-    given: GivenConfig | None  # null: every token is drawn
-    token_lag: Power  # token grid t_x = u^(1/lag), u uniform: above 1, few tokens come first
-    latent_lead: Power  # joint: the latents' clock runs ahead, t_z = t_x^lead; else 1
-    eta: Fraction  # DDIM stochasticity
-    temperature: Temperature
-    precision: Precision
+    latent_steps: Annotated[int, Field(ge=0, le=100_000)] = 0  # sequential only, else 0
+    frontier: FrontierConfig | None = None  # more points, at other temperatures
+    given: GivenConfig | None = None  # null: every token is drawn
+    token_lag: Power = 1.0  # token grid t_x = u^(1/lag), u uniform: above 1, few tokens come first
+    latent_lead: Power = 1.0  # joint: the latents' clock runs ahead, t_z = t_x^lead; else 1
+    eta: Fraction = 0.0  # DDIM stochasticity
+    temperature: Temperature = 1.0
+    precision: Precision = "float64"
     samples: Samples
     seeds: Seeds
-    batch: Batch  # samples computed at a time; does not change them
 
     @model_validator(mode="after")
     def _check(self) -> SweepConfig:

@@ -49,12 +49,12 @@ class LatentsConfig(Block):
     kind: Literal["continuous", "discrete"]
     length: Count  # L
     width: Size  # w
-    codebook: Annotated[int, Field(le=MOST_CODES)] | None  # K, the mask excluded (discrete only)
-    quantise_after: Annotated[int, Field(ge=0)]  # steps of Stage 1 before the quantiser starts (discrete only)
-    unit_variance: bool  # latent vectors of norm sqrt(w) instead of 1
-    token_noise: Range  # of t_x in Stage 1
-    latent_noise: Range  # of t_z in Stage 1
-    token_channel: TokenChannelConfig
+    codebook: Annotated[int, Field(le=MOST_CODES)] | None = None  # K, the mask excluded (discrete only)
+    quantise_after: Annotated[int, Field(ge=0)] = 0  # steps of Stage 1 before the quantiser starts (discrete only)
+    unit_variance: bool = True  # latent vectors of norm sqrt(w) instead of 1
+    token_noise: Range = Field(default=[0.0, 1.0])  # of t_x in Stage 1
+    latent_noise: Range = Field(default=[0.0, 1.0])  # of t_z in Stage 1
+    token_channel: TokenChannelConfig = Field(default_factory=TokenChannelConfig)
     latent_channel: LatentChannelConfig
     encoder: NetworkConfig
     denoiser: NetworkConfig
@@ -110,7 +110,7 @@ class ViewConfig(Block):
     # Aligned: one latent per token, L = N. Adaptive: means over contiguous chunks; keep_eos keeps the last state alone.
     pooling: Literal["aligned", "adaptive", "adaptive_keep_eos"]
     reduction: Literal["truncate", "pca"]  # the first w coordinates (Matryoshka encoders), or principal axes
-    unit_variance: bool  # latent vectors of norm sqrt(w) instead of 1
+    unit_variance: bool = True  # latent vectors of norm sqrt(w) instead of 1
 
     @property
     def shape(self) -> LatentShape:
@@ -125,8 +125,7 @@ class EncoderConfig(Block):
     asset: AssetConfig
     folder: Text  # of the model within the asset
     batch: Batch  # blocks at a time
-    fit: Count  # training blocks that principal axes are fitted on
-    shard: Batch  # blocks per file; a killed pass goes on from the last whole file
+    fit: Count = 4096  # training blocks that principal axes are fitted on
     views: Annotated[dict[Key, ViewConfig], Field(min_length=1)]
 
 

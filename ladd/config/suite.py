@@ -6,17 +6,26 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from ladd.config.blocks import Block, ComputeConfig, Key, Seed, Text
+from ladd.config.blocks import Batch, Block, ComputeConfig, Key, Seed, Text, Workers
 from ladd.config.data import DataConfig
 from ladd.config.evaluation import EvaluationConfig, Sweep
+from ladd.config.inherit import read_settings
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
 from ladd.config.messages import checked
 from ladd.config.models import SystemConfig, SystemSettings
 from ladd.errors import ConfigError
 from ladd.registry import suite_folder
-from ladd.yaml_files import read_yaml
+
+
+class RunConfig(Block):
+    """How the work is done: none of it changes a number, so none of it is in the plan, and no change runs a stage."""
+
+    workers: Workers = 2  # processes that pack text
+    shard: Batch = 65536  # blocks of text per file
+    latent_shard: Batch = 65536  # blocks of latents per file; a killed pass goes on from the last whole one
+    batch: Batch = 512  # samples that are drawn at a time
 
 
 class Suite(Block):
@@ -26,14 +35,32 @@ class Suite(Block):
     suite: Key
     seed: Seed
     compute: ComputeConfig
+    run: RunConfig = Field(default_factory=RunConfig)
     data: dict[Key, DataConfig]
-    encoders: dict[Key, EncoderConfig]
-    latents: dict[Key, LatentsConfig]
-    codebooks: dict[Key, CodebookConfig]
-    baselines: dict[Key, SystemConfig]  # systems without latents
-    models: dict[Key, SystemConfig]
+    encoders: dict[Key, EncoderConfig] = Field(default={})
+    latents: dict[Key, LatentsConfig] = Field(default={})
+    codebooks: dict[Key, CodebookConfig] = Field(default={})
+    baselines: dict[Key, SystemConfig] = Field(default={})  # systems without latents
+    models: dict[Key, SystemConfig] = Field(default={})
     sweeps: dict[Key, Sweep]
     evaluation: EvaluationConfig
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        """What follows from other blocks may be left out: the only data set, and the size of sets of samples."""
+        if not isinstance(values, dict):
+            return values
+        filled, data, evaluation = dict(values), values.get("data"), values.get("evaluation")
+        only = {"data": next(iter(data))} if isinstance(data, dict) and len(data) == 1 else {}
+        reference = evaluation.get("reference") if isinstance(evaluation, dict) else None
+        known = reference if isinstance(reference, dict) else {}
+        sizes = {name: known[name] for name in ("samples", "seeds") if name in known}
+        for block in ("encoders", "latents", "baselines", "models", "sweeps"):
+            below = only | sizes if block == "sweeps" else only
+            if isinstance(entries := values.get(block), dict):
+                filled[block] = {key: below | each if isinstance(each, dict) else each for key, each in entries.items()}
+        return filled
 
     @model_validator(mode="after")
     def _check(self) -> Suite:
@@ -63,14 +90,14 @@ class Suite(Block):
 
 
 def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
-    """Read and check a suite.
+    """Read and check a suite, with what it takes over (see `ladd.config.inherit`).
 
     Raises:
         ConfigError: naming the file, the key, the value and what is allowed.
     """
     path = Path(path)
     try:
-        values = read_yaml(path)
+        values = read_settings(path)
     except FileNotFoundError:
         raise ConfigError(f"{path.absolute()} does not exist; run from the folder of a suite") from None
     except OSError as error:

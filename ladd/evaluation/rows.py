@@ -31,7 +31,7 @@ class Row:
     gmacs_per_sample: float | None = None
     nominal_gmacs_per_sample: float | None = None
     gflops_per_sample: float | None = None
-    seconds_per_sample: float | None = None
+    seconds_per_sample: float | None = None  # filled in where results are shown
     metric: str = ""
     value: float = float("nan")
     stderr: float | None = None
@@ -40,8 +40,6 @@ class Row:
     precision: str = "float64"
     evaluator_version: str = EVALUATOR_VERSION
     tokenizer: str = ""  # whose tokens were counted: that of the data, or of the teacher; "" without text
-    git_commit: str = ""
-    versions: str = ""  # of the libraries that computed the value
     seed: int | None = None
 
 

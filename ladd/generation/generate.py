@@ -84,7 +84,7 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     sampler = System.of(suite, sweep.model).sampler(load_model(suite, weights, device), sweep, **settings)
     noise = derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)
-    samples = sample_in_batches(sampler, starts, noise, request.batch or sweep.batch)
+    samples = sample_in_batches(sampler, starts, noise, request.batch or suite.run.batch)
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
     places = (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist()
     rows = samples.tokens[:, :shown].tolist()

@@ -21,7 +21,6 @@ OPTIONS = {
     "temperature": "--temperature",
     "precision": "--precision",
 }
-BATCH = 64  # samples at a time, of a model alone
 LATENT_STEPS = 16  # of a model alone, where latents come first
 
 
@@ -96,7 +95,6 @@ def _alone(suite: Suite, key: str) -> dict[str, Any]:
         "temperature": 1.0,
         "precision": "float64",
         "samples": reference.samples,
-        "batch": BATCH,
     }
 
 

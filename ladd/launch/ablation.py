@@ -11,13 +11,12 @@ from ladd.launch.document import document
 from ladd.launch.expand import Expansion, expand
 from ladd.launch.grid import Grid
 from ladd.launch.run import Runner
-from ladd.launch.suite_folder import hand_over, prepare
+from ladd.launch.suite_folder import MODULES, hand_over, prepare
 from ladd.launch.values import difference, read_values
 from ladd.launch.worktree import worktree
-from ladd.yaml_files import read_yaml
 
 SUITES = Path("suites")
-FILES = ("params.yaml", "dvc.yaml", "results", "dvc.lock")
+FILES = ("params.yaml", "dvc.yaml", "plan.json", "results", "dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class AblationResult:
     """An ablation that has run.
 
     Attributes:
-        suite_folder: suites/NAME of the checkout, with params.yaml, dvc.yaml, dvc.lock and results/.
+        suite_folder: suites/NAME of the checkout, with params.yaml, dvc.yaml, plan.json, dvc.lock and results/.
         expansion: its cells.
     """
 
@@ -61,9 +60,10 @@ def run_ablation(root: Path, grid: Grid, run: Runner) -> AblationResult:
     target = root / SUITES / grid.name
     with worktree(root, grid.name) as tree:
         folder = tree.path / SUITES / grid.name
-        prepare(target, folder, document(grid, expansion), tree)
+        modules = suite_folder(root, grid.suite)
+        prepare(target, folder, document(grid, expansion), tree, modules=modules)
         run(folder, tree.environment)
-        hand_over(folder, target, FILES)
+        hand_over(folder, target, (*FILES, *(path.name for path in modules.glob(MODULES))))
     return AblationResult(target, expansion)
 
 
@@ -72,6 +72,6 @@ def _check_name(folder: Path, expansion: Expansion) -> None:
     path = folder / "params.yaml"
     if not path.is_file():
         return
-    if lines := difference(read_yaml(path), expansion.values):
+    if lines := difference(read_values(path), expansion.values):
         shown = "\n".join(f"  {line}" for line in lines)
         raise ConfigError(f"{path} is another suite already; choose another name or remove it. It differs in:\n{shown}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ladd.launch.command import command_of
 from ladd.launch.expand import Expansion, Rejected
 from ladd.launch.grid import Grid
-from ladd.launch.values import write_values
+from ladd.yaml_files import write_yaml
 
 
 def document(grid: Grid, expansion: Expansion) -> str:
@@ -21,7 +21,7 @@ def document(grid: Grid, expansion: Expansion) -> str:
     if expansion.rejected:
         lines += ["Cells that make no sense and are left out:", *rejected_lines(expansion.rejected)]
     header = "\n".join(f"# {line}" for line in lines)
-    return f"{header}\n{write_values(expansion.values)}"
+    return f"{header}\n{write_yaml(expansion.values)}"
 
 
 def rejected_lines(rejected: list[Rejected]) -> list[str]:

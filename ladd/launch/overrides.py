@@ -17,8 +17,9 @@ from ladd.git import main_checkout
 from ladd.launch.confine import check_assets, check_name
 from ladd.launch.run import Runner
 from ladd.launch.suite_folder import hand_over, prepare
-from ladd.launch.values import Values, difference, read_values, unshared, write_values
+from ladd.launch.values import Values, difference, read_values, unshared
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
+from ladd.yaml_files import write_yaml
 
 LAUNCHES = Path(".work/launches")  # below the main checkout: results for reading
 FIXED = ("root", "suite")  # where a suite is and what it is called
@@ -65,10 +66,9 @@ def apply_overrides(values: Values, overrides: Mapping[str, Any], name: str) -> 
     Raises:
         ConfigError: there is no such key, or the result is not a valid suite.
     """
-    known = check_suite(values, name).model_dump()  # has the keys that a suite may leave out
-    changed = unshared(values)
+    changed = check_suite(values, name).model_dump(mode="json")  # has the keys that a suite may leave out
     for key, value in overrides.items():
-        _check_key(key, known)
+        _check_key(key, changed)
         *path, last = key.split(".")
         block = changed
         for part in path:
@@ -140,7 +140,7 @@ def launch_overrides(
     source = (root / suite_folder).resolve()
     with worktree(root, plan.name) as tree:
         folder = tree.path / source.relative_to(root.resolve())
-        prepare(source, folder, write_values(plan.values), tree)
+        prepare(source, folder, write_yaml(plan.values), tree)
         run(folder, {**tree.environment, LAUNCH_VARIABLE: plan.name})
         kept = main_checkout(root) / LAUNCHES / plan.name
         hand_over(folder, kept, ("params.yaml", "dvc.lock", "results"))

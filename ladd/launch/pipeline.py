@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ladd.files import write_atomically
+from ladd.stages.plan import renew_plan
 
 PIPELINE = Path("dvc.yaml")
 HEADER = "# A copy, written by `make pipelines`: edit dvc.yaml at the root of the repository.\n"
@@ -29,9 +30,11 @@ def write_pipeline(root: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Write those of all suites of the repository in the working directory."""
+    """Write those of all suites of the repository in the working directory, and the plans, without which DVC stops."""
+    renew_plan()
     for settings in sorted(Path("suites").glob("*/params.yaml")):
         write_pipeline(Path(), settings.parent)
+        renew_plan(settings.parent)
 
 
 if __name__ == "__main__":

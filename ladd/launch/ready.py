@@ -1,9 +1,10 @@
-"""What a killed DVC and a full disk leave in a suite, cleared before DVC starts: python -m ladd.launch.ready [FOLDER].
+"""A suite made ready for DVC: python -m ladd.launch.ready [FOLDER]. It clears what a kill and a full disk leave there.
 
 DVC keeps a list of the paths that its processes use, with their numbers, and looks whether a process of that number is
 alive. After a kill the entry stays, and another program may have the number: in containers, and on a volume that
 several machines share, that is usual, and DVC then waits for it for ever. It writes this list and dvc.lock in place, so
-a kill or a full disk cuts them off, and DVC then refuses to start.
+a kill or a full disk cuts them off, and DVC then refuses to start. Stages and their paths are in the plan, which DVC
+reads before it runs the stage that renews it; so that is run first.
 """
 
 from __future__ import annotations
@@ -16,29 +17,33 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
 
-from ladd.errors import LaddError, LaunchError
+from ladd.errors import ConfigError, LaddError, LaunchError
 from ladd.files import write_atomically
 from ladd.storage import storage_error
 
 CLAIMS, LOCK = Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/lock")
+MODULE = "ladd.stages.plan"
 RECORD, DAMAGED = Path("dvc.lock"), Path(".work/dvc.lock.damaged")
 PROGRAMS = re.compile(r"(?<![^\s/])(dvc|flows|prefect)(?![^\s/.])")  # that open DVC's repository, as words of commands
 
 log = logging.getLogger(__name__)
 
 
-def make_ready(folder: Path) -> None:
-    """Drop claims of processes that are gone, and put back a dvc.lock that was cut off; nothing else is touched.
+def make_ready(folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Drop claims of processes that are gone, put back a dvc.lock that was cut off, and renew the plan.
 
     Args:
         folder: of a suite.
+        environment: of the stages; by default that of this process.
     Raises:
+        ConfigError: the settings are not valid.
         LaunchError: dvc.lock has conflict marks of git.
         StorageError: a file cannot be written.
     """
@@ -50,6 +55,18 @@ def make_ready(folder: Path) -> None:
             _mend_record(root, folder)
     except OSError as error:
         raise storage_error(error) or error from None
+    _renew_plan(folder, environment)
+
+
+def _renew_plan(folder: Path, environment: Mapping[str, str] | None) -> None:
+    """DVC reads it before it runs any stage. What plans is the code of the suite, which may be of an old commit."""
+    pipeline = folder / "dvc.yaml"
+    if not pipeline.is_file() or MODULE not in pipeline.read_text(errors="replace"):
+        return
+    command = [sys.executable, "-m", MODULE]
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        raise ConfigError(process.stderr.strip())
 
 
 def _drop_stale_claims(root: Path) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from ladd.errors import StageError
 from ladd.launch.ready import make_ready
-from ladd.stages.declaration import check_keys
 
 Runner = Callable[[Path, Mapping[str, str]], None]  # folder of the suite, environment; raises StageError
 TAIL = 20  # lines of output that an error shows
@@ -30,11 +29,10 @@ def repro(folder: Path, environment: Mapping[str, str], *targets: str) -> None:
     and SIGKILL for those that live on.
 
     Raises:
-        ConfigError: a key of params.yaml is no word for a shell.
+        ConfigError: the settings are not valid.
         StageError: a stage failed; with its name and the last lines of output.
     """
-    check_keys(folder)
-    make_ready(folder)
+    make_ready(folder, environment)
     with _signals_as_exit():
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *targets],

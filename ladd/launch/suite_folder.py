@@ -12,11 +12,12 @@ from ladd.launch.pipeline import write_pipeline
 from ladd.launch.worktree import Worktree
 from ladd.yaml_files import parse_yaml, read_yaml
 
+MODULES = "*.py"
 STATE = ("dvc.lock", "results")  # what DVC finds unchanged, and so does not run again
 PARTIAL, REPLACED = Path(".work/incoming"), Path(".work/replaced")  # git and DVC ignore .work
 
 
-def prepare(source: Path, folder: Path, params: str, tree: Worktree) -> None:
+def prepare(source: Path, folder: Path, params: str, tree: Worktree, *, modules: Path | None = None) -> None:
     """Write a suite into a worktree, with what is known of its state.
 
     That is what an earlier try of the same parameters left there, or else what the suite's own folder holds.
@@ -24,7 +25,8 @@ def prepare(source: Path, folder: Path, params: str, tree: Worktree) -> None:
     Args:
         source: folder of the suite in the checkout; it need not be there.
         folder: of the suite in the worktree.
-        params: content of params.yaml.
+        params: content of params.yaml, which takes nothing over from other files.
+        modules: folder with the Python modules of the suite, by default ``source``.
     """
     path = folder / "params.yaml"
     if tree.fresh or not path.is_file() or read_yaml(path) != parse_yaml(params, path):
@@ -33,6 +35,9 @@ def prepare(source: Path, folder: Path, params: str, tree: Worktree) -> None:
             if (source / name).exists():
                 folder.mkdir(parents=True, exist_ok=True)
                 _copy(source / name, folder / name)
+    for module in (modules or source).glob(MODULES):
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy(module, folder / module.name)
     if folder != tree.path:
         write_pipeline(tree.path, folder)
     write_atomically(path, params.encode())  # last: until it is there, the state is not taken for that of these

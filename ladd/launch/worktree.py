@@ -23,7 +23,7 @@ from ladd.lock import exclusive
 TREES = Path(".work/trees")  # below the main checkout: git and DVC ignore .work
 CODE = ("ladd", "dvc.yaml", "requirements")  # what runs
 # The files of suites are the launch's business, and what an earlier try wrote to them is not undone.
-SUITE_FILES = ("params.yaml", "dvc.lock", "results/**")
+SUITE_FILES = ("params.yaml", "plan.json", "dvc.lock", "results/**")
 LAUNCH_VARIABLE = "LADD_LAUNCH"  # name of a launch whose tracked runs stay apart from those of its suite
 RUNNER = re.compile(r"-m ladd\.stages\.|\bdvc repro\b")
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ladd.config import load_suite
 from ladd.errors import ArtifactError, ConfigError
 from ladd.launch.pipeline import PIPELINE, write_pipeline
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 from ladd.runs.said import check_run, check_tags, read_settings
 from ladd.runs.today import INPUT, OUTPUT, differences, hashes
-from ladd.stages.manifest import is_timed
 from ladd.stages.md5 import dvc_hash
 from ladd.tracking import LoggedRun
+from ladd.yaml_files import write_yaml
 
 Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite, environment, stage
 
@@ -76,8 +78,9 @@ def _settings(folder: Path, run: LoggedRun) -> list[str]:
     if run.settings is None:
         return ["params.yaml: the run kept none"]
     now = folder / "params.yaml"
-    if now.is_file() and now.read_text() == run.settings:
-        return [f"params.yaml: that of {now} today"]
+    with contextlib.suppress(ConfigError):
+        if write_yaml(load_suite(now).model_dump(mode="json")) == run.settings:
+            return [f"params.yaml: that of {now} today"]
     return ["params.yaml of the run:", *(f"  {line}" for line in run.settings.splitlines())]
 
 
@@ -121,14 +124,7 @@ def _check_outputs(folder: Path, run: LoggedRun) -> None:
     wrong = []
     for name, digest in expected.items():
         actual = dvc_hash(folder / name, known=None) if (folder / name).exists() else "missing"
-        timed = is_timed(name)
-        print(f"{name}: {_verdict(equal=actual == digest, timed=timed)}", flush=True)
-        wrong += [f"{name} ({digest} then, {actual} now)"] if actual != digest and not timed else []
+        print(f"{name}: {'equal' if actual == digest else 'different'}", flush=True)
+        wrong += [f"{name} ({digest} then, {actual} now)"] if actual != digest else []
     if wrong:
         raise ArtifactError(f"run {run.id} gave other bytes: {', '.join(wrong)}")
-
-
-def _verdict(*, equal: bool, timed: bool) -> str:
-    if equal:
-        return "equal"
-    return "different, as it holds seconds of the clock" if timed else "different"

@@ -13,8 +13,10 @@ from ladd.config import Suite
 from ladd.errors import ArtifactError
 from ladd.stages.comparison import current_fingerprints, show_comparison, tracked_declarations
 from ladd.stages.declaration import Declaration
+from ladd.stages.plan import renew_plan
 from ladd.stages.recorded import record_codebook, record_training
 from ladd.stages.results import log_results, read_results
+from ladd.stages.seconds import log_seconds
 from ladd.stages.tracked import open_run, tag_outputs
 from ladd.tracking import Experiment, TrackedRun, answering, check_server, tracking_uri
 from ladd.yaml_files import read_yaml
@@ -46,6 +48,7 @@ def sync(suite: Suite) -> Iterator[Synced]:
 
 
 def _sync(suite: Suite) -> Iterator[Synced]:
+    renew_plan()  # or DVC would hold stages up to date by the settings and the code of then
     outdated, locked = outdated_stages(), locked_stages()
     experiment = Experiment(Path(suite.root), suite.suite)
     for declaration in tracked_declarations(suite):
@@ -81,7 +84,9 @@ def _fill(suite: Suite, declaration: Declaration, run: TrackedRun) -> None:
     """By the code that the stages use."""
     name, _, key = declaration.name.partition("@")
     if name == "evaluate":
-        log_results(read_results(Path(f"results/evaluate/{key}.csv")), run)
+        table = read_results(Path(f"results/evaluate/{key}.csv"))
+        log_results(table, run)
+        log_seconds(table, key, suite.sweeps[key], run)
     elif name == "codebook":
         record_codebook(key, suite.codebooks[key].steps, run)
     else:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from ladd.config import Suite, check_suite, load_suite
 from ladd.config.differences import changes
 from ladd.errors import ConfigError
 from ladd.git import code_distance
-from ladd.stages.declaration import read_declaration
+from ladd.runs.said import read_settings
+from ladd.stages.planned import PLANNED, keys_of
 from ladd.stages.tracked import versions
 from ladd.tracking import LoggedRun
 from ladd.yaml_files import read_yaml
@@ -52,25 +52,23 @@ def _parameters(folder: Path, run: LoggedRun) -> list[str]:
     if run.settings is None:
         return ["parameters: the run kept no params.yaml, so they cannot be compared"]
     try:
-        now = stage_parameters(folder, (folder / "params.yaml").read_text(), run)
-    except (ConfigError, FileNotFoundError) as error:
-        return [f"parameters: {folder} has no {run.tags['dvc.stage']} today ({error})"]
-    then = stage_parameters(folder, run.settings, run)
+        now = stage_settings(load_suite(folder / "params.yaml"), run)
+        then = stage_settings(check_suite(read_settings(run), f"params.yaml of run {run.id}"), run)
+    except ConfigError as error:
+        return [f"parameters: {folder} has no {run.tags['dvc.stage']} of such settings today ({error})"]
     return [f"parameter {key}: {before} then, {after} now" for key, before, after in changes(then, now)]
 
 
-def stage_parameters(folder: Path, settings: str, run: LoggedRun) -> dict[str, Any]:
-    """What the stage of a run reads of a params.yaml, by dotted key, as dvc.yaml declares it today.
+def stage_settings(suite: Suite, run: LoggedRun) -> dict[str, Any]:
+    """What the stage of a run computes with under some settings, as it is planned today.
 
     Raises:
-        ConfigError: that params.yaml, or today's dvc.yaml, does not have the stage.
-        FileNotFoundError: the folder has no dvc.yaml.
+        ConfigError: the suite does not have the stage.
     """
     name, _, key = run.tags["dvc.stage"].partition("@")
-    with tempfile.TemporaryDirectory() as scratch:
-        shutil.copy(folder / "dvc.yaml", scratch)
-        (Path(scratch) / "params.yaml").write_text(settings)
-        return read_declaration(name, key, Path(scratch)).parameters
+    if name not in PLANNED or key not in keys_of(suite, name):
+        raise ConfigError(f"{PLANNED[name].block if name in PLANNED else 'the pipeline'} has no {key!r}")
+    return PLANNED[name].settings(suite, key)
 
 
 def _inputs(folder: Path, run: LoggedRun) -> list[str]:

@@ -10,6 +10,7 @@ import polars as pl
 from ladd.config import Suite
 from ladd.evaluation import EVALUATOR_VERSION
 from ladd.files import write_atomically, write_json
+from ladd.git import git_tags
 from ladd.report.figures import quality_figures
 from ladd.report.labels import family_name, schedule_name
 from ladd.report.loss_by_time import loss_by_time_caption, plot_loss_by_time
@@ -20,6 +21,9 @@ from ladd.report.table import render, summarise
 from ladd.stages.comparison import publish_comparison
 from ladd.stages.results import nested_means, read_loss_by_time, read_results
 from ladd.stages.runtime import Stage, run_stage
+from ladd.stages.seconds import METRIC, SECONDS, with_seconds
+from ladd.stages.tracked import versions
+from ladd.yaml_files import write_yaml
 
 
 def main(stage: Stage) -> None:
@@ -36,12 +40,30 @@ def main(stage: Stage) -> None:
         title=f"ladd: {suite.suite}",
         compare=compare,
         figures=_figures(suite, compare, results),
-        parameters=Path("params.yaml").read_text(),
+        parameters=write_yaml(suite.model_dump(mode="json")),
         provenance={"suite": suite.suite, "evaluator version": EVALUATOR_VERSION, "seed": str(suite.seed)},
     )
     groups = [group for key in keys for group in _sample_groups(suite, key, summary, results)]
     write_samples_page(results / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
+    _write_seconds(suite, compare)
     publish_comparison(suite)
+
+
+def _write_seconds(suite: Suite, compare: pl.DataFrame) -> None:
+    """The page once more with the seconds that sampling took, where they are known; it is no output of the stage."""
+    tables = [compare.filter(~pl.col("model").is_in(list(suite.sweeps)))]
+    tables += [with_seconds(compare.filter(model=key), key, sweep) for key, sweep in suite.sweeps.items()]
+    timed = pl.concat(tables)
+    if timed.filter(metric=METRIC).is_empty():
+        return
+    write_page(
+        SECONDS / "report.html",
+        title=f"ladd: {suite.suite}, with seconds",
+        compare=timed,
+        figures=quality_figures(timed, SECONDS),
+        parameters=write_yaml(suite.model_dump(mode="json")),
+        provenance={"suite": suite.suite, "libraries": versions()} | git_tags(Path(suite.root)),
+    )
 
 
 def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Path]:

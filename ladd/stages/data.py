@@ -20,7 +20,6 @@ from ladd.text.split import split_documents, split_last
 from ladd.text.tokenizer import Tokenizer
 
 SAWTOOTH_SHARD = 65536  # sequences per file
-VOCABULARY = "vocabulary.json"  # within the artefact of a data set
 
 
 def main(stage: Stage) -> None:
@@ -30,8 +29,6 @@ def main(stage: Stage) -> None:
             draw(stage.suite, config, folder)
         else:
             pack(stage.suite, stage.key, config, folder)
-        # Trainings depend on this file and not on the settings of the data: ids that no text has change no shard.
-        write_json(folder / VOCABULARY, {"vocabulary": config.vocabulary})
 
 
 def draw(suite: Suite, config: SawtoothConfig, folder: Path) -> None:
@@ -66,8 +63,8 @@ def pack(suite: Suite, key: str, config: TextDataConfig, folder: Path) -> None:
                 folder / name,
                 tokens=config.tokens,
                 packing=config.packing,
-                shard=config.shard,
-                workers=config.workers,
+                shard=suite.run.shard,
+                workers=suite.run.workers,
             )
         )
         for name, documents in corpora.items()

@@ -73,7 +73,7 @@ def _encode(
             stage.work / split,
             config.views,
             reductions,
-            shard=config.shard,
+            shard=stage.suite.run.latent_shard,
             worker=worker,
             workers=workers,
         )

@@ -25,6 +25,7 @@ from ladd.stages.real import given_positions
 from ladd.stages.results import log_results, write_loss_by_time, write_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.samples import shown_samples
+from ladd.stages.seconds import log_seconds
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.stages.unmasked import check_unmasked
 from ladd.systems.base import System
@@ -44,6 +45,7 @@ def main(stage: Stage) -> None:
     write_json(Path(f"results/samples/{stage.key}.json"), shown)
     with stage_run(stage) as run:
         log_results(table, run)
+        log_seconds(table, stage.key, sweep, run)
         tag_outputs(stage.declaration, run)
 
 
@@ -53,15 +55,13 @@ def sampled_rows(
     """Rows of every point and seed of a sweep, and the first samples of every point."""
     sweep, folder = suite.sweeps[key], Path(f"artifacts/samples/{key}")
     passes = json.loads((folder / "passes.json").read_text())
-    seconds = json.loads(Path(f"results/sample/{key}.json").read_text())["seconds_per_sequence"]
     rows, shown = [], []
     for point in counted(sweep.points, "metrics", "point"):
         for index, seed in enumerate(sweep.seeds):
             name = f"{point.name}-seed-{seed}"
             x = torch.from_numpy(load_array(folder / f"{name}.npy").astype("int64")).to(device)
             check_unmasked(x, suite.data[sweep.data].vocabulary, f"evaluate@{key}, {name}")
-            budget = budget_row(suite, sweep, point, row, passes[name], seconds[name], seed)
-            rows.append(replace(budget, metric="seconds_per_sequence", value=seconds[name], n=len(x)))
+            budget = budget_row(suite, sweep, point, row, passes[name], seed)
             rows += measures.rows(budget, x, index)
             if index == 0:
                 shown.append(shown_samples(point, x, given_of(suite, sweep, x), measures))
@@ -81,7 +81,6 @@ def budget_row(
     point: SweepPoint,
     row: Row,
     passes: dict[str, float],
-    seconds: float,
     seed: int,
 ) -> Row:
     """A row with the budget of one point, and what a sample cost."""
@@ -97,7 +96,6 @@ def budget_row(
         gmacs_per_sample=cost.gmacs,
         nominal_gmacs_per_sample=nominal.gmacs,
         gflops_per_sample=cost.gflops,
-        seconds_per_sample=seconds,
         precision=sweep.precision,
         seed=seed,
     )

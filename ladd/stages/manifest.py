@@ -12,29 +12,19 @@ from ladd.files import file_hash
 from ladd.stages.hashes import Hashes, remembered
 
 MANIFEST = "manifest.json"
-# Files that hold how long sampling took: of the rest, every byte is a function of the suite.
-TIMED = ("results/sample/", "results/evaluate/", "results/compare.", "results/report.html")
-CODE_REMEDY = "it is code: root in params.yaml must lead from this folder to the repository, and that be whole"
 
 
-def is_timed(path: str) -> bool:
-    """Whether a file holds seconds. Those of the references do not: nothing is sampled from a model there."""
-    return path.startswith(TIMED) and "/reference-" not in path
+def write_manifest(folder: Path, *, stage: str) -> None:
+    """Describe the files of a finished output folder. Equal files have equal manifests, whatever made them.
 
-
-def write_manifest(folder: Path, *, stage: str, fingerprint: str, parameters: dict) -> None:
-    """Describe the files of a finished output folder. It holds no times and no paths: equal work gives equal bytes."""
-    content = {
-        "stage": stage,
-        "fingerprint": fingerprint,
-        "parameters": parameters,
-        "files": {name: file_hash(folder / name) for name in _names(folder)},
-    }
+    So what reads them does not run again where a stage ran again and came to the same.
+    """
+    content = {"stage": stage, "files": {name: file_hash(folder / name) for name in _names(folder)}}
     (folder / MANIFEST).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file, of a stage output or a part of one (through its manifest), or of a folder of sources.
+    """SHA-256 of a file, of a stage output or a part of one (through its manifest), or of a folder of results.
 
     Raises:
         ArtifactError: it is missing, or an output folder has no manifest.
@@ -42,22 +32,16 @@ def content_hash(path: Path) -> str:
     if path.is_file():
         return file_hash(path)
     if not path.is_dir():
-        made = path.parts[0] in ("artifacts", "results")
-        raise ArtifactError(f"{path} is missing; {'run `dvc repro` to make it' if made else CODE_REMEDY}")
+        raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
     if is_artifact(path):
         return _hash_by_manifest(path)
-    return hashlib.sha256(json.dumps(source_hashes(path)).encode()).hexdigest()
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not _is_cache(p.relative_to(path)))
+    return hashlib.sha256(repr([(p.name, file_hash(p)) for p in files]).encode()).hexdigest()
 
 
 def is_artifact(path: Path) -> bool:
     """Whether it is an output with a manifest, or lies in one."""
     return path.parts[0] == "artifacts"
-
-
-def source_hashes(folder: Path) -> list[tuple[str, str]]:
-    """Name and SHA-256 of every file below a folder of sources."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not _is_cache(p.relative_to(folder)))
-    return [(p.relative_to(folder).as_posix(), file_hash(p)) for p in files]
 
 
 def check_outputs(paths: Iterable[Path]) -> None:

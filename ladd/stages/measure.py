@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -13,7 +11,6 @@ from ladd.config import EvaluationConfig, SawtoothEvaluationConfig, Suite
 from ladd.diffusion.noise import derive
 from ladd.evaluation.bounds import BoundSettings
 from ladd.evaluation.rows import Row, SampleMetricSettings, sample_rows
-from ladd.git import code_version
 from ladd.stages.real import real_chunk
 
 
@@ -52,12 +49,8 @@ class SawtoothMeasures:
 
 
 def base_row(suite: Suite, **columns: str | int | None) -> Row:
-    """A row with what made it: suite, code and libraries; ``columns`` as in `Row`."""
-    libraries = ["torch", "numpy"]
-    if suite.evaluation.kind == "text":
-        libraries += ["transformers", "tokenizers", "scikit-learn"]
-    versions = " ".join(f"{name}={version(name)}" for name in libraries)
-    return Row(suite=suite.suite, git_commit=code_version(Path(suite.root)), versions=versions, **columns)  # type: ignore[arg-type]
+    """A row of a suite; ``columns`` as in `Row`. The commit and the libraries are with the tracked run."""
+    return Row(suite=suite.suite, **columns)  # type: ignore[arg-type]
 
 
 def bound_settings(config: EvaluationConfig, seed: int) -> BoundSettings:

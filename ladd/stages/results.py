@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TEXT_COLUMNS = (
     *("suite", "model", "family", "schedule", "given", "metric", "precision"),
-    *("evaluator_version", "tokenizer", "git_commit", "versions"),
+    *("evaluator_version", "tokenizer"),
 )
 INTEGER_COLUMNS = ("L", "K", "w", "token_steps", "latent_steps", "n", "documents", "seed")
 SCHEMA = {name: pl.Int64 if name in INTEGER_COLUMNS else pl.Float64 for name in COLUMNS} | dict.fromkeys(

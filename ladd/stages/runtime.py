@@ -20,6 +20,7 @@ from ladd.progress import STANDARD_ERROR
 from ladd.stages import STARTED
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import check_outputs, write_manifest
+from ladd.stages.plan import check_plan, renew_plan, started_by_dvc
 from ladd.stages.unchanged import Beginning
 from ladd.storage import check_space, naming, storage_error, try_outputs
 
@@ -63,12 +64,7 @@ class Stage:
         try:
             with naming(target):
                 yield partial
-                write_manifest(
-                    partial,
-                    stage=self.declaration.name,
-                    fingerprint=self.fingerprint,
-                    parameters=self.declaration.parameters,
-                )
+                write_manifest(partial, stage=self.declaration.name)
                 self.beginning.check()
                 replace_folder(partial, target)
         except BaseException:
@@ -108,9 +104,10 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
         body: the stage.
         started: when the process began to import the code, if the stage is all that it is for.
     Raises:
-        LaddError: the suite is wrong, an input is missing or damaged, an output cannot be written, the stage is running
-            already, the tracking server is away, or what the stage depends on was edited meanwhile. Then its outputs
-            are removed, as DVC removes them before it runs a stage, and its resume state stays.
+        LaddError: the suite is wrong, the plan that DVC has is not that of the suite, an input is missing or damaged,
+            an output cannot be written, the stage is running already, the tracking server is away, or what the stage
+            depends on was edited meanwhile. Then its outputs are removed, as DVC removes them before it runs a stage,
+            and its resume state stays.
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
@@ -120,6 +117,10 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
     with stage_lock(declaration.name), together:
         # Both again, as the turn may have taken a while. The suite is read last: an edit in between shows at the end.
         declaration = read_declaration(name, key)
+        if started_by_dvc():
+            check_plan(declaration.name, declaration.entry)
+        else:
+            renew_plan()
         check_outputs(declaration.artifacts)
         stage = Stage(load_suite(), key or "", declaration)
         if started is not None:

@@ -7,7 +7,6 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from ladd.samplers.base import Sampler, sample_in_batches
 from ladd.stages.artifacts import use_device
 from ladd.stages.real import check_real, given_positions, real_chunk
 from ladd.stages.runtime import TIMED, Stage, machine, run_stage
+from ladd.stages.seconds import METRIC, write_seconds
 from ladd.stages.trained import load_trained
 from ladd.stages.unmasked import check_unmasked
 from ladd.systems.base import System
@@ -54,9 +54,7 @@ def main(stage: Stage) -> None:
         for name in names:
             os.link(stage.work / f"{name}.npy", folder / f"{name}.npy")
         write_json(folder / "passes.json", {name: run["passes"] for name, run in done.items()})
-    # Apart from the samples, which are the same on every run.
-    seconds = {name: run["seconds_per_sequence"] for name, run in done.items()}
-    write_json(Path(f"results/sample/{stage.key}.json"), {"seconds_per_sequence": seconds})
+    write_seconds(stage.key, {name: run[METRIC] for name, run in done.items()})
 
 
 def _runs(stage: Stage) -> list[Run]:
@@ -80,9 +78,10 @@ def _sample(stage: Stage, worker: int = 0, workers: int = 1) -> None:
 def _warm_up(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> None:
     """One batch of a run in two steps, thrown away: a process is slow while it first meets its kernels and memory."""
     sweep = stage.suite.sweeps[stage.key]
-    start = starting_tokens(stage.suite, sweep, run.index, device)[: sweep.batch]
+    batch = stage.suite.run.batch
+    start = starting_tokens(stage.suite, sweep, run.index, device)[:batch]
     short = sampler_of(stage.suite, sweep, model, run.point).shortened(2)
-    sample_in_batches(short, start, run.seed, sweep.batch).tokens.cpu()
+    sample_in_batches(short, start, run.seed, batch).tokens.cpu()
 
 
 def _draw_all(stage: Stage, model: nn.Module, runs: list[Run], device: torch.device) -> None:
@@ -101,7 +100,7 @@ def _draw(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> Non
     noise_seed = derive(suite.seed, "sample", run.seed)
     sampler = sampler_of(suite, sweep, model, run.point)
     begun = time.perf_counter()
-    samples = sample_in_batches(sampler, start, noise_seed, sweep.batch)
+    samples = sample_in_batches(sampler, start, noise_seed, suite.run.batch)
     tokens = samples.tokens.cpu().numpy()
     seconds = (time.perf_counter() - begun) / len(tokens)
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, f"{stage.declaration.name}, {run.name}")
@@ -112,7 +111,7 @@ def _draw(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> Non
         "token_passes": float(samples.token_passes.double().mean()),
         "latent_passes": float(samples.latent_passes.double().mean()),
     }
-    write_json(stage.work / f"{run.name}.json", {"passes": passes, "seconds_per_sequence": seconds})
+    write_json(stage.work / f"{run.name}.json", {"passes": passes, METRIC: seconds})
 
 
 def sampler_of(suite: Suite, sweep: SweepConfig, model: nn.Module, point: SweepPoint) -> Sampler:

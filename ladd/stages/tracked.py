@@ -13,6 +13,7 @@ from ladd.stages.declaration import Declaration
 from ladd.stages.md5 import dvc_hash
 from ladd.stages.runtime import Stage
 from ladd.tracking import TrackedRun, flatten
+from ladd.yaml_files import write_yaml
 
 # Stages that have a run, and their block.
 TRACKED = {
@@ -102,7 +103,7 @@ def open_run(
     stage_name, _, key = declaration.name.partition("@")
     described = describe_run(suite, stage_name, key)
     assert described is not None, f"{declaration.name} has no run"
-    hashes = {f"dvc.in.{path}": dvc_hash(path) for path in declaration.inputs}
+    hashes = {f"dvc.in.{path}": dvc_hash(path) for path in declaration.dependencies}
     named = {"suite": suite.suite, "experiment": key, "dvc.stage": declaration.name, "ladd.versions": versions()}
     run = TrackedRun(
         Path(suite.root),
@@ -113,7 +114,7 @@ def open_run(
         tags={**named, **described.tags, **hashes, **(tags or {})},
         strict=strict,
     )
-    run.attach(Path("params.yaml"))
+    run.attach("params.yaml", write_yaml(suite.model_dump(mode="json")))  # with all that the file takes over
     return run
 
 

@@ -1,11 +1,10 @@
 """Whether all that a stage depends on still is what it was when the stage began.
 
-DVC reads parameters and files after the command: it would record an edit that was made meanwhile as what ran.
+DVC reads the plan and files after the command: it would record an edit that was made meanwhile as what ran.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from ladd.config.differences import changes
 from ladd.errors import ChangedError, LaddError
 from ladd.stages.declaration import Declaration, read_declaration
-from ladd.stages.manifest import is_artifact
+from ladd.stages.plan import check_plan, started_by_dvc
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,8 @@ class Beginning:
     """What a stage began with.
 
     Attributes:
-        declaration: with its parameters.
-        files: hashes of what it depends on (see `Declaration.files`).
+        declaration: with its entry in the plan.
+        files: hashes of what it reads (see `Declaration.files`).
     """
 
     declaration: Declaration
@@ -64,12 +63,9 @@ class Beginning:
         Raises:
             ChangedError: it was; with the names of the files.
         """
-        code = [path for path in map(Path, self.files) if not is_artifact(path) and path.suffix == ".py"]
-        edited = [path for path in code if since < path.stat().st_mtime <= time.time()]
+        edited = [path for path in self.declaration.code if since < Path(path).stat().st_mtime <= time.time()]
         if edited:
-            raise ChangedError(
-                f"{self.declaration.name}: edited while it started: {', '.join(map(str, edited))}; run it again"
-            )
+            raise ChangedError(f"{self.declaration.name}: edited while it started: {', '.join(edited)}; run it again")
 
     def _differences(self) -> list[str]:
         then = self.declaration
@@ -77,17 +73,16 @@ class Beginning:
         try:
             now = read_declaration(name, key or None)
             files = now.files()
+            if started_by_dvc() and now.entry == then.entry:
+                check_plan(then.name, then.entry)
         except (LaddError, OSError) as error:
             return [str(error)]
         lines = [f"command: {then.command} -> {now.command}"] if then.command != now.command else []
-        if _text(then.parameters) != _text(now.parameters):  # as text: a NaN is not equal to itself
-            lines += [f"{key}: {old} -> {new}" for key, old, new in changes(then.parameters, now.parameters)]
+        old, new = ({**each.entry, "code": None} for each in (then, now))
+        lines += [f"{place}: {before} -> {after}" for place, before, after in changes(old, new)]
+        before, after = {**then.code, **self.files}, {**now.code, **files}
         return lines + [
-            f"{path}: {'new' if path not in self.files else 'edited' if path in files else 'gone'}"
-            for path in sorted(self.files.keys() | files.keys())
-            if self.files.get(path) != files.get(path)
+            f"{path}: {'new' if path not in before else 'edited' if path in after else 'gone'}"
+            for path in sorted(before.keys() | after.keys())
+            if before.get(path) != after.get(path)
         ]
-
-
-def _text(parameters: dict) -> str:
-    return json.dumps(parameters, sort_keys=True, default=str)

@@ -25,7 +25,7 @@ class ArSettings(SystemSettings):
     """An autoregressive model."""
 
     family: Literal["ar"]
-    token_channel: None  # there is no noise
+    token_channel: None = None  # there is no noise
 
 
 class Ar(System):

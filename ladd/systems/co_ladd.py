@@ -37,7 +37,7 @@ class CoLaddSettings(LaddSettings):
     """A model on vectors."""
 
     family: Literal["co-ladd"]
-    latent_denoiser: LatentDenoiserConfig | None  # null: no sequential schedule
+    latent_denoiser: LatentDenoiserConfig | None = None  # null: no sequential schedule
 
 
 class CoLadd(Ladd):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import torch
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ladd.config.blocks import LatentChannelConfig, LatentsName, Range, Rate, TokenChannelConfig, Weight
@@ -39,11 +39,13 @@ class LaddSettings(SystemSettings):
     """Stage 2: a latent-augmented model on frozen latents, from the Stage 1 weights where there are some."""
 
     latents: LatentsName
-    token_weight: Weight  # lambda_x
-    latent_weight: Weight  # lambda_z
-    latent_noise: Range  # of t_z in training; a model for the sequential schedule alone needs no noisy latents
-    latents_first: Rate  # share of sequences at t_x = 1, for the latent loss alone: the sequential schedule draws there
-    token_channel: TokenChannelConfig
+    token_weight: Weight = 1.0  # lambda_x
+    latent_weight: Weight = 1.0  # lambda_z
+    # Of t_z in training; a model for the sequential schedule alone needs no noisy latents.
+    latent_noise: Range = Field(default=[0.0, 1.0])
+    # Share of sequences at t_x = 1, for the latent loss alone: the sequential schedule draws there.
+    latents_first: Rate = 0.0
+    token_channel: TokenChannelConfig = Field(default_factory=TokenChannelConfig)
     latent_channel: LatentChannelConfig
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from ladd.config.blocks import TokenChannelConfig
@@ -25,7 +26,7 @@ class MdlmSettings(SystemSettings):
     """A masked diffusion model of tokens."""
 
     family: Literal["mdlm"]
-    token_channel: TokenChannelConfig
+    token_channel: TokenChannelConfig = Field(default_factory=TokenChannelConfig)
 
 
 class Mdlm(TokenDiffusion):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from ladd.config.blocks import TokenChannelConfig
 from ladd.config.models import SystemSettings
@@ -18,7 +18,7 @@ class MdlmUniformSettings(SystemSettings):
     """A uniform diffusion model of tokens."""
 
     family: Literal["mdlm-uniform"]
-    token_channel: TokenChannelConfig
+    token_channel: TokenChannelConfig = Field(default_factory=TokenChannelConfig)
 
     @model_validator(mode="after")
     def _check(self) -> MdlmUniformSettings:

@@ -121,9 +121,9 @@ class TrackedRun:
         """Set tags."""
         self._do(lambda: set_tags(self.client, self.run_id, tags))
 
-    def attach(self, path: Path) -> None:
-        """Keep a text file with the run as it is now, unless the run has one of that name."""
-        self._do(partial(self._attach, path.name, path.read_bytes().decode()))
+    def attach(self, name: str, text: str) -> None:
+        """Keep a text file with the run, unless the run has one of that name."""
+        self._do(partial(self._attach, name, text))
 
     def log_checkpoints(self, checkpoints: Iterable[Mapping[str, Any]]) -> None:
         """Register checkpoints as models of this run, by reference: their bytes stay in the DVC output.

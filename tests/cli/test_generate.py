@@ -28,7 +28,7 @@ def folder(tmp_path_factory) -> Path:
     weights = folder / "artifacts/models/mdlm"
     weights.mkdir(parents=True)
     save_weights(perturb(System.of(load_suite(folder / "params.yaml"), "mdlm").build()), weights)
-    write_manifest(weights, stage="test", fingerprint="", parameters={})
+    write_manifest(weights, stage="test")
     return folder
 
 

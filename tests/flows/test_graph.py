@@ -4,12 +4,13 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
 from flows.graph import Graph, read_graph, select
+from ladd.config import load_suite
 from ladd.errors import ConfigError
+from ladd.stages.planned import stages_in_order
 from tests.flows.checkout import make_checkout, stage
-from tests.stages.tiny import REPOSITORY, environment, stages_in_order
+from tests.stages.tiny import REPOSITORY, environment
 
 DIAMOND = {
     "data@d": (),
@@ -25,8 +26,8 @@ GRAPH = Graph(DIAMOND, frozenset())
 @pytest.mark.parametrize("folder", [".", "suites/text-demo"])
 def test_graph_holds_every_stage_of_its_suite_after_its_upstreams(folder):
     graph = read_graph(REPOSITORY / folder)
-    values = yaml.safe_load((REPOSITORY / folder / "params.yaml").read_text())
-    expected = {name if key is None else f"{name}@{key}" for name, key in stages_in_order(values)}
+    suite = load_suite(REPOSITORY / folder / "params.yaml")
+    expected = {name if key is None else f"{name}@{key}" for name, key in stages_in_order(vars(suite))} | {"plan"}
     assert set(graph.upstream) == expected
     seen: set[str] = set()
     for name, upstream in graph.upstream.items():
@@ -38,7 +39,8 @@ def test_edges_are_those_of_dvc():
     upstream = read_graph(REPOSITORY).upstream
     assert set(upstream["evaluate@di-seq"]) == {"data@sawtooth", "stage2@di-ladd", "sample@di-seq"}
     assert set(upstream["stage2@di-ladd"]) == {"data@sawtooth", "stage1@di"}
-    assert upstream["data@sawtooth"] == ()
+    assert upstream["data@sawtooth"] == ("plan",)
+    assert upstream["plan"] == ()
 
 
 def test_unchanged_are_the_stages_that_dvc_would_skip(tmp_path):

@@ -15,7 +15,6 @@ from tests.stages.test_reproducibility import (
     dvc_environment,
     make_repository,
     small_values,
-    untimed_lock,
 )
 from tests.stages.tiny import REPOSITORY, write_params
 
@@ -55,11 +54,8 @@ def test_another_codebook_gives_the_same_stages_lock_and_runs(tmp_path):
     assert sorted(Repro(by_dvc).finish().stages) == sorted(CHANGED)
     printed = run_flow(by_flow)
     assert all(f"Running stage '{stage}'" in printed for stage in CHANGED)
-    assert printed.count("Running stage '") == len(CHANGED)
-    # Outputs that hold seconds of the clock have other hashes in any two runs; all else is equal, in the same order.
-    assert untimed_lock(by_flow) == untimed_lock(by_dvc)
-    locks = [yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (by_dvc, by_flow)]
-    assert list(locks[0]) == list(locks[1])
+    assert printed.count("Running stage '") == len(CHANGED) + 1  # and the plan
+    assert (by_flow / "dvc.lock").read_bytes() == (by_dvc / "dvc.lock").read_bytes()
     assert runs_by_stage(by_flow) == runs_by_stage(by_dvc)
     assert len(runs_by_stage(by_dvc)) == len(before) + 3  # the three tracked stages that ran
     assert run_flow(by_flow).count("Running stage '") == 0

@@ -47,7 +47,7 @@ def text_folder(request, tmp_path_factory) -> Path:
     values = text_values(TEXT_TOKENS, request.param, tokenizer.vocabulary)
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     tokenizer.save(folder / "artifacts/data/saw" / TOKENIZER)
-    write_manifest(folder / "artifacts/data/saw", stage="test", fingerprint="", parameters={})
+    write_manifest(folder / "artifacts/data/saw", stage="test")
     suite = load_suite(folder / "params.yaml")
     with contextlib.chdir(folder):
         for key in MODELS:

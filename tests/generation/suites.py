@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 from ladd.config import Suite
 from ladd.generation import Request, generate
+from ladd.launch.values import read_values
 from ladd.stages.artifacts import save_weights
 from ladd.stages.manifest import write_manifest
 from ladd.systems.base import System
@@ -37,12 +37,12 @@ def write_weights(suite: Suite, key: str) -> None:
     folder = Path(f"artifacts/models/{key}")
     folder.mkdir(parents=True)
     save_weights(perturb(model), folder)
-    write_manifest(folder, stage="test", fingerprint="", parameters={})
+    write_manifest(folder, stage="test")
 
 
 def text_values(tokens: int, packing: str, vocabulary: int) -> dict:
     values = suite_values()
-    demo = yaml.safe_load((REPOSITORY / "suites/text-demo/params.yaml").read_text())
+    demo = read_values(REPOSITORY / "suites/text-demo/params.yaml")
     (data,) = demo["data"].values()
     tokenizer = {"kind": "bpe", "vocabulary": vocabulary}
     values["data"]["saw"] = data | {"tokens": tokens, "packing": packing, "tokenizer": tokenizer, "zero_shot": {}}

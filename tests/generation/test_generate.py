@@ -15,7 +15,7 @@ from ladd.errors import ArtifactError, ConfigError, SamplingError
 from ladd.files import file_hash
 from ladd.generation import Request, generate
 from ladd.generation.given import read_template
-from ladd.generation.settings import BATCH, LATENT_STEPS, sweep_of
+from ladd.generation.settings import LATENT_STEPS, sweep_of
 from ladd.samplers.base import Samples
 from tests.generation.suites import TEXT_TOKENS, tokens_of
 from tests.stages.tiny import run_here
@@ -76,7 +76,7 @@ def test_defaults_of_a_model_alone(suite, name, schedule, latent_steps, steps):
     sweep = sweep_of(suite, name, {}, 5)
     assert (sweep.schedule, sweep.latent_steps, sweep.token_steps) == (schedule, latent_steps, [steps])
     assert (sweep.token_lag, sweep.latent_lead, sweep.eta, sweep.temperature) == (1.0, 1.0, 0.0, 1.0)
-    assert (sweep.seeds, sweep.batch, sweep.precision) == ([5], BATCH, "float64")
+    assert (sweep.seeds, sweep.precision) == ([5], "float64")
 
 
 def test_latent_steps_of_a_model_alone(suite):

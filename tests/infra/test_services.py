@@ -84,7 +84,7 @@ def track(root: Path) -> str:
     with TrackedRun(root, suite="s", name="stage2@m", fingerprint="f", parameters={"model.d": 8}, tags=tags) as run:
         for step in range(30):
             run.log({"train/loss": 1.0 / (1 + step)}, step)
-        run.attach(root / "params.yaml")
+        run.attach("params.yaml", (root / "params.yaml").read_text())
         run.log_checkpoints([{"name": "step-2", "path": "p", "sha256": "0" * 64, "step": 2, "metrics": {"loss": 0.5}}])
     return run.run_id
 

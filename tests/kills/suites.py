@@ -13,10 +13,11 @@ from typing import Any
 
 from ladd.files import file_hash
 from ladd.stages.declaration import read_declaration
+from ladd.stages.planned import stages_in_order
 from tests.builders import text_suite_values
 from tests.kills.server import Server
 from tests.stages.text_assets import write_assets
-from tests.stages.tiny import make_suite, stages_in_order, tiny_values
+from tests.stages.tiny import make_suite, tiny_values
 
 # Checkpoints are pruned: of seven the last two stay, and the best.
 TRAINING = {"steps": 12, "validate_every": 2, "checkpoint_every": 2, "keep": 2}

@@ -52,5 +52,6 @@ class Recorder:
         (folder / "results").mkdir(exist_ok=True)
         (folder / "results/compare.txt").write_text("a table\n")
         (folder / "dvc.lock").write_text("of the launch\n")
+        (folder / "plan.json").write_text("{}\n")
         if self.fails:
             raise StageError("stage2@di", ["no"])

@@ -15,8 +15,9 @@ from ladd.launch.expand import Expansion, expand
 from ladd.launch.grid import Grid
 from ladd.launch.values import read_values
 from ladd.stages.declaration import read_declaration
+from ladd.stages.planned import stages_in_order
 from tests.builders import suite_values, text_suite_values
-from tests.stages.tiny import REPOSITORY, stages_in_order
+from tests.stages.tiny import REPOSITORY
 
 BOTH = ["discrete", "continuous"]
 
@@ -286,11 +287,13 @@ def test_suite_loads_every_template_resolves_and_bytes_are_the_same_again(expans
     first, second = expansion(), expansion()
     text = document(grid(), first)
     assert document(grid(), second) == text
-    (tmp_path / "params.yaml").write_text(text)
-    (tmp_path / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
-    assert load_suite(tmp_path / "params.yaml") == check_suite(first.values, "expanded")
+    (folder := tmp_path / "suites/study").mkdir(parents=True)
+    (tmp_path / "ladd").symlink_to(REPOSITORY / "ladd")
+    (folder / "params.yaml").write_text(text)
+    (folder / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
+    assert load_suite(folder / "params.yaml") == check_suite(first.values, "expanded")
     assert yaml.safe_load(text) == first.values
-    assert_every_stage_resolves(tmp_path, first)
+    assert_every_stage_resolves(folder, first)
 
 
 def assert_every_stage_resolves(folder: Path, expansion: Expansion) -> None:
@@ -298,7 +301,7 @@ def assert_every_stage_resolves(folder: Path, expansion: Expansion) -> None:
     assert {f"evaluate {cell.name}" for cell in expansion.cells} <= {f"{name} {key}" for name, key in stages}
     for name, key in stages:
         declared = read_declaration(name, key, folder)
-        filled = [declared.command, *map(str, declared.dependencies), *map(str, declared.outputs), *declared.parameters]
+        filled = [declared.command, *map(str, declared.dependencies), *map(str, declared.outputs)]
         assert [text for text in filled if "$" in text] == []
 
 

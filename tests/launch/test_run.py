@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ladd.errors import ConfigError, StageError
+from ladd.errors import StageError
 from ladd.launch.run import TAIL, _failed_stage, _pass_on, repro
 from tests.launch.repository import make_repository
-from tests.stages.tiny import REPOSITORY, environment, write_params
+from tests.stages.tiny import REPOSITORY, environment
 
 PATIENCE = 600.0  # seconds
 
@@ -52,18 +52,6 @@ def test_failed_stage_is_named_with_its_last_lines_and_all_output_is_shown(tmp_p
     assert "0" not in caught.value.lines
     assert str(caught.value).startswith("bad@one failed; its last lines of output:\n  ")
     assert {"Running stage 'good':", "0", "39"} <= set(capsys.readouterr().out.splitlines())
-
-
-@pytest.mark.parametrize("key", ["a;touch PWNED;", "$(touch PWNED)", "a b", "-o", "it's", "a\nb", "ключ"])
-def test_key_that_a_shell_would_read_is_refused_before_dvc_sees_it(tmp_path, key):
-    pipeline = "stages:\n  say:\n    foreach: ${models}\n    do:\n      cmd: echo ${key}\n"
-    folder = make_repository(tmp_path / "repository", pipeline)
-    write_params(folder, {"models": {"fine-1": {}, key: {}}})  # of another version: it has no other block
-    with pytest.raises(ConfigError, match=r"params\.yaml: \$\{models\} has the key .*letters, digits and dashes"):
-        repro(folder, environment())
-    assert not list(folder.rglob("PWNED*"))
-    write_params(folder, {"models": {"fine-1": {}}})
-    repro(folder, environment())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from ladd.launch.values import difference, read_values, write_values
-from ladd.yaml_files import parse_yaml
+from ladd.launch.values import difference, read_values
+from ladd.yaml_files import parse_yaml, write_yaml
 from tests.stages.tiny import REPOSITORY
 
 
@@ -14,8 +14,8 @@ def test_values_of_an_anchor_are_no_longer_one():
     values = read_values(REPOSITORY / "params.yaml")
     values["models"]["di-ladd"]["training"]["steps"] = 1
     assert values["models"]["co-ladd"]["training"]["steps"] > 1
-    assert "&" not in write_values(values)
-    assert parse_yaml(write_values(values), "text") == yaml.safe_load(write_values(values)) == values
+    assert "&" not in write_yaml(values)
+    assert parse_yaml(write_yaml(values), "text") == yaml.safe_load(write_yaml(values)) == values
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_values_of_an_anchor_are_no_longer_one():
 )
 def test_text_and_numbers_are_read_as_what_they_were_by_either_version(value):
     for values in ({"key": value}, {str(value): 1}):
-        text = write_values(values)
+        text = write_yaml(values)
         assert parse_yaml(text, "text") == yaml.safe_load(text) == values
         assert type(parse_yaml(text, "text").get("key", value)) is type(value)
 
 
 def test_anchors_are_not_written_for_shared_values():
     shared = {"a": [1, 2]}
-    assert write_values({"x": shared, "y": shared}) == "x:\n  a: [1, 2]\ny:\n  a: [1, 2]\n"
+    assert write_yaml({"x": shared, "y": shared}) == "x:\n  a: [1, 2]\ny:\n  a: [1, 2]\n"
 
 
 def test_difference_has_a_line_for_every_value_that_differs():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ladd.stages.plan import renew_plan
 from ladd.tracking.store import create_store
 from tests.runs.fake import fake_results, write_suite
 from tests.stages.tiny import REPOSITORY, commit, environment, git
@@ -26,6 +27,7 @@ def finished(tmp_path_factory) -> Iterator[Path]:
         shutil.copy(REPOSITORY / name, root / name)
     folder = root / "suites" / "tiny"
     write_suite(folder)
+    renew_plan(folder)
     git(root, "init", "--quiet")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -16,10 +16,11 @@ from ladd.files import write_atomically, write_json
 from ladd.report.table import render
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
+from ladd.stages.planned import stages_in_order
 from ladd.stages.recorded import history_path
 from ladd.stages.results import read_results, write_loss_by_time, write_results
 from tests.builders import suite_values
-from tests.stages.tiny import REPOSITORY, stages_in_order
+from tests.stages.tiny import REPOSITORY
 
 HISTORY = "step,validation/loss,train/loss\n0,0.75,\n3,0.5,0.625\n6,0.25,0.375\n"
 
@@ -89,12 +90,9 @@ def _fake_artifact(path: Path, declaration: Declaration) -> None:
     for split in ("train", "validation"):
         (path / split).mkdir(exist_ok=True)
         (path / split / "00000.arrow").write_text(f"{declaration.name} {split}")
-    (path / "vocabulary.json").write_text("{}")
     for step in (3, 6):
         (path / f"checkpoints/step-{step:08d}.safetensors").write_text(f"{declaration.name} at {step}")
-    write_manifest(
-        path, stage=declaration.name, fingerprint=declaration.fingerprint(), parameters=declaration.parameters
-    )
+    write_manifest(path, stage=declaration.name)
 
 
 def _fake_comparison(suite: Suite) -> None:

@@ -59,7 +59,7 @@ def test_run_says_what_it_was(root, suite, logged, capsys):
 def test_what_differs_today_is_listed(root, suite, logged):
     values = fake_values()
     values["sweeps"]["di-seq"]["token_lag"] = 2.0
-    values["models"]["di"]["token_weight"] = 3.0  # of another stage
+    values["models"]["co"]["token_weight"] = 3.0  # of another stage
     (suite / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     lock = yaml.safe_load((suite / "dvc.lock").read_text())
     [entry] = [entry for entry in lock["stages"][STAGE]["deps"] if entry["path"] == "artifacts/models/di"]
@@ -71,7 +71,7 @@ def test_what_differs_today_is_listed(root, suite, logged):
     assert differences(root, suite, logged) == [
         "code: 1 commit to ladd/ or dvc.yaml since",
         "code: 2 files differ from it: ladd/files.py, ladd/models.py",
-        "parameter sweeps.di-seq.token_lag: 1.0 then, 2.0 now",
+        "parameter token_lag: 1.0 then, 2.0 now",
         f"input artifacts/models/di: {before} then, 0123.dir now",
     ]
     text = described(root, logged)
@@ -86,7 +86,7 @@ def test_stage_that_is_gone_and_a_commit_that_is_gone_are_named(root, suite, log
     gone = logged._replace(tags={**logged.tags, "git.commit": "0" * 40, "ladd.versions": "torch=1.0"})
     code, parameters, library = differences(root, suite, gone)
     assert code == f"code: commit {'0' * 40} is not in this repository; fetch the branch that has it"
-    assert parameters.startswith(f"parameters: {suite} has no {STAGE} today (sweeps in params.yaml has no 'di-seq'")
+    assert parameters.startswith(f"parameters: {suite} has no {STAGE} of such settings today (sweeps has no 'di-seq'")
     assert library.startswith("library torch: 1.0 then, 2.")
 
 
@@ -143,19 +143,17 @@ def test_equal_outputs_are_named_equal_and_the_work_tree_goes(root, suite, logge
 
 def test_different_output_is_an_error_and_the_work_tree_stays(root, suite, logged, capsys):
     pipeline = Pipeline(suite, "results/samples/di-seq.json", "results/evaluate/di-seq.csv")
-    with pytest.raises(ArtifactError, match=r"gave other bytes: results/samples/di-seq.json \("):
+    with pytest.raises(
+        ArtifactError, match=r"gave other bytes: results/evaluate/di-seq.csv .*results/samples/di-seq.json"
+    ):
         replay(root, logged, pipeline)
     assert capsys.readouterr().out.splitlines() == [
-        "results/evaluate/di-seq.csv: different, as it holds seconds of the clock",
+        "results/evaluate/di-seq.csv: different",
         "results/evaluate/di-seq.json: equal",
         "results/loss_by_time/di-seq.csv: equal",
         "results/samples/di-seq.json: different",
     ]
     assert pipeline.folder.is_dir()
-
-
-def test_different_seconds_alone_are_no_error(root, suite, logged):
-    replay(root, logged, Pipeline(suite, "results/evaluate/di-seq.csv", "results/evaluate/di-seq.json"))
 
 
 def test_output_that_is_not_there_is_an_error(root, suite):

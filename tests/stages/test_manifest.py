@@ -28,7 +28,7 @@ def write_files(folder: Path) -> Path:
 
 
 def describe(folder: Path) -> None:
-    write_manifest(folder, stage="stage1@di", fingerprint="f" * 64, parameters={"seed": 1})
+    write_manifest(folder, stage="stage1@di")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def output(tmp_path, monkeypatch) -> Path:
 def test_manifest_holds_the_hash_of_every_file_below_the_folder(output):
     manifest = json.loads((output / "manifest.json").read_text())
     assert manifest.pop("files") == {name: file_hash(output / name) for name in FILES}
-    assert manifest == {"stage": "stage1@di", "fingerprint": "f" * 64, "parameters": {"seed": 1}}
+    assert manifest == {"stage": "stage1@di"}
 
 
 def test_equal_work_gives_an_equal_manifest(output):
@@ -83,7 +83,7 @@ def test_part_of_an_output_counts_through_the_files_below_it_alone(output, chang
 
 def test_part_of_an_output_does_not_depend_on_what_made_it(output):
     before = content_hash(output / "b/c")
-    write_manifest(output, stage="stage1@co", fingerprint="e" * 64, parameters={"seed": 2})
+    write_manifest(output, stage="stage1@co")
     assert content_hash(output / "b/c") == before
 
 
@@ -176,13 +176,7 @@ def test_missing_dependency_is_named(output):
         content_hash(Path("artifacts/latents/co"))
 
 
-@pytest.mark.parametrize("root", [".", "..", "../..", "elsewhere"])
-def test_missing_code_is_the_fault_of_the_root(output, root):
-    with pytest.raises(ArtifactError, match=r"ladd/latents/codebook\.py is missing; it is code: root in params\.yaml"):
-        content_hash(Path(root) / "ladd/latents/codebook.py")
-
-
-def test_source_folder_counts_through_names_and_contents(output):
+def test_folder_of_results_counts_through_names_and_contents(output):
     sources = write_files(Path("sources"))
     seen = {content_hash(sources)}
     (sources / "a/b.txt").write_bytes(b"changed")
@@ -193,7 +187,7 @@ def test_source_folder_counts_through_names_and_contents(output):
 
 
 @pytest.mark.parametrize("cache", ["__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"])
-def test_caches_of_tools_are_not_sources(output, cache):
+def test_caches_of_tools_are_no_results(output, cache):
     sources = write_files(Path("sources"))
     before = content_hash(sources)
     (sources / "a" / cache / "0.1").mkdir(parents=True)

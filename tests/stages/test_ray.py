@@ -245,7 +245,7 @@ def test_shared_out_samples_have_the_same_bytes(suite, inline):
 
 def test_shared_out_latents_have_the_same_bytes(tmp_path):
     values = text_suite_values()
-    values["encoders"]["bert"]["shard"] = 8  # more shards than workers
+    values["run"]["latent_shard"] = 8  # more shards than workers
     write_assets(tmp_path)
     folder = make_suite(tmp_path, tmp_path / "suites/text", values)
     run(folder, "data", "text")

@@ -16,7 +16,7 @@ from ladd.stages import sample
 from ladd.stages.runtime import execute
 from ladd.systems.co_ladd import CoLadd
 
-RESULT = Path("results/sample/co-seq.json")
+RESULT = Path("results/seconds/co-seq.json")
 
 
 def others_may_run(folder: Path) -> bool:

@@ -25,7 +25,9 @@ from ladd.stages.held_out import held_out
 from ladd.stages.loss_by_time import TIME_DRAWS
 from ladd.stages.manifest import content_hash
 from ladd.stages.measure import bound_settings
+from ladd.stages.planned import stages_in_order
 from ladd.stages.sample import starting_tokens
+from ladd.stages.seconds import read_seconds, with_seconds
 from ladd.stages.text import TOKENIZER, load_tokenizer
 from ladd.stages.trained import load_trained
 from ladd.systems.base import System
@@ -33,7 +35,7 @@ from ladd.text import packing
 from tests.builders import corpus, path_asset, text_suite_values
 from tests.stages.finished import Finished
 from tests.stages.text_assets import write_assets
-from tests.stages.tiny import make_suite, run_here, stages_in_order, write_params
+from tests.stages.tiny import make_suite, run_here, write_params
 
 CPU = torch.device("cpu")
 VALUES = text_suite_values()
@@ -41,7 +43,7 @@ TOKENS, VOCABULARY = VALUES["data"]["text"]["tokens"], VALUES["data"]["text"]["t
 ZERO_SHOT = {f"zero_shot_ppl/{name}" for name in VALUES["data"]["text"]["zero_shot"]}
 LIKELIHOOD = {"val_ppl"} | ZERO_SHOT
 SAMPLED = {
-    *("gen_ppl", "mauve", "seconds_per_sequence", "entropy_sequence", "entropy_positional"),
+    *("gen_ppl", "mauve", "entropy_sequence", "entropy_positional"),
     *(f"distinct_{n}" for n in (1, 2, 3, 4)),
 }
 
@@ -114,7 +116,7 @@ def test_every_family_and_reference_has_rows(finished):
 def expected_metrics(key: str) -> set[str]:
     """By model of the rows: a sweep, or a reference."""
     if key not in VALUES["sweeps"]:
-        reference = {"real": SAMPLED - {"seconds_per_sequence"}, "shuffled": {"gen_ppl"}}
+        reference = {"real": SAMPLED, "shuffled": {"gen_ppl"}}
         return reference.get(key.removesuffix("-text"), LIKELIHOOD)
     if VALUES["sweeps"][key]["given"]:
         return SAMPLED  # given tokens change what is sampled, not what is likely
@@ -151,7 +153,6 @@ def test_values_are_possible(finished):
     for metric in ("entropy_sequence", "entropy_positional"):
         assert 0 < rows[metric]["value"].min() <= rows[metric]["value"].max() < math.log(VOCABULARY)
     assert rows["entropy_sequence"]["value"].max() <= math.log(TOKENS)
-    assert rows["seconds_per_sequence"]["value"].min() > 0
 
 
 def test_likelihoods_are_of_as_many_sequences_as_asked_for(finished):
@@ -238,11 +239,13 @@ def test_shown_samples_are_the_first_ones_with_their_given_runs(finished):
                 assert all({flag for _, flag in item} == {True, False} for item in entry["items"])
 
 
-def test_sampling_times_are_beside_the_samples_and_in_the_rows(finished):
+def test_sampling_times_are_apart_from_the_results_and_can_be_put_beside_them(finished):
     for key, sweep in finished.suite.sweeps.items():
-        seconds = finished.results(f"sample/{key}.json")["seconds_per_sequence"]
+        seconds = read_seconds(key)
         assert seconds.keys() == {f"{point.name}-seed-{seed}" for point in sweep.points for seed in sweep.seeds}
-        rows = finished.compare.filter(pl.col("metric") == "seconds_per_sequence", pl.col("model") == key)
+        of_sweep = finished.compare.filter(model=key)
+        assert of_sweep["seconds_per_sample"].is_null().all()  # git and DVC have none
+        rows = with_seconds(of_sweep, key, sweep).filter(metric="seconds_per_sequence")
         assert sorted(rows["value"]) == pytest.approx(sorted(seconds.values()))
         assert rows["value"].to_list() == rows["seconds_per_sample"].to_list()
 
@@ -434,9 +437,8 @@ def with_corpus(name: str, other: str, **changes) -> dict:
     [
         with_corpus("one-corpus-more", "more"),
         with_corpus("other-detokeniser", "articles", detokeniser="mdlm-ptb"),
-        with_data("packed-by-two", workers=2),
         with_sampling("one-seed-more", seeds=[0, 1, 2]),
-        with_sampling("other-batch", batch=4),
+        text_suite_values() | {"suite": "other-run", "run": {"workers": 2, "shard": 64, "latent_shard": 9, "batch": 4}},
     ],
     ids=lambda values: values["suite"],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -24,7 +23,7 @@ from ladd.training.loop import Trainer
 from tests.stages.tiny import run_here, tiny_values, write_params
 
 ROOT = Path("../..")
-CODE = ROOT / "ladd/diffusion/masked.py"  # in a folder that is a dependency
+CODE = ROOT / "ladd/diffusion/masked.py"
 OUTPUT = Path("artifacts/models/mdlm")
 HISTORY = Path("results/history/baseline-mdlm.csv")
 
@@ -43,7 +42,7 @@ def settings(**training) -> None:
     write_params(Path(), values)
 
 
-def edit(path: Path, old: str = "\n", new: str = "\n# edited\n") -> None:
+def edit(path: Path, old: str = "\n", new: str = "\nEDITED = True\n") -> None:
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
 
@@ -66,11 +65,11 @@ def write(stage: Stage, before: Callable[[], None] = nothing, after: Callable[[]
 EDITS = {
     "parameters": (
         lambda: settings(learning_rate=0.5, weight_decay=0.25),
-        ["mdlm.training.learning_rate: ", " -> 0.5"],
+        ["training.learning_rate: ", " -> 0.5"],
     ),
-    "new code": (lambda: (CODE.with_name("more.py")).write_text(""), ["../../ladd/diffusion/more.py: new"]),
     "code": (lambda: edit(CODE), ["../../ladd/diffusion/masked.py: edited"]),
-    "code that is gone": (lambda: CODE.unlink(), ["../../ladd/diffusion/masked.py: gone"]),
+    "code that is gone": (lambda: CODE.unlink(), ["../../ladd/diffusion/masked.py"]),
+    "code that is none": (lambda: CODE.write_text("def"), ["../../ladd/diffusion/masked.py: "]),
     "command": (
         lambda: edit(Path("dvc.yaml"), "python -m ladd.stages.baseline", "python -O -m x"),
         ["command: python -m"],
@@ -81,10 +80,10 @@ EDITS = {
     ),
     "no key any more": (lambda: edit(Path("params.yaml"), "  mdlm:", "  mdlm-2:"), ["has no 'mdlm'"]),
     "half of a file": (lambda: Path("params.yaml").write_text("seed: [1"), ["params.yaml is not YAML, line "]),
-    "empty file": (lambda: Path("params.yaml").write_text(""), ["params.yaml holds no names with values"]),
+    "empty file": (lambda: Path("params.yaml").write_text(""), ["params.yaml is not valid"]),
     "block that is none": (
         lambda: write_params(Path(), tiny_values() | {"root": "../..", "baselines": 5}),
-        ["baselines in params.yaml has no 'mdlm'; it has 5"],
+        ["baselines: 5: "],
     ),
     "no file": (lambda: Path("params.yaml").unlink(), ["params.yaml"]),
 }
@@ -108,7 +107,7 @@ def test_every_parameter_that_was_edited_is_named_and_no_other(prepared):
     with pytest.raises(ChangedError) as caught:
         execute("baseline", "mdlm", lambda stage: write(stage, before=EDITS["parameters"][0]))
     lines = [line.strip().split(": ")[0] for line in str(caught.value).splitlines()[1:-1]]
-    assert lines == ["baselines.mdlm.training.learning_rate", "baselines.mdlm.training.weight_decay"]
+    assert lines == ["training.learning_rate", "training.weight_decay"]
 
 
 def others() -> None:
@@ -117,7 +116,12 @@ def others() -> None:
     values["baselines"]["ar"]["training"]["learning_rate"] = 0.5
     values["evaluation"]["directions"] += 1
     write_params(Path(), values)
+    values["run"]["batch"] += 1
+    write_params(Path(), values)
     edit(ROOT / "ladd/report/page.py")
+    edit(ROOT / "ladd/tracking/run.py")
+    edit(CODE, "\n", "\n# a comment\n")
+    CODE.with_name("more.py").write_text("MORE = 1\n")
     edit(Path("dvc.yaml"), "python -m ladd.stages.data", "python -O -m ladd.stages.data")
     for path in (CODE, Path("artifacts/data/sawtooth/manifest.json")):
         path.touch()
@@ -184,10 +188,10 @@ def edited_training(stage: Stage) -> Training:
 
 
 def test_training_goes_on_at_its_end_when_the_edit_is_put_back(prepared, monkeypatch):
-    code, before = CODE.read_text(), read_declaration("baseline", "mdlm").parameters
+    code = CODE.read_text()
     with pytest.raises(ChangedError) as caught:
         execute("baseline", "mdlm", lambda stage: train_stage(stage, edited_training))
-    assert "baselines.mdlm.training.learning_rate: " in str(caught.value)
+    assert "training.learning_rate: " in str(caught.value)
     assert "ladd/diffusion/masked.py: edited" in str(caught.value)
     assert not OUTPUT.exists()
     assert runs() == ["FAILED"]
@@ -197,13 +201,42 @@ def test_training_goes_on_at_its_end_when_the_edit_is_put_back(prepared, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train_step", lambda *_: pytest.fail("it trained again"))
         run_here("baseline", "mdlm")
-    assert json.loads((OUTPUT / "manifest.json").read_text())["parameters"] == before
     assert runs() == ["FINISHED"]
     assert not [path for path in Path(".work").iterdir() if path.is_dir()]
 
     weights = (OUTPUT / "weights.safetensors").read_bytes()
     shutil.rmtree(OUTPUT)
     run_here("baseline", "mdlm")  # without an edit, from the beginning
+    assert (OUTPUT / "weights.safetensors").read_bytes() == weights
+
+
+def test_killed_training_goes_on_bit_by_bit_after_a_docstring_of_its_loss_was_edited(prepared, monkeypatch):
+    run_here("baseline", "mdlm")
+    weights = (OUTPUT / "weights.safetensors").read_bytes()
+    shutil.rmtree(OUTPUT)
+    train_step, steps = Trainer.train_step, []
+
+    class Kill(BaseException):
+        """As a signal, it is no error that a stage handles."""
+
+    def killed(trainer: Trainer) -> None:
+        if trainer.step == 8:
+            raise Kill
+        train_step(trainer)
+
+    def counted(trainer: Trainer) -> None:
+        steps.append(trainer.step)
+        train_step(trainer)
+
+    monkeypatch.setattr(Trainer, "train_step", killed)
+    with pytest.raises(Kill):
+        run_here("baseline", "mdlm")
+    text = CODE.read_text()
+    assert text.startswith('"""')
+    CODE.write_text(text.replace('"""', '"""Edited. ', 1) + "\n# and more\n")
+    monkeypatch.setattr(Trainer, "train_step", counted)
+    run_here("baseline", "mdlm")
+    assert steps == list(range(6, 12))  # from the checkpoint of step 6
     assert (OUTPUT / "weights.safetensors").read_bytes() == weights
 
 
@@ -218,10 +251,10 @@ def test_code_that_was_edited_while_it_was_imported_is_named(prepared):
     started = time.time()
     past, future = started - 10, started + 3600
     os.utime(CODE, (past, past))
-    os.utime(CODE.with_name("gaussian.py"), (future, future))
+    os.utime(CODE.with_name("categorical.py"), (future, future))
     beginning = Beginning.of(read_declaration("baseline", "mdlm"))
-    for path in map(Path, beginning.files):
-        if path.suffix == ".py" and path.stat().st_mtime < future:
+    for path in map(Path, beginning.declaration.code):
+        if path.stat().st_mtime < future:
             os.utime(path, (past, past))
     beginning.check_code(started)
     os.utime(CODE, (started + 1e-3, started + 1e-3))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
+from ladd.launch.values import read_values
+from ladd.stages.plan import renew_plan
 from ladd.stages.runtime import execute
-from ladd.yaml_files import read_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES, SEEDS, TOKENS = 32, [0, 1], 16
@@ -23,8 +22,9 @@ TRAINING = {"steps": 12, "batch": 16, "warmup": 2, "validate_every": 3, "checkpo
 
 def tiny_values() -> dict:
     """The default suite with every size cut down; keys, families and schedules stay."""
-    values = json.loads(json.dumps(read_yaml(REPOSITORY / "params.yaml")))  # anchors written out
+    values = read_values(REPOSITORY / "params.yaml")
     values |= {"suite": "tiny", "compute": {"device": "cpu", "threads": 1}}
+    values["run"] |= {"batch": 16}
     for data in values["data"].values():
         data |= {"tokens": TOKENS, "train": 512, "validation": 64, "reference": 2 * SAMPLES * len(SEEDS)}
     for latents in values["latents"].values():
@@ -32,7 +32,7 @@ def tiny_values() -> dict:
         latents["training"] |= TRAINING
     for model in (*values["baselines"].values(), *values["models"].values()):
         model["training"] |= TRAINING
-    sampling = {"samples": SAMPLES, "seeds": SEEDS, "batch": 16}
+    sampling = {"samples": SAMPLES, "seeds": SEEDS}
     for sweep in values["sweeps"].values():
         sweep |= sampling | {"token_steps": [TOKENS] if sweep["model"] == "ar" else [1, 2]}
         sweep["latent_steps"] = min(sweep["latent_steps"], 3)
@@ -43,7 +43,7 @@ def tiny_values() -> dict:
         "sequences": 64,
         "grid": 64,
         "batch": 32,
-        "reference": sampling | {"token_steps": [1, 2]},
+        "reference": sampling | {"token_steps": [1, 2], "batch": 16},
     }
     return values
 
@@ -58,6 +58,7 @@ def make_suite(repository: Path, folder: Path, values: dict | None = None) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPOSITORY / "dvc.yaml", folder)
     write_params(folder, tiny_values() | {"root": os.path.relpath(repository, folder)} | (values or {}))
+    renew_plan(folder)  # DVC reads it before any stage runs
     (repository / ".gitignore").write_text("__pycache__/\n.work/\n.mlflow/\nartifacts/\nresults/\n")
     git(repository, "init", "--quiet")
     commit(repository)
@@ -83,13 +84,6 @@ def environment() -> dict[str, str]:
 
 def stage_command(name: str, *keys: str) -> list[str]:
     return [sys.executable, "-m", f"ladd.stages.{name}", *keys]
-
-
-def stages_in_order(values: dict) -> Iterator[tuple[str, str | None]]:
-    """Name and key of all stages, in the order of dvc.yaml."""
-    for name, stage in read_yaml(REPOSITORY / "dvc.yaml")["stages"].items():
-        block = stage.get("foreach", "").strip("${}")
-        yield from ((name, key) for key in values[block]) if block else [(name, None)]
 
 
 def run_here(name: str, key: str | None) -> None:

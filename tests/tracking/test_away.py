@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -103,11 +102,10 @@ def test_run_that_could_never_be_opened_does_not_fail_the_stage(start, transport
 
 
 @pytest.mark.parametrize("name", ["create_run", "update_run", "log_text", "log_batch", "set_terminated"])
-def test_answer_that_is_lost_doubles_nothing(start, stored, transport, tmp_path, name):
-    (tmp_path / "params.yaml").write_text("seed: 0\r\n")
+def test_answer_that_is_lost_doubles_nothing(start, stored, transport, name):
     transport.lose = 6 * [name]
     with start(parameters={"p": 1}) as run:
-        run.attach(tmp_path / "params.yaml")
+        run.attach("params.yaml", "seed: 0\r\n")
         log(run, range(30))
         while run._background.wait(LONG) is not None:
             pass
@@ -152,17 +150,3 @@ def test_flush_waits_until_points_are_filed(start, stored):
     log(run, range(5))
     run.flush()
     check(stored, 5, "RUNNING")
-
-
-def test_file_is_kept_as_it_was_when_it_was_attached(start, stored, transport, tmp_path):
-    path = tmp_path / "params.yaml"
-    path.write_bytes(b"seed: 0\r\n")
-    with start() as run:
-        transport.away = True
-        run.attach(path)
-        path.write_text("seed: 1\n")
-        transport.away = False
-    (found,) = stored().runs()
-    (tmp_path / "kept").mkdir()
-    kept = stored().client.download_artifacts(found.info.run_id, "params.yaml", str(tmp_path / "kept"))
-    assert Path(kept).read_bytes() == b"seed: 0\r\n"

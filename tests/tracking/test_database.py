@@ -44,8 +44,7 @@ def attach(root: Path, name: str) -> TrackedRun:
     utils._artifact_repos_cache.clear()  # by the id of the run: no checkout moves under a process that runs in it
     tags = {"suite": "s", "dvc.stage": "stage2@m", "git.commit": "none"}
     run = TrackedRun(root, suite="s", name="n", fingerprint="a", parameters={"p": 1}, tags=tags)
-    (root / name).write_text(name)
-    run.attach(root / name)
+    run.attach(name, name)
     return run
 
 

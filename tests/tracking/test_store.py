@@ -45,10 +45,8 @@ def test_run_of_a_work_tree_is_that_of_the_main_checkout(trees):
 def test_store_in_a_file_elsewhere_keeps_its_files_beside_it(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere/runs.db")
     run = TrackedRun(tmp_path / "root", suite="s", name="n", fingerprint="a", parameters={}, tags={})
-    (tmp_path / "note.txt").write_text("first")
-    run.attach(tmp_path / "note.txt")
-    (tmp_path / "note.txt").write_text("second")
-    run.attach(tmp_path / "note.txt")
+    run.attach("note.txt", "first")
+    run.attach("note.txt", "second")
     kept = list((tmp_path / "elsewhere/artifacts/s").rglob("note.txt"))
     assert [path.read_text() for path in kept] == ["first"]
     assert not (tmp_path / "root").exists()

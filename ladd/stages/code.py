@@ -1,0 +1,223 @@
+"""The code that a stage runs: what its modules import, read from the source, and a hash that no comment changes."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ladd.errors import ConfigError
+
+# Files, and folders with all that is in them, that change no number, and why. They are not followed either.
+LEFT_OUT: Mapping[str, str] = {
+    "ladd/assets/": "finds files; those from outside are pinned by version and hash in the settings",
+    "ladd/cluster.py": "starts workers",
+    "ladd/config/": "reads params.yaml; what it makes of it is in the plan",
+    "ladd/errors.py": "messages",
+    "ladd/files.py": "writes whole files",
+    "ladd/git.py": "says which commit runs",
+    "ladd/lock.py": "lets one process run at a time",
+    "ladd/progress.py": "shows progress",
+    "ladd/registry.py": "finds modules; which of them a stage uses is said by name (see `ladd.stages.planned`)",
+    "ladd/report/": "draws tables and figures of numbers that are there",
+    "ladd/stages/__init__.py": "says when a process started",
+    "ladd/stages/code.py": "hashes code",
+    "ladd/stages/comparison.py": "files results in MLflow",
+    "ladd/stages/declaration.py": "reads dvc.yaml",
+    "ladd/stages/hashes.py": "hashes files",
+    "ladd/stages/manifest.py": "hashes outputs",
+    "ladd/stages/md5.py": "hashes files as DVC does",
+    "ladd/stages/plan.py": "writes plan.json",
+    "ladd/stages/planned.py": "chooses settings, which are in the plan",
+    "ladd/stages/recorded.py": "files histories and checkpoints in MLflow",
+    "ladd/stages/runtime.py": "takes locks and puts outputs into place",
+    "ladd/stages/seconds.py": "keeps seconds apart from results",
+    "ladd/stages/signals.py": "asks a training to end early",
+    "ladd/stages/tracked.py": "files settings in MLflow",
+    "ladd/stages/unchanged.py": "compares settings and files with what they were",
+    "ladd/storage.py": "describes full disks",
+    "ladd/tracking/": "talks to MLflow",
+    "ladd/yaml_files.py": "reads YAML, whose values are in the plan",
+}
+
+
+class Target(NamedTuple):
+    """A module, or one name of it, that is imported."""
+
+    module: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file.
+
+    Attributes:
+        file: path from the root of the repository, or from the folder of a suite.
+        digest: of its statements.
+        imports: all that it imports, wherever it does.
+        exports: names that it takes over from other modules at its top level.
+        facade: it is the `__init__` of a package, and imports and nothing else.
+    """
+
+    file: str
+    digest: str
+    imports: tuple[Target, ...]
+    exports: Mapping[str, Target]
+    facade: bool
+
+
+class Code:
+    """The sources of the package and of one suite, each read once.
+
+    Args:
+        root: of the repository.
+        folder: of the suite, whose modules are named by their stems.
+    """
+
+    def __init__(self, root: Path, folder: Path | None = None):
+        self.root, self.folder = root, folder
+        self._modules: dict[str, Module | None] = {}
+        self._files: dict[tuple[str | None, ...], dict[str, str]] = {}
+
+    def files(
+        self, entries: Sequence[str], *, besides: Sequence[str] = (), without: Sequence[str] = ()
+    ) -> dict[str, str]:
+        """Digest of every file that importing some modules runs, by its path.
+
+        A name that a package only passes on leads to the module that defines it: its neighbours do not count.
+
+        Args:
+            entries: modules such as "ladd.stages.stage2".
+            besides: keys of `LEFT_OUT` that are followed all the same.
+            without: files and folders that are left out as well.
+        Raises:
+            ConfigError: an entry does not exist, or a file of them is no Python.
+        """
+        key = (*entries, None, *besides, None, *without)
+        if (known := self._files.get(key)) is not None:
+            return known
+        out = (*(each for each in LEFT_OUT if each not in besides), *without)
+        found: dict[str, str] = {}
+        pending, seen = [Target(entry) for entry in entries], set[Target]()
+        for entry in entries:
+            if self._module(entry) is None:
+                raise ConfigError(f"{self.root}: there is no module {entry}; the repository is not whole")
+        while pending:
+            if (target := pending.pop()) not in seen:
+                seen.add(target)
+                pending += self._follow(target, out, found)
+        self._files[key] = found
+        return found
+
+    def digest(self, entries: Sequence[str], *, besides: Sequence[str] = (), without: Sequence[str] = ()) -> str:
+        """One hash of all these files and of their names."""
+        files = self.files(entries, besides=besides, without=without)
+        return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
+
+    def _follow(self, target: Target, out: tuple[str, ...], found: dict[str, str]) -> Iterator[Target]:
+        parent = target.module.rpartition(".")[0]
+        if parent:
+            package = self._module(parent)
+            if package is not None and not package.facade:
+                yield Target(parent)
+        module = self._module(target.module)
+        if module is None or module.file.startswith(out):
+            return
+        if target.name is not None and self._module(f"{target.module}.{target.name}") is not None:
+            yield Target(f"{target.module}.{target.name}")
+            return
+        if target.name is not None and module.facade:
+            yield module.exports.get(target.name, Target(target.module))
+            return
+        if not module.facade:
+            found[module.file] = module.digest
+        yield from module.imports
+
+    def _module(self, name: str) -> Module | None:
+        if name not in self._modules:
+            self._modules[name] = self._read(name)
+        return self._modules[name]
+
+    def _read(self, name: str) -> Module | None:
+        path = name.replace(".", "/")
+        base, files = self.root, [f"{path}/__init__.py", f"{path}.py"]
+        if name.partition(".")[0] != "ladd":
+            if self.folder is None or "." in name:
+                return None
+            base, files = self.folder, [f"{path}.py"]
+        file = next((file for file in files if (base / file).is_file()), None)
+        return None if file is None else read_module(base, file)
+
+
+def module_of(registered: object) -> str:
+    """The module that defines what `ladd.registry` found, as `Code` names it."""
+    home = registered.__module__ if isinstance(registered, type) else type(registered).__module__
+    return re.sub(r"^ladd_suite_[0-9a-f]{8}\.", "", home)
+
+
+def read_module(base: Path, file: str) -> Module:
+    """A source file without what does not run: docstrings, comments, `__all__` and what only a type checker sees.
+
+    Args:
+        base: folder that ``file`` is named from.
+    Raises:
+        ConfigError: it is no Python.
+    """
+    return _parse(base, file, (base / file).read_bytes())
+
+
+@functools.lru_cache(maxsize=1024)  # a stage looks several times whether its code is as it was
+def _parse(base: Path, file: str, source: bytes) -> Module:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(f"{base / file}: {error}") from None
+    body = [node for node in tree.body if _runs(node)]
+    imports = tuple(dict.fromkeys(target for node in body for target in _imports(node, base, file)))
+    exports = {alias.asname or alias.name: target for node in body for alias, target in _aliases(node, base, file)}
+    rest = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    facade = file.endswith("__init__.py") and not rest
+    return Module(file, hashlib.sha256(_text(body).encode()).hexdigest(), imports, exports, facade)
+
+
+def _runs(node: ast.AST) -> bool:
+    if isinstance(node, ast.Expr):
+        return not isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Assign):
+        return [ast.unparse(target) for target in node.targets] != ["__all__"]
+    return not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse)
+
+
+def _imports(node: ast.AST, base: Path, file: str) -> Iterator[Target]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Import):
+            yield from (Target(alias.name) for alias in each.names)
+        yield from (target for _, target in _aliases(each, base, file))
+
+
+def _aliases(node: ast.AST, base: Path, file: str) -> Iterator[tuple[ast.alias, Target]]:
+    if not isinstance(node, ast.ImportFrom):
+        return
+    beside = node.level == 1 and node.module is not None and "/" not in file  # within the folder of a suite
+    if (node.level and not beside) or any(alias.name == "*" for alias in node.names):
+        raise ConfigError(f"{base / file}, line {node.lineno}: write out what is imported; . and * are not followed")
+    yield from ((alias, Target(str(node.module), alias.name)) for alias in node.names)
+
+
+_UNSEEN = {"ctx", "kind", "type_comment"}
+
+
+def _text(node: object) -> str:
+    """A syntax tree as text, the same on every version of Python: what newer ones add is empty, and left out."""
+    if isinstance(node, list):
+        return f"[{','.join(_text(each) for each in node if not isinstance(each, ast.AST) or _runs(each))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = (f"{n}={_text(v)}" for n, v in ast.iter_fields(node) if v is not None and v != [] and n not in _UNSEEN)
+    return f"{type(node).__name__}({','.join(fields)})"

@@ -1,0 +1,168 @@
+"""`dvc repro` after an edit: which stages run, with stages that write a hash of what they read."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.builders import text_suite_values
+from tests.stages.test_plan import add_corpus, code, put
+from tests.stages.tiny import REPOSITORY, commit, environment, git, make_suite, write_params
+
+# In place of Python. It runs the plan, and for any other stage writes the declared outputs.
+PYTHON = f"""#!{sys.executable}
+import hashlib, json, os, re, sys
+from pathlib import Path
+name = sys.argv[2].rpartition(".")[2]
+if name == "plan":
+    os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])
+import yaml
+key = sys.argv[3] if len(sys.argv) > 3 else "all"
+entry = json.loads(Path("plan.json").read_text())["plan"][name][key]
+stage = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][name]
+stage = stage.get("do", stage)
+def fill(text):
+    return re.sub(r"[$][{{]item[.](\\w+)[}}]", lambda found: str(entry[found[1]]), text).replace("${{key}}", key)
+read = [path for each in stage.get("deps", []) for path in [Path(fill(each)), *sorted(Path(fill(each)).rglob("*"))]]
+numbers = {{name: value for name, value in entry.items() if name != "code"}}
+splits = {{name: value for name, value in numbers.items() if name != "zero_shot"}}
+made = repr([numbers if name != "data" else splits, [path.read_bytes() for path in read if path.is_file()]])
+for out in [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]:
+    path = Path(fill(out if isinstance(out, str) else next(iter(out))))
+    files = [path]
+    if not path.suffix:
+        views = [f"{{view}}/train" for view in entry.get("views", {{}})]
+        files = [path / each for each in ("train", "validation", "tokenizer", "weights", *views)]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(hashlib.sha256(f"{{file}} {{made}}".encode()).hexdigest())
+    if name == "data":
+        (path / "zero_shot").write_text(repr(numbers.get("zero_shot")))
+"""
+SWEEPS = ("co-seq", "di-joint", "mdlm")
+MODELS = (
+    "stage1@learned",
+    "baseline@mdlm",
+    "baseline@ar",
+    "stage2@co",
+    "stage2@di",
+    "stage2@ccdd",
+    "stage2@co-learned",
+)
+
+
+def values() -> dict:
+    """A suite of text with three sweeps."""
+    found = text_suite_values()
+    return found | {"sweeps": {key: found["sweeps"][key] for key in SWEEPS}}
+
+
+class Pipeline:
+    """A repository with DVC in which the stages of a suite write hashes."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.folder = make_suite(root, root / "suites/tiny", values())
+        (root / ".dvcignore").write_text((REPOSITORY / ".dvcignore").read_text())
+        (root / "bin").mkdir()
+        (root / "bin/python").write_text(PYTHON)
+        (root / "bin/python").chmod(0o755)
+        self.environment = environment() | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environment["PATH"] = f"{root}/bin:{self.environment['PATH']}"
+        subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=root, env=self.environment, check=True)
+        (root / ".gitignore").write_text("artifacts/\n.work/\n**/results/*.html\n")
+
+    def repro(self, *arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "dvc", "repro", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+
+    def ran(self) -> tuple[set[str], set[str]]:
+        """Stages whose command ran, but for the plan, and those that were restored."""
+        process = self.repro()
+        if "run the same command again" in process.stderr + process.stdout:
+            process = self.repro()
+        assert process.returncode == 0, process.stdout + process.stderr
+        ran = {name for name in re.findall(r"Running stage '([^'\n]+)'", process.stdout) if name != "plan"}
+        return ran, set(re.findall(r"Stage '([^'\n]+)' is cached", process.stdout))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory) -> Pipeline:
+    """A suite that has run, and is committed."""
+    found = Pipeline(tmp_path_factory.mktemp("selective"))
+    ran, _ = found.ran()
+    assert len(ran) == 1 + 1 + 1 + len(MODELS) + 2 * len(SWEEPS) + 2
+    commit(found.root)
+    return found
+
+
+def of(*sweeps: str) -> set[str]:
+    return {f"{stage}@{key}" for stage in ("sample", "evaluate") for key in sweeps} | {"compare"}
+
+
+def rename(values: dict, root: Path) -> None:
+    values["sweeps"]["speeches"] = values["sweeps"].pop("mdlm")
+
+
+MEASURES = {"evaluate@co-seq", "evaluate@di-joint", "evaluate@mdlm", "reference@text"}
+EDITS: dict[str, tuple[Callable[[dict, Path], None], set[str]]] = {
+    "comment in a loss": (code("ladd/systems/channels.py", "\n", "\n# a comment\n"), set()),
+    "new sampler": (code("ladd/samplers/more.py", "", "def more(): ...\n"), set()),
+    "new zero-shot corpus": (add_corpus, {"data@text", "compare"} | MEASURES),
+    "workers": (put("run.workers", 7), set()),
+    "K": (put("codebooks.codes.codebook", 4), {"codebook@codes", "stage2@di"} | of("di-joint")),
+    "temperature": (put("sweeps.co-seq.temperature", 0.5), of("co-seq")),
+    "version of the metrics": (code("ladd/evaluation/__init__.py", "= ", "= 'other' or "), MEASURES | {"compare"}),
+    "new metric": (code("ladd/evaluation/more.py", "", "def more(): ...\n"), set()),
+    "width of the latent denoiser": (
+        put("models.co.latent_denoiser.network.width", 16),
+        {"stage2@co"} | of("co-seq"),
+    ),
+    "batch of sampling": (put("run.batch", 3), set()),
+    "key": (rename, of("speeches")),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EDITS)
+def test_edit_runs_these_stages_and_no_others_and_putting_it_back_runs_none(pipeline, name):
+    edit, expected = EDITS[name]
+    changed = values() | {"root": "../.."}
+    edit(changed, pipeline.root)
+    write_params(pipeline.folder, json.loads(json.dumps(changed)))
+    assert pipeline.ran() == (expected, set())
+    assert pipeline.ran() == (set(), set())
+    git(pipeline.root, "checkout", "--", "ladd", "suites/tiny/params.yaml")
+    ran, restored = pipeline.ran()
+    assert ran == set()
+    assert restored == (of("mdlm") if name == "key" else expected)
+    assert git(pipeline.root, "status", "--porcelain", "--untracked-files=no") == ""
+    git(pipeline.root, "clean", "--quiet", "--force", "--", "ladd", "suites")
+
+
+@pytest.mark.slow
+def test_repeated_run_changes_nothing_in_seconds(pipeline):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    assert pipeline.ran() == (set(), set())
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 3  # of a processor, whatever else runs
+    assert git(pipeline.root, "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_new_stage_is_said_to_need_another_start(pipeline):
+    changed = values() | {"root": "../.."}
+    changed["baselines"]["more"] = changed["baselines"]["mdlm"]
+    write_params(pipeline.folder, changed)
+    process = pipeline.repro()
+    assert process.returncode != 0
+    assert "params.yaml has other stages than plan.json had when DVC read it: run the same command again" in (
+        process.stdout + process.stderr
+    )
+    assert pipeline.ran()[0] == {"baseline@more", "compare"}
