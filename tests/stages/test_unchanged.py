@@ -78,7 +78,7 @@ EDITS = {
         lambda: edit(Path("artifacts/data/sawtooth/manifest.json"), "train/00000", "train/00001"),
         ["artifacts/data/sawtooth/train: edited"],
     ),
-    "no key any more": (lambda: edit(Path("params.yaml"), "  mdlm:", "  mdlm-2:"), ["has no 'mdlm'"]),
+    "no key any more": (lambda: edit(Path("params.yaml"), "  mdlm:", "  mdlm-2:"), ["'mdlm' is not defined"]),
     "half of a file": (lambda: Path("params.yaml").write_text("seed: [1"), ["params.yaml is not YAML, line "]),
     "empty file": (lambda: Path("params.yaml").write_text(""), ["params.yaml is not valid"]),
     "block that is none": (
