@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ladd.stages.text import fetch
 
 from benchmarks.speed import in_turns, show
 from ladd.config import load_suite
+from ladd.latents.frozen import FrozenTextEncoder
 from ladd.latents.reduction import truncate
 from ladd.stages.data import make_tokenizer, split_of
-from ladd.stages.text import fetch
-from ladd.text.encoder import FrozenTextEncoder
 
 
 def main() -> None:

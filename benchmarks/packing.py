@@ -21,9 +21,9 @@ from types import SimpleNamespace
 
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import load_suite
-from ladd.text.documents import read_documents
-from ladd.text.packing import pack_corpus
-from ladd.text.tokenizer import Tokenizer
+from ladd.tasks.text.documents import read_documents
+from ladd.tasks.text.packing import pack_corpus
+from ladd.tasks.text.tokenizer import Tokenizer
 
 TOKENS = 128
 

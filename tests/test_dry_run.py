@@ -234,5 +234,5 @@ def test_dry_run_of_lm1b(tmp_path):
     expected = list(stages_in_order(suite, yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())))
     assert sum(line.endswith(" s") and f"/{len(expected)} " in line for line in lines) == len(expected)
     for key in suite["sweeps"]:
-        assert any(f"evaluate@{key}" in line for line in lines)
+        assert any(f"measure@{key}" in line for line in lines)
     assert not (REPOSITORY / ".work/dry-run/lm1b").exists()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from ladd.config.blocks import GaussianName, MaskedName
-from ladd.config.data import SawtoothConfig, TextDataConfig
-from ladd.config.evaluation import SawtoothEvaluationConfig, SweepConfig
+from ladd.config.evaluation import SweepConfig
 from ladd.config.models import BaselineConfig, ModelConfig
+from ladd.config.registered import tasks
 from ladd.config.suite import Suite
 
 # Rows of results have the key of a sweep in their column "model", or such a name and the key of a data set.
@@ -51,7 +51,7 @@ class Relations:
             self._check_length(f"latents.{key}.length", latents.length, data.tokens)
         for key, encoder in suite.encoders.items():
             data = self._find(f"encoders.{key}.data", suite.data, encoder.data)
-            if not isinstance(data, TextDataConfig):
+            if not tasks()[data.kind].reads_text:
                 raise ValueError(f"encoders.{key}.data: {encoder.data!r} is {data.kind}; a text encoder needs text")
             for name, view in encoder.views.items():
                 place = f"encoders.{key}.views.{name}.length"
@@ -155,7 +155,7 @@ class Relations:
         if model.family == "co-ladd":
             check_lead(key, sweep)
         self._check_given(key, sweep, model)
-        reference = suite.evaluation.reference
+        reference = suite.evaluation_of(sweep.data).reference
         for name in ("samples", "seeds"):
             if getattr(sweep, name) != getattr(reference, name):
                 raise ValueError(
@@ -167,7 +167,7 @@ class Relations:
         if sweep.given is None:
             return
         data = self.suite.data[sweep.data]
-        if isinstance(data, SawtoothConfig):
+        if not tasks()[data.kind].given:
             raise ValueError(f"{key}.given: {sweep.given.kind!r}; {sweep.data!r} is drawn whole, write null")
         if not 1 <= (count := round(sweep.given.share * data.tokens)) < data.tokens:
             raise ValueError(f"{key}.given.share: {sweep.given.share} gives {count} of N = {data.tokens} tokens")
@@ -175,24 +175,17 @@ class Relations:
             raise ValueError(f"{key}.given.kind: {sweep.given.kind!r}; ar goes from left to right, it needs 'prefix'")
 
     def _check_evaluation(self) -> None:
-        suite, evaluation = self.suite, self.suite.evaluation
-        reference = evaluation.reference
+        suite = self.suite
+        if isinstance(suite.evaluation, dict) and suite.evaluation.keys() != suite.data.keys():
+            known = sorted(suite.data)
+            raise ValueError(f"evaluation: {sorted(suite.evaluation)}; write one block, or one for each of {known}")
         for name, data in suite.data.items():
-            if data.kind != evaluation.kind:
-                raise ValueError(f"evaluation.kind: {evaluation.kind!r} cannot measure data.{name}, a {data.kind}")
-            if not isinstance(data, SawtoothConfig) or not isinstance(evaluation, SawtoothEvaluationConfig):
-                continue  # the sizes of text are known when it is packed
-            if 2 * reference.samples * len(reference.seeds) > data.reference:
-                raise ValueError(
-                    f"evaluation.reference.samples: {reference.samples} samples x {len(reference.seeds)} seeds need "
-                    f"twice as many real sequences (model and floor), data.{name}.reference is {data.reference}"
-                )
-            if evaluation.sequences > data.validation:
-                raise ValueError(
-                    f"evaluation.sequences: {evaluation.sequences} must be at most data.{name}.validation, "
-                    f"{data.validation}"
-                )
-            self._check_steps("evaluation.reference.token_steps", evaluation.reference.token_steps, data.tokens)
+            kind = suite.evaluation_of(name).kind
+            if data.kind != kind:
+                raise ValueError(f"evaluation.kind: {kind!r} cannot measure data.{name}, a {data.kind}")
+            task = tasks()[kind](suite, name)
+            task.metrics()
+            task.check()
 
     def _check_steps(self, key: str, steps: list[int], tokens: int) -> None:
         if max(steps) > tokens:

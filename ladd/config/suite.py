@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import SerializeAsAny, WrapValidator, model_validator
 
 from ladd.config.blocks import Block, ComputeConfig, Key, Seed, Text
 from ladd.config.data import DataConfig
@@ -14,7 +14,9 @@ from ladd.config.evaluation import EvaluationConfig, SweepConfig
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
 from ladd.config.messages import checked
 from ladd.config.models import BaselineConfig, ModelConfig
+from ladd.config.registered import data_block, evaluation_block
 from ladd.errors import ConfigError
+from ladd.registry import suite_folder
 from ladd.yaml_files import read_yaml
 
 
@@ -25,14 +27,17 @@ class Suite(Block):
     suite: Key
     seed: Seed
     compute: ComputeConfig
-    data: dict[Key, DataConfig]
+    data: dict[Key, Annotated[SerializeAsAny[DataConfig], WrapValidator(data_block)]]
     encoders: dict[Key, EncoderConfig]
     latents: dict[Key, LatentsConfig]
     codebooks: dict[Key, CodebookConfig]
     baselines: dict[Key, BaselineConfig]
     models: dict[Key, ModelConfig]
     sweeps: dict[Key, SweepConfig]
-    evaluation: EvaluationConfig
+    # Of all data sets, or of each by its key.
+    evaluation: Annotated[
+        SerializeAsAny[EvaluationConfig] | dict[Key, SerializeAsAny[EvaluationConfig]], WrapValidator(evaluation_block)
+    ]
 
     @model_validator(mode="after")
     def _check(self) -> Suite:
@@ -44,6 +49,10 @@ class Suite(Block):
     def model(self, key: str) -> BaselineConfig | ModelConfig:
         """The baseline or model of that name."""
         return self.baselines[key] if key in self.baselines else self.models[key]
+
+    def evaluation_of(self, data: str) -> EvaluationConfig:
+        """How models of a data set are measured."""
+        return self.evaluation[data] if isinstance(self.evaluation, dict) else self.evaluation
 
     def view_of(self, latents: str) -> tuple[str, str] | None:
         """Encoder and view behind latents, or None where they are learned."""
@@ -74,7 +83,8 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
         raise ConfigError(f"{path.absolute()} does not exist; run from the folder of a suite") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
-    return check_suite(values, path)
+    with suite_folder(path.absolute().parent):  # whose modules register tasks and metrics too
+        return check_suite(values, path)
 
 
 def check_suite(values: Any, name: object) -> Suite:

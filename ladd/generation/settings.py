@@ -82,7 +82,8 @@ def _base(suite: Suite, name: str) -> dict[str, Any]:
 
 
 def _alone(suite: Suite, key: str) -> dict[str, Any]:
-    config, reference = suite.model(key), suite.evaluation.reference
+    config = suite.model(key)
+    reference = suite.evaluation_of(config.data).reference
     return {
         "model": key,
         "data": config.data,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ladd.config import Suite, check_suite
+from ladd.config.registered import tasks
 from ladd.errors import ConfigError
 from ladd.launch.cells import Cell, cells_of
 from ladd.launch.grid import Grid
@@ -118,9 +119,7 @@ class _Expander:
 
     def _data(self, data: Values) -> Values:
         """Enough real sequences to compare samples with, and as many again for the floor of the distances."""
-        if data["kind"] != "sawtooth":
-            return data
-        return data | {"reference": max(data["reference"], 2 * self.sampling.samples * len(self.sampling.seeds))}
+        return tasks()[data["kind"]].with_room(data, 2 * self.sampling.samples * len(self.sampling.seeds))
 
     def _with_cells(self, frame: Values, cells: Iterable[Cell]) -> Values:
         values = frame | {block: dict(frame[block]) for block in BLOCKS}

@@ -12,10 +12,10 @@ from ladd.report.labels import (
     BOUNDS_NOTE,
     COSTS,
     PERPLEXITY_NOTE,
-    SAMPLING,
     STANDS_IN,
     ZERO_SHOT,
     ZERO_SHOT_NOTE,
+    sampling,
     sampling_note,
     uncertain,
 )
@@ -35,19 +35,19 @@ def blocks(summary: pl.DataFrame) -> list[Block]:
     metric = pl.col("metric")
     of_text = metric.is_in(["val_ppl", "full_bound"]) if "val_ppl" in summary["metric"] else pl.lit(value=False)
     bounds = metric.is_in([*BOUNDS, *STANDS_IN]) & ~of_text
-    zero_shot, swept = metric.str.starts_with(ZERO_SHOT), metric.is_in(list(SAMPLING))
+    zero_shot, swept = metric.str.starts_with(ZERO_SHOT), metric.is_in(list(sampling()))
     candidates = [
         _bounds(summary.filter(bounds)),
         _perplexities(summary.filter(of_text)),
         _zero_shot(summary.filter(zero_shot)),
     ]
-    for name in SAMPLING:
+    for name in sampling():
         candidates.append(_by_steps(summary, name, given=""))
         if name == "gen_ppl":
             candidates += [*(matched(summary, x) for x in COSTS), few_step_half(summary), throughput(summary)]
             candidates += frontier_blocks(summary)
     for given in sorted(set(summary["given"]) - {""}):
-        candidates += [_by_steps(summary, name, given) for name in SAMPLING]
+        candidates += [_by_steps(summary, name, given) for name in sampling()]
     candidates.append(_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept)))
     return [block for block in candidates if block.rows or block.references]
 
@@ -90,7 +90,7 @@ def _zero_shot(summary: pl.DataFrame) -> Block:
 
 
 def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
-    shown = SAMPLING[metric]
+    shown = sampling()[metric]
     rows = sampled(summary, metric, given).with_columns(pl.col("value", "stderr") * shown.factor)
     steps = [str(step) for step in sorted(rows["token_steps"].drop_nulls().unique())] or ["any"]
     latents_first = (rows["latent_steps"].fill_null(0) > 0).any()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from ladd.report.labels import BOUNDS, SAMPLING, STANDS_IN
+from ladd.report.labels import BOUNDS, STANDS_IN, sampling
 from ladd.report.select import at_base_temperature
 
 BOUND_METRICS = (*BOUNDS, *STANDS_IN, "val_ppl")
-SAMPLE_METRICS = tuple(name for name, shown in SAMPLING.items() if shown.essential)
 
 
 def headline(summary: pl.DataFrame) -> dict[str, float]:
@@ -19,7 +18,8 @@ def headline(summary: pl.DataFrame) -> dict[str, float]:
     Args:
         summary: what ``summarise`` returns.
     """
-    wanted = pl.col("metric").is_in([*BOUND_METRICS, *SAMPLE_METRICS]) & (pl.col("given") == "")
+    essential = [name for name, shown in sampling().items() if shown.essential]
+    wanted = pl.col("metric").is_in([*BOUND_METRICS, *essential]) & (pl.col("given") == "")
     rows = at_base_temperature(summary.filter(wanted & pl.col("token_steps").is_not_null()))
     rows = pl.concat([summary.filter(wanted & pl.col("token_steps").is_null()), rows])
     return {

@@ -11,7 +11,7 @@ import polars as pl
 
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
-from ladd.report.labels import SAMPLING, uncertain
+from ladd.report.labels import sampling, uncertain
 from ladd.report.templates import rendered
 
 SHOWN = 4  # samples per group
@@ -87,7 +87,7 @@ def sample_metrics(
     )
     by_name = {row["metric"]: row for row in rows.iter_rows(named=True)}
     return {
-        word: uncertain(by_name[name]["value"], by_name[name]["stderr"], min(SAMPLING[name].digits, 3)).replace(
+        word: uncertain(by_name[name]["value"], by_name[name]["stderr"], min(sampling()[name].digits, 3)).replace(
             "±", " ± "
         )
         for name, word in METRICS.items()

@@ -57,7 +57,7 @@ def _from_mlflow(folder: Path, suite: Suite) -> pl.DataFrame:
     from ladd.tracking import current_evaluations
 
     with contextlib.chdir(folder):
-        evaluations = current_evaluations(Path(suite.root), suite.suite, current_fingerprints(suite, ["evaluate"]))
+        evaluations = current_evaluations(Path(suite.root), suite.suite, current_fingerprints(suite, ["measure"]))
     return _typed([row for evaluation in evaluations for row in _rows_of(evaluation)])
 
 

@@ -80,7 +80,7 @@ def _ensure(suite: Suite, declaration: Declaration, experiment: Experiment) -> s
 def _fill(suite: Suite, declaration: Declaration, run: TrackedRun) -> None:
     """By the code that the stages use."""
     name, _, key = declaration.name.partition("@")
-    if name == "evaluate":
+    if name == "measure":
         log_results(read_results(Path(f"results/evaluate/{key}.csv")), run)
     elif name == "codebook":
         record_codebook(key, suite.codebooks[key].steps, run)

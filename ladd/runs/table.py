@@ -11,7 +11,7 @@ from ladd.errors import ConfigError
 from ladd.report.cells import Block, flagged
 from ladd.report.comparable import check_comparable
 from ladd.report.headline import SAMPLE_METRICS
-from ladd.report.labels import FAMILIES, SAMPLING, ZERO_SHOT, ZERO_SHOT_NOTE, uncertain
+from ladd.report.labels import FAMILIES, ZERO_SHOT, ZERO_SHOT_NOTE, sampling, uncertain
 from ladd.report.select import at_base_temperature
 from ladd.report.table import block_text
 from ladd.runs.rows import TRAINED
@@ -104,11 +104,11 @@ def _label(metrics: Sequence[str], metric: int, steps: int) -> str:
 
 
 def _title(metric: str) -> str:
-    return SAMPLING[metric].title if metric in SAMPLING else metric
+    return sampling()[metric].title if metric in sampling() else metric
 
 
 def _cell(row: dict[str, Any]) -> str:
-    if (shown := SAMPLING.get(row["metric"])) is None:
+    if (shown := sampling().get(row["metric"])) is None:
         return flagged(2 if row["metric"] == "val_ppl" or row["metric"].startswith(ZERO_SHOT) else 4)(row)
     stderr = None if row["stderr"] is None else row["stderr"] * shown.factor
     return uncertain(row["value"] * shown.factor, stderr, shown.digits)

@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 
 from ladd.config import Suite
-from ladd.evaluation import EVALUATOR_VERSION
 from ladd.files import write_atomically, write_json
 from ladd.report.figures import quality_figures
 from ladd.report.labels import family_name, schedule_name
@@ -37,7 +36,7 @@ def main(stage: Stage) -> None:
         compare=compare,
         figures=_figures(suite, compare, results),
         parameters=Path("params.yaml").read_text(),
-        provenance={"suite": suite.suite, "evaluator version": EVALUATOR_VERSION, "seed": str(suite.seed)},
+        provenance={"suite": suite.suite, "seed": str(suite.seed)},
     )
     groups = [group for key in keys for group in _sample_groups(suite, key, summary, results)]
     write_samples_page(results / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
@@ -57,7 +56,7 @@ def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Pa
     figures = quality_figures(compare, plots)
     plot_curves(histories, plots / "curves.png")
     figures["Training curves"] = plots / "curves.png"
-    if not (losses := read_loss_by_time(suite.sweeps)).is_empty():
+    if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
         figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"
         plot_loss_by_time(losses, plots / "loss-by-time.png")
     if usage:

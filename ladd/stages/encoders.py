@@ -1,4 +1,4 @@
-"""Pretrained encoders that read the blocks of a data set."""
+"""The pretrained encoder behind the latents of a model."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from pathlib import Path
 
 import torch
 
-from ladd.config import EncoderConfig, FeaturesConfig, Suite
+from ladd.config import Suite
+from ladd.latents.frozen import LatentEncoder
 from ladd.latents.reduction import Reduction
 from ladd.stages.artifacts import REDUCTION
-from ladd.stages.text import fetch, load_tokenizer
-from ladd.text.encoder import FrozenTextEncoder, LatentEncoder
-
-
-def load_encoder(
-    suite: Suite, data: str, config: EncoderConfig | FeaturesConfig, device: torch.device
-) -> FrozenTextEncoder:
-    """A pretrained encoder that reads the blocks of a data set."""
-    folder = fetch(suite, config.asset) / config.folder
-    return FrozenTextEncoder.load(folder, load_tokenizer(data), device=device, batch=config.batch)
+from ladd.tasks import task_of
 
 
 def pretrained_encoder(suite: Suite, key: str, device: torch.device) -> LatentEncoder | None:
@@ -29,4 +21,4 @@ def pretrained_encoder(suite: Suite, key: str, device: torch.device) -> LatentEn
         return None
     encoder = suite.encoders[found[0]]
     reduction = Reduction.load(Path(f"artifacts/models/{key}/{REDUCTION}"))
-    return LatentEncoder(load_encoder(suite, config.data, encoder, device), encoder.views[found[1]], reduction)
+    return LatentEncoder(task_of(suite, config.data, device).encoder(encoder), encoder.views[found[1]], reduction)

@@ -17,9 +17,8 @@ from ladd.models import Ladd
 from ladd.networks import CausalTransformer
 from ladd.schedules import MASKED_SCHEDULES, latent_schedule
 from ladd.stages.encoders import pretrained_encoder
-from ladd.stages.held_out import held_out
-from ladd.stages.measure import bound_settings
 from ladd.stages.trained import load_trained
+from ladd.tasks import task_of
 
 SEQUENCES = 250  # at most: with ten draws, 2,500 passes for each time of the latents
 TIME_DRAWS = 10  # per sequence: one in every bin
@@ -45,7 +44,8 @@ def loss_by_time_rows(suite: Suite, key: str, device: torch.device) -> list[Time
     config = suite.model(sweep.model)
     if sweep.given is not None or config.token_channel is None:
         return []
-    found = held_out(suite, sweep.data, "validation", min(SEQUENCES, suite.evaluation.sequences), device)
+    task = task_of(suite, sweep.data, device)
+    found = task.held_out("validation", min(SEQUENCES, task.evaluation.sequences))
     row = TimeRow(model=sweep.model, sweep=key, family=config.family, n=len(found.tokens))
     row = replace(row, documents=found.document_count)
     rows: list[TimeRow] = []
@@ -59,7 +59,7 @@ def _losses(suite: Suite, key: str, x: Tensor, device: torch.device) -> Iterator
     sweep = suite.sweeps[key]
     config, mask_id = suite.model(sweep.model), suite.data[sweep.data].vocabulary
     model = load_trained(suite, sweep.model, device)
-    settings = replace(bound_settings(suite.evaluation, suite.seed), time_draws=TIME_DRAWS)
+    settings = replace(task_of(suite, sweep.data).bound_settings, time_draws=TIME_DRAWS)
     assert config.token_channel is not None
     assert not isinstance(model, CausalTransformer)
     tokens = MASKED_SCHEDULES[config.token_channel.schedule]

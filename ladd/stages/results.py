@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from ladd.config import Suite
 from ladd.config.evaluation import shortest
 from ladd.errors import ArtifactError
 from ladd.evaluation.rows import COLUMNS, Row, TimeRow
 from ladd.files import write_atomically, write_json
+from ladd.git import code_version
 from ladd.report.rules import ALIKE, over_seeds
 
 if TYPE_CHECKING:
@@ -29,6 +32,12 @@ SCHEMA = {name: pl.Int64 if name in INTEGER_COLUMNS else pl.Float64 for name in 
 
 
 MEASURED = "measured."  # tags of a run, one per metric: JSON of what must be alike among rows that are compared
+
+
+def base_row(suite: Suite, libraries: Iterable[str], **columns: str | int | None) -> Row:
+    """A row with what made it: suite, code and libraries; ``columns`` as in `Row`."""
+    versions = " ".join(f"{name}={version(name)}" for name in libraries)
+    return Row(suite=suite.suite, git_commit=code_version(Path(suite.root)), versions=versions, **columns)  # type: ignore[arg-type]
 
 
 def write_results(key: str, rows: list[Row]) -> pl.DataFrame:
@@ -64,25 +73,29 @@ LOSS_BY_TIME_SCHEMA = {
 }
 
 
-def write_loss_by_time(key: str, rows: list[TimeRow]) -> None:
-    """Write ``results/loss_by_time/KEY.csv``; without rows it has a header alone."""
+def bounds_folder(model: str) -> Path:
+    """Of the bounds of a model."""
+    return Path(f"artifacts/bounds/{model}")
+
+
+def write_loss_by_time(model: str, rows: list[TimeRow]) -> None:
+    """Write ``results/loss_by_time/MODEL.csv``; without rows it has a header alone."""
     table = pl.DataFrame([vars(row) for row in rows], schema=LOSS_BY_TIME_SCHEMA)
-    write_atomically(LOSS_BY_TIME / f"{key}.csv", table.write_csv().encode())
+    write_atomically(LOSS_BY_TIME / f"{model}.csv", table.write_csv().encode())
 
 
-def read_loss_by_time(keys: Iterable[str]) -> pl.DataFrame:
-    """The losses by time of some sweeps; of several sweeps of one model those of the first that has some.
+def read_loss_by_time(models: Iterable[str]) -> pl.DataFrame:
+    """The losses by time of models.
 
     Raises:
         ArtifactError: a file is missing.
     """
     tables = []
-    for key in keys:
-        if not (path := LOSS_BY_TIME / f"{key}.csv").is_file():
+    for model in models:
+        if not (path := LOSS_BY_TIME / f"{model}.csv").is_file():
             raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
         tables.append(pl.read_csv(path, schema=LOSS_BY_TIME_SCHEMA, empty_string_is_null=False))
-    table = pl.concat(tables)
-    return table.filter(pl.col("sweep") == pl.col("sweep").first().over("model"))
+    return pl.concat(tables)
 
 
 def nested_means(table: pl.DataFrame) -> dict[str, dict]:

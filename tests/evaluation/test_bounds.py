@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.data.sawtooth import draw_sequences
 from ladd.evaluation.bounds import (
     BoundSettings,
     autoregressive_bound,
@@ -16,8 +15,8 @@ from ladd.evaluation.bounds import (
     mdlm_bound,
 )
 from ladd.evaluation.estimate import estimate
-from ladd.evaluation.exact import SawtoothReference
 from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from ladd.tasks.sawtooth import SawtoothReference, draw_sequences
 from tests.samplers.known_answers import LINEAR, ExactDenoiser, Law, Tables, every_sequence, number, record
 
 TOKENS = 8

@@ -22,7 +22,7 @@ from tests.stages.tiny import REPOSITORY, environment
 
 STAGES = (
     *("data", "encode", "codebook", "stage1", "baseline", "stage2"),
-    *("sample", "evaluate", "reference", "compare"),
+    *("sample", "bound", "baseline_bound", "measure", "reference", "compare"),
 )
 LIMIT = 300  # seconds after which a stage that hangs is ended
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS"), "1")

@@ -22,7 +22,7 @@ from ladd.tracking import LoggedRun, find_run
 from tests.runs.fake import fake_values
 from tests.stages.tiny import commit, git
 
-STAGE = "evaluate@di-seq"
+STAGE = "measure@di-seq"
 
 
 def run_of(stage: str = STAGE) -> str:
@@ -49,7 +49,7 @@ def test_run_says_what_it_was(root, suite, logged, capsys):
     text = capsys.readouterr().out
     assert f"{STAGE} of suite tiny, folder suites/tiny" in text
     assert f"{git(root, 'rev-parse', 'HEAD')}, the code as committed" in text
-    assert "python -m ladd.stages.evaluate di-seq\n" in text
+    assert "python -m ladd.stages.measure di-seq\n" in text
     assert f"input    artifacts/models/di {dvc_hash(Path('artifacts/models/di'))}\n" in text
     assert f"output   results/evaluate/di-seq.csv {dvc_hash(Path('results/evaluate/di-seq.csv'))}\n" in text
     assert "nothing differs today" in text

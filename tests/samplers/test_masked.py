@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from ladd.evaluation.exact import SawtoothReference
 from ladd.samplers import SamplingOptions, sample_masked
 from ladd.schedules import MASKED_SCHEDULES
+from ladd.tasks.sawtooth import SawtoothReference
 from tests.samplers.known_answers import (
     LINEAR,
     all_masked,

@@ -11,7 +11,7 @@ import pytest
 
 from ladd.errors import AssetError, ConfigError
 from ladd.stages.data import make_tokenizer
-from ladd.text.packing import Packed
+from ladd.tasks.text.packing import Packed
 from tests.builders import path_asset, text_suite_values
 from tests.stages.text_assets import documents, write_corpora
 from tests.stages.tiny import make_suite, run_here

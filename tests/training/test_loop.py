@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from ladd.config import TrainingConfig
-from ladd.data.sawtooth import draw_sequences
 from ladd.errors import PreemptedError, TrainingError
 from ladd.models import build_baseline, build_latent_model
+from ladd.tasks.sawtooth import draw_sequences
 from ladd.training import loop
 from ladd.training.batches import Batch
 from ladd.training.executor import STOP, InlineContext

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ladd.data.sawtooth import draw_sequences
 from ladd.data.shards import Rows, write_array_shards
 from ladd.models import build_baseline, build_latent_model
 from ladd.objectives.autoregressive import autoregressive_loss
 from ladd.objectives.masked import mdlm_loss
 from ladd.randomness import SampleNoise
 from ladd.schedules import MASKED_SCHEDULES
+from ladd.tasks.sawtooth import draw_sequences
 from ladd.training import tasks
 from ladd.training.tasks import ArTask, LaddTask, LatentTask, MdlmTask
 from tests.builders import blocks, perturb, untrained

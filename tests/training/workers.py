@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from ladd.config import LatentsConfig, TrainingConfig
-from ladd.data.sawtooth import draw_sequences
 from ladd.distributed import gather_rows, own_rows
 from ladd.errors import LaddError
 from ladd.models import build_baseline, build_latent_model
+from ladd.tasks.sawtooth import draw_sequences
 from ladd.training.batches import Batch
 from ladd.training.checkpoint import Checkpoint, save_checkpoint
 from ladd.training.executor import STOP, GroupContext

@@ -1,0 +1,115 @@
+"""Registries by discovery: what the modules of a package, and of a suite's folder, define is known by its ``name``."""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from hashlib import blake2b
+from importlib import import_module
+from inspect import isabstract
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ladd.errors import ConfigError
+
+PARAMS = "params.yaml"  # a folder that holds one is that of a suite
+_folder: ContextVar[Path | None] = ContextVar("folder of the suite", default=None)
+
+
+@contextmanager
+def suite_folder(folder: Path) -> Iterator[None]:
+    """Within it, the modules of this folder register; otherwise those of the working directory do."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def discover(package: str, base: type) -> dict[str, Any]:
+    """What is registered on one axis, by name, in alphabetical order of the modules; the suite's own comes last.
+
+    A module registers the concrete subclasses of ``base`` that it defines, and the instances of ``base`` in its
+    namespace, each by its attribute ``name``. What has no name of its own is a base class.
+
+    Args:
+        package: that holds the built-in modules, such as "ladd.samplers".
+        base: the class of the axis.
+    Raises:
+        ConfigError: two have one name, or a module of the suite's folder cannot be imported.
+    """
+    found = dict(_built_in(package, base))
+    folder = (_folder.get() or Path.cwd()).resolve()
+    if (folder / PARAMS).is_file():
+        for path in sorted(folder.glob("[!_.]*.py")):
+            _register(found, _suite_module(path), base)
+    return found
+
+
+def find(package: str, base: type, name: str, key: str) -> Any:
+    """What is registered under a name.
+
+    Args:
+        package, base: as in `discover`.
+        name: to look up.
+        key: of params.yaml that holds the name, for the message.
+    Raises:
+        ConfigError: nothing is.
+    """
+    registered = discover(package, base)
+    if name not in registered:
+        raise ConfigError(f"{key}: {name!r} is not registered; known are {sorted(registered)}")
+    return registered[name]
+
+
+@cache
+def _built_in(package: str, base: type) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for module in sorted(pkgutil.iter_modules(import_module(package).__path__), key=lambda module: module.name):
+        _register(found, import_module(f"{package}.{module.name}"), base)
+    return found
+
+
+def _register(found: dict[str, Any], module: ModuleType, base: type) -> None:
+    for value in vars(module).values():
+        if isinstance(value, type):
+            # A class that is imported belongs to the module that defines it.
+            entry = issubclass(value, base) and value.__module__ == module.__name__ and not isabstract(value)
+        else:
+            entry = isinstance(value, base)
+        name = getattr(value, "name", None) if entry else None
+        if not isinstance(name, str):
+            continue
+        if found.setdefault(name, value) is not value:
+            raise ConfigError(
+                f"{module.__file__}: {name!r} is the name of another {base.__name__}, in "
+                f"{sys.modules[_home(found[name])].__file__}; rename one"
+            )
+
+
+def _home(value: Any) -> str:
+    """Module that defines a class, or the class of an instance."""
+    return value.__module__ if isinstance(value, type) else type(value).__module__
+
+
+def _suite_module(path: Path) -> ModuleType:
+    """A module of a suite's folder, imported once; its name holds the folder, so that suites do not meet."""
+    name = f"ladd_suite_{blake2b(str(path.parent).encode(), digest_size=4).hexdigest()}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
