@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from hashlib import blake2b
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from inspect import isabstract
 from pathlib import Path
 from types import ModuleType
@@ -99,17 +98,15 @@ def _home(value: Any) -> str:
 
 
 def _suite_module(path: Path) -> ModuleType:
-    """A module of a suite's folder, imported once; its name holds the folder, so that suites do not meet."""
-    name = f"ladd_suite_{blake2b(str(path.parent).encode(), digest_size=4).hexdigest()}_{path.stem}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    """A module of a suite's folder, imported once. The folder is a package, so its modules can import each other."""
+    package = f"ladd_suite_{blake2b(str(path.parent).encode(), digest_size=4).hexdigest()}"
+    if package not in sys.modules:
+        sys.modules[package] = ModuleType(package)
+        sys.modules[package].__path__ = [str(path.parent)]
+    name = f"{package}.{path.stem}"
+    if name not in sys.modules:
+        invalidate_caches()  # the file may be new
     try:
-        spec.loader.exec_module(module)
+        return import_module(name)
     except Exception as error:
-        del sys.modules[name]
         raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return module

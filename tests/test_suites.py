@@ -12,10 +12,11 @@ import pytest
 import torch
 import yaml
 
-from ladd.config import CorpusConfig, LastDocuments, ModelConfig, load_suite
+from ladd.config import ModelConfig, load_suite
 from ladd.dry_run import named_assets
 from ladd.evaluation.flops import backbone_macs
 from ladd.models import build_baseline, build_ladd
+from ladd.tasks.text.settings import CorpusConfig, LastDocuments
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ASSETS = (REPOSITORY / "docs" / "ASSETS.md").read_text()

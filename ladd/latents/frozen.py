@@ -10,9 +10,9 @@ through its own tokenizer, framed by its own special tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -27,7 +27,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ladd.config import ViewConfig
-    from ladd.tasks.text.tokenizer import Tokenizer
+
+
+class Tokenizer(Protocol):
+    """That of the data."""
+
+    bos: int
+    eos: int
+    backend: tokenizers.Tokenizer
+
+    def decode_with_offsets(self, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+        """Text of a sequence and where in it each token is, in characters."""
+        ...
 
 
 class EncoderStates(NamedTuple):

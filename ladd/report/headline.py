@@ -10,6 +10,11 @@ from ladd.report.select import at_base_temperature
 BOUND_METRICS = (*BOUNDS, *STANDS_IN, "val_ppl")
 
 
+def essential_metrics() -> list[str]:
+    """The metrics of samples that are printed in the terminal too."""
+    return [name for name, shown in sampling().items() if shown.essential]
+
+
 def headline(summary: pl.DataFrame) -> dict[str, float]:
     """Bounds and the essential metrics of samples, by METRIC/SWEEP, and METRIC/SWEEP/steps_K where there is a budget.
 
@@ -18,8 +23,7 @@ def headline(summary: pl.DataFrame) -> dict[str, float]:
     Args:
         summary: what ``summarise`` returns.
     """
-    essential = [name for name, shown in sampling().items() if shown.essential]
-    wanted = pl.col("metric").is_in([*BOUND_METRICS, *essential]) & (pl.col("given") == "")
+    wanted = pl.col("metric").is_in([*BOUND_METRICS, *essential_metrics()]) & (pl.col("given") == "")
     rows = at_base_temperature(summary.filter(wanted & pl.col("token_steps").is_not_null()))
     rows = pl.concat([summary.filter(wanted & pl.col("token_steps").is_null()), rows])
     return {

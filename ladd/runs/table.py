@@ -10,7 +10,7 @@ import polars as pl
 from ladd.errors import ConfigError
 from ladd.report.cells import Block, flagged
 from ladd.report.comparable import check_comparable
-from ladd.report.headline import SAMPLE_METRICS
+from ladd.report.headline import essential_metrics
 from ladd.report.labels import FAMILIES, ZERO_SHOT, ZERO_SHOT_NOTE, sampling, uncertain
 from ladd.report.select import at_base_temperature
 from ladd.report.table import block_text
@@ -59,7 +59,7 @@ def _known(option: str, wanted: Sequence[Any], known: Any) -> list[Any]:
 
 def _metrics(rows: pl.DataFrame, wanted: Sequence[str]) -> list[str]:
     known = sorted(rows["metric"].unique())
-    return _known("--metric", wanted or [name for name in SAMPLE_METRICS if name in known] or known[:1], known)
+    return _known("--metric", wanted or [name for name in essential_metrics() if name in known] or known[:1], known)
 
 
 def _telling(rows: pl.DataFrame, by: Sequence[str]) -> list[str]:

@@ -70,7 +70,6 @@ class Task(ABC, Generic[SettingsT, EvaluationT]):
         given: whether samplers may be given tokens.
         reads_text: whether a frozen text encoder can read its sequences.
         libraries: that its numbers depend on.
-        references: families of its reference rows, and what they are called.
     """
 
     name: ClassVar[str]
@@ -295,8 +294,6 @@ class Task(ABC, Generic[SettingsT, EvaluationT]):
     def stand_ins(cls, data: Plain, evaluation: Plain, offline: Plain) -> Iterable[tuple[str, Plain, Plain]]:
         """For every block with an asset: its place in params.yaml, the block, and what may stand in for its asset.
 
-        Args:
-            data, evaluation: both blocks.
-            offline: a params.yaml whose assets are at hand.
+        ``offline`` is a params.yaml whose assets are at hand.
         """
         return ()

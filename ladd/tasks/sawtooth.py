@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -92,9 +93,9 @@ class Sawtooth(Task[SawtoothConfig, SawtoothEvaluationConfig]):
     def build(self, folder: Path) -> None:
         """Training, validation and reference sequences."""
         config = self.settings
-        law = {"tokens": config.tokens, "periods": config.periods, "floor": config.floor}
+        draw = partial(draw_sequences, tokens=config.tokens, periods=config.periods, floor=config.floor)
         for split in ("train", "validation", "reference"):
-            sequences = draw_sequences(getattr(config, split), self.suite.seed, split, **law)
+            sequences = draw(getattr(config, split), self.suite.seed, split)
             write_shards(folder / split, [sequences], tokens=config.tokens, vocabulary=2, shard=SHARD)
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from ladd.evaluation.generation import perplexity
 
 from ladd.evaluation.estimate import estimate, ratio
+from ladd.evaluation.perplexity import perplexity
 
 
 def clustered(groups: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,11 +9,11 @@ import math
 
 import pytest
 import torch
-from ladd.evaluation.generation import perplexity
 from torch import nn
 
 from ladd.evaluation.bounds import BoundSettings, mdlm_bound
 from ladd.evaluation.estimate import estimate
+from ladd.evaluation.perplexity import perplexity
 from ladd.schedules import MASKED_SCHEDULES
 
 VOCABULARY, TOKENS, MASK = 3, 3, 3

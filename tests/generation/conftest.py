@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ladd.stages.text import TOKENIZER
 
 from ladd.config import Suite, load_suite
 from ladd.stages.manifest import write_manifest
+from ladd.tasks.text.build import TOKENIZER
 from tests.generation.suites import MODELS, TEXT_TOKENS, text_values, values_with_every_knob, write_weights
 from tests.stages.tiny import make_suite, run_here
 from tests.tasks.text.builders import trained

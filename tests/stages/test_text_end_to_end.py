@@ -28,7 +28,6 @@ from ladd.stages.manifest import content_hash
 from ladd.stages.sample import starting_tokens
 from ladd.stages.trained import load_trained
 from ladd.tasks import task_of
-from ladd.tasks.text import packing
 from ladd.tasks.text.build import TOKENIZER
 from ladd.tasks.text.tokenizer import Tokenizer
 from tests.builders import corpus, path_asset, text_suite_values
@@ -373,7 +372,6 @@ def test_encoding_again_gives_identical_bytes(finished):
 def test_number_of_workers_does_not_change_the_data(finished, monkeypatch):
     folder = other_suite(finished, with_data("two-workers", workers=2))
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(packing, "_BATCH", 1000)  # characters: a dozen batches, so that both workers get some
     run_here("data", "text")
     assert files_of(Path("artifacts/data/text")) == files_of(finished.folder / "artifacts/data/text")
 

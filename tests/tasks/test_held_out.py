@@ -25,8 +25,9 @@ def text(tmp_path, monkeypatch) -> Suite:
     """A text suite whose validation split has twenty documents of ten blocks; tokens are the documents' numbers."""
     monkeypatch.chdir(tmp_path)
     body = TOKENS - 2
-    documents = [np.full(BLOCKS * body - 1, number, dtype=np.int32) for number in range(DOCUMENTS)]
-    blocks = list(pack([*documents, np.zeros(body, dtype=np.int32)], tokens=TOKENS, packing="framed", bos=288, eos=EOS))
+    lengths = dict.fromkeys(range(DOCUMENTS), BLOCKS * body - 1) | {DOCUMENTS: body}
+    documents = [np.array([*[number] * length, EOS]) for number, length in lengths.items()]
+    blocks = list(pack(documents, tokens=TOKENS, packing="framed", bos=288, eos=EOS))
     blocks = [np.concatenate(blocks)[: DOCUMENTS * BLOCKS]]
     write_shards(Path("artifacts/data/text/validation"), blocks, tokens=TOKENS, vocabulary=290, shard=64)
     monkeypatch.setattr(TextTask, "tokenizer", SimpleNamespace(eos=EOS))

@@ -52,6 +52,7 @@ def suite(tmp_path, monkeypatch) -> Path:
 
 
 def test_new_task_and_metric_run_from_settings_to_table(suite):
+    Path("results/stage1").mkdir(parents=True)  # `compare` reads it, and no stage of this suite writes there
     for name, key in stages_in_order(values()):
         run_here(name, key)
     compare = pl.read_csv("results/compare.csv")

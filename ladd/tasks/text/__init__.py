@@ -22,10 +22,10 @@ from ladd.latents.reduction import truncate
 from ladd.metrics.values import Values
 from ladd.tasks.base import Bounds, HeldOut, Plain, Shown, Task
 from ladd.tasks.text.borders import block_documents
-from ladd.tasks.text.build import TOKENIZER, build
+from ladd.tasks.text.build import TOKENIZER, build_corpora
 from ladd.tasks.text.references import ngram_rows, real_rows
 from ladd.tasks.text.settings import FeaturesConfig, TextDataConfig, TextEvaluationConfig
-from ladd.tasks.text.small import small, stand_ins
+from ladd.tasks.text.small import shrink, stand_ins
 from ladd.tasks.text.tokenizer import Tokenizer
 
 
@@ -49,7 +49,7 @@ class TextTask(Task[TextDataConfig, TextEvaluationConfig]):
         return Tokenizer.load(self.folder / TOKENIZER)
 
     def build(self, folder: Path) -> None:
-        build(self.suite, self.key, self.settings, folder)
+        build_corpora(self.suite, self.key, self.settings, folder)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids)
@@ -149,7 +149,7 @@ class TextTask(Task[TextDataConfig, TextEvaluationConfig]):
 
     @classmethod
     def small(cls, data: Plain, evaluation: Plain, sizes: Mapping[str, int]) -> None:
-        small(data, evaluation, sizes)
+        shrink(data, evaluation, sizes)
 
     @classmethod
     def stand_ins(cls, data: Plain, evaluation: Plain, offline: Plain) -> Iterable[tuple[str, Plain, Plain]]:

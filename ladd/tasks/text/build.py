@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ladd.assets import asset_files, asset_folder, assets_of, check_pinned
 from ladd.config import Suite
 from ladd.errors import ConfigError
 from ladd.files import write_json
-from ladd.tasks.text.documents import read_documents
+from ladd.tasks.text.documents import BATCH, read_documents
 from ladd.tasks.text.packing import pack_corpus
 from ladd.tasks.text.settings import CorpusConfig, LastDocuments, TextDataConfig
 from ladd.tasks.text.split import split_documents, split_last
 from ladd.tasks.text.tokenizer import Tokenizer
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 TOKENIZER = "tokenizer/tokenizer.json"  # within the artefact of a data set
 
 
-def build(suite: Suite, key: str, config: TextDataConfig, folder: Path) -> None:
+def build_corpora(suite: Suite, key: str, config: TextDataConfig, folder: Path) -> None:
     """The tokenizer, then the blocks of every corpus, with a description of what they are."""
     check_pinned(dict(assets_of(suite)))  # of the whole suite: a later stage should not find out after hours
-    tokenizer = make_tokenizer(suite, key, config)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    train, validation = training_documents(suite, config, scratch)
+    tokenizer = make_tokenizer(suite, key, config, train)
     tokenizer.save(folder / TOKENIZER)
-    corpora = {
-        "train": split_of(suite, config, validation=False),
-        "validation": split_of(suite, config, validation=True),
+    corpora = {"train": train, "validation": validation}
+    corpora |= {
+        f"zero_shot/{name}": documents_of(suite, corpus, scratch / name, config.workers)
+        for name, corpus in config.zero_shot.items()
     }
-    corpora |= {f"zero_shot/{name}": documents_of(suite, corpus) for name, corpus in config.zero_shot.items()}
-    settings = {"tokens": config.tokens, "packing": config.packing}
-    packed = {
-        name: asdict(
-            pack_corpus(documents, tokenizer, folder / name, **settings, shard=config.shard, workers=config.workers)
-        )
-        for name, documents in corpora.items()
-    }
+    pack = partial(
+        pack_corpus,
+        tokenizer=tokenizer,
+        tokens=config.tokens,
+        packing=config.packing,
+        shard=config.shard,
+        workers=config.workers,
+        scratch=scratch,
+    )
+    packed = {name: asdict(pack(documents, folder=folder / name)) for name, documents in corpora.items()}
+    shutil.rmtree(scratch)
     if (blocks := packed["train"]["blocks"]) < 2:
         raise ConfigError(
             f"data.{key}.tokens: the training documents fill {blocks} block of {config.tokens} tokens, which has no "
@@ -45,14 +57,14 @@ def build(suite: Suite, key: str, config: TextDataConfig, folder: Path) -> None:
     write_json(folder / "description.json", description | {"tokenizer": tokenizer.file_hash, "corpora": packed})
 
 
-def make_tokenizer(suite: Suite, key: str, config: TextDataConfig) -> Tokenizer:
+def make_tokenizer(suite: Suite, key: str, config: TextDataConfig, train: Dataset) -> Tokenizer:
     """Train or read the tokenizer.
 
     Raises:
         ConfigError: its size is not the vocabulary that params.yaml says, or its name is of several files.
     """
     if config.tokenizer.asset is None or config.tokenizer.files is None:  # bpe
-        tokenizer = Tokenizer.train(split_of(suite, config, validation=False), config.vocabulary)
+        tokenizer = Tokenizer.train((text for batch in train.iter(BATCH) for text in batch["text"]), config.vocabulary)
     else:
         files = asset_files(asset_folder(config.tokenizer.asset, Path(suite.root)), config.tokenizer.files)
         if len(files) > 1:
@@ -69,16 +81,23 @@ def make_tokenizer(suite: Suite, key: str, config: TextDataConfig) -> Tokenizer:
     return tokenizer
 
 
-def documents_of(suite: Suite, corpus: CorpusConfig) -> Iterator[str]:
-    """Documents of a corpus, one at a time."""
-    return read_documents(corpus, asset_files(asset_folder(corpus.asset, Path(suite.root)), corpus.files))
+def documents_of(suite: Suite, corpus: CorpusConfig, scratch: Path, workers: int) -> Dataset:
+    """Documents of a corpus."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    files = asset_files(asset_folder(corpus.asset, Path(suite.root)), corpus.files)
+    return read_documents(corpus, files, scratch, workers)
 
 
-def split_of(suite: Suite, config: TextDataConfig, *, validation: bool) -> Iterator[str]:
-    """Training or validation documents; no document is in both."""
+def training_documents(suite: Suite, config: TextDataConfig, scratch: Path) -> tuple[Dataset, Dataset]:
+    """Training and validation documents; no document is in both."""
+    documents = documents_of(suite, config.train, scratch / "train", config.workers)
     if isinstance(config.validation, CorpusConfig):
-        return documents_of(suite, config.validation if validation else config.train)
-    documents = documents_of(suite, config.train)
+        return documents, documents_of(suite, config.validation, scratch / "validation", config.workers)
     if isinstance(config.validation, LastDocuments):
-        return split_last(documents, config.validation.last, validation=validation)
-    return split_documents(documents, config.validation, suite.seed, validation=validation)
+        last = config.validation.last
+        return split_last(documents, last, validation=False), split_last(documents, last, validation=True)
+    parts = [
+        split_documents(documents, config.validation, suite.seed, validation=validation, scratch=scratch)
+        for validation in (False, True)
+    ]
+    return parts[0], parts[1]

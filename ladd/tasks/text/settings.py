@@ -16,8 +16,9 @@ class CorpusConfig(Block):
 
     asset: AssetConfig
     files: Text  # a glob within the asset
-    format: Literal["text", "lines", "jsonl", "parquet", "wikipedia"]
-    field: Text | None = None  # of jsonl and parquet
+    # A document per file or per line; a field of rows; "folder" is what `save_to_disk` of datasets wrote.
+    format: Literal["text", "lines", "jsonl", "csv", "parquet", "arrow", "folder"]
+    field: Text | None = None  # of rows
     encoding: Text = "utf-8"
     detokeniser: Literal["none", "mdlm-lm1b", "mdlm-ptb", "mdlm-wikitext", "mdlm-lambada", "mdlm-scientific-papers"] = (
         "none"
@@ -36,8 +37,10 @@ class CorpusConfig(Block):
 
     @model_validator(mode="after")
     def _check(self) -> CorpusConfig:
-        if (self.format in ("jsonl", "parquet")) != (self.field is not None):
-            raise ValueError(f"field is {self.field!r}: jsonl and parquet need the text's field, {self.format} null")
+        rows = self.format not in ("text", "lines")
+        if rows != (self.field is not None):
+            needed = "the name of the text's field" if rows else "null, as it has no fields"
+            raise ValueError(f"field is {self.field!r}: {self.format} needs {needed}")
         return self
 
 

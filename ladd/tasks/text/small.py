@@ -13,7 +13,7 @@ DOCUMENTS = 2  # of a corpus
 VALIDATION_DOCUMENTS = 12  # of one for validation, which short news items stand in for
 
 
-def small(data: Plain, evaluation: Plain, sizes: Mapping[str, int]) -> None:
+def shrink(data: Plain, evaluation: Plain, sizes: Mapping[str, int]) -> None:
     """Change both blocks in place."""
     data |= {"workers": min(data["workers"], 2), "shard": 64}
     if data["tokenizer"]["kind"] == "bpe":

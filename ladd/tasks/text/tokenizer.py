@@ -36,7 +36,9 @@ NAMES = [
     ("<bos>", "<eos>"),
     ("<|endoftext|>", "<|endoftext|>"),
     ("<|im_start|>", "<|im_end|>"),
+    ("</s>", "</s>"),
 ]
+WITH_OFFSETS = ("ByteLevel", "WordPiece")  # decoders whose tokens say which characters they are
 # A place to cut a text so that the parts have the tokens of the whole: pre-tokenisers split before a single space
 # between two letters, and none looks further than that.
 _CUT = re.compile(r"[A-Za-z](?= [A-Za-z])")
@@ -70,7 +72,8 @@ class Tokenizer:
             )
         self.bos, self.eos = (ids[name] for name in pair)
         self.special |= {self.bos, self.eos}
-        self._decoder = _decoder_kind(json.loads(self.json)["decoder"])
+        decoder = json.loads(self.json)["decoder"]
+        self._decoder: str = decoder["type"] if decoder else "none"
         self._pieces: dict[int, bytes | str] = {}
         self._cuttable = not any(" " in token.content for token in added.values()) and self._cuts_cleanly()
 
@@ -156,7 +159,10 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Text of a sequence, without special tokens; bytes that are not UTF-8 become U+FFFD."""
-        return self.decode_with_offsets(ids)[0]
+        if self._decoder in WITH_OFFSETS:
+            return self.decode_with_offsets(ids)[0]
+        plain = [int(id_) for id_ in ids if int(id_) not in self.special and int(id_) < self.vocabulary]
+        return self.backend.decode(plain)
 
     def decode_with_offsets(self, ids: Sequence[int] | np.ndarray) -> tuple[str, list[tuple[int, int]]]:
         """Text of a sequence and where in it each token is.
@@ -169,7 +175,14 @@ class Tokenizer:
             ids: (n,), in [0, V].
         Returns:
             The text, and n spans (start, end) in characters; that of a token without text is empty.
+        Raises:
+            ConfigError: the tokenizer's decoder is not one of `WITH_OFFSETS`.
         """
+        if self._decoder not in WITH_OFFSETS:
+            raise ConfigError(
+                f"tokenizer: its decoder is {self._decoder}, and offsets are exact for {' and '.join(WITH_OFFSETS)} "
+                "alone; an encoder with another tokenizer cannot be aligned to it: choose another, or the encoder's own"
+            )
         pieces = [self._piece(int(id_)) for id_ in ids]
         if self._decoder == "ByteLevel":
             return _join_bytes([piece if isinstance(piece, bytes) else b"" for piece in pieces])
@@ -211,13 +224,6 @@ def cut(text: str, characters: int = 1 << 16) -> Iterator[str]:
         yield text[start : match.end()]
         start = match.end()
     yield text[start:]
-
-
-def _decoder_kind(decoder: dict | None) -> str:
-    kind = decoder["type"] if decoder else "none"
-    if kind not in ("ByteLevel", "WordPiece"):
-        raise ConfigError(f"tokenizer: its decoder is {kind}; offsets are exact for ByteLevel and WordPiece alone")
-    return kind
 
 
 @cache

@@ -22,7 +22,7 @@ class Even(Metric):
     version = "1"
     title = "Share of sequences with an even sum"
     better = "higher"
-    digits = 3
+    digits, essential = 3, True
     Settings: ClassVar[type[Block]] = Settings
 
     def measure(self, samples: Samples) -> Estimate:

@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 def packed(folder: Path, lengths: list[int], packing: str, tokens: int = 6) -> Rows:
     """Blocks of documents whose tokens are their own number."""
-    documents = [np.full(length, number, dtype=np.int32) for number, length in enumerate(lengths)]
+    documents = [np.array([*[number] * length, EOS], dtype=np.int32) for number, length in enumerate(lengths)]
     blocks = pack(documents, tokens=tokens, packing=packing, bos=BOS, eos=EOS)
     write_shards(folder, blocks, tokens=tokens, vocabulary=VOCABULARY, shard=5)
     return Rows.open(folder, CPU)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ladd.evaluation import ngram
+from ladd.tasks.text import ngram
 from ladd.tasks.text.ngram import WEIGHTS, Bigram, Unigram, count_ngrams, fit_bigram
 
 BLOCKS = torch.tensor([[0, 1, 1, 2], [0, 1, 2, 2]])  # V = 4: 3 never occurs

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
 from ladd.errors import ArtifactError, ConfigError
@@ -103,15 +104,37 @@ def test_bert_starts_with_cls_and_ends_with_sep():
 def test_unknown_tokenizers_are_refused_with_what_they_have(tmp_path):
     with pytest.raises(ConfigError, match=r"<eot>.*NAMES"):
         Tokenizer(byte_level_backend("<eot>"))
-    backend = byte_level_backend("<s>", "</s>")
-    backend.decoder = decoders.Metaspace()
-    with pytest.raises(ConfigError, match="decoder is Metaspace"):
-        Tokenizer(backend)
     with pytest.raises(ArtifactError, match=r"none\.json is missing"):
         Tokenizer.load(tmp_path / "none.json")
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(ArtifactError, match=r"a\.json is not a tokenizer\.json"):
         Tokenizer.load(tmp_path / "a.json")
+
+
+def unigram() -> Backend:
+    """Pieces with a mark for the space before a word."""
+    pieces = ["<s>", "</s>", "<unk>", "\u2581the", "\u2581fox", *"thefox", "\u2581"]
+    backend = Backend(models.Unigram([(piece, -float(place)) for place, piece in enumerate(pieces)], unk_id=2))
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    backend.add_special_tokens(["<s>", "</s>"])
+    return backend
+
+
+def characters() -> Backend:
+    """A token per character, which knows no way back but to join them."""
+    backend = Backend(models.WordLevel({token: place for place, token in enumerate([*"thefox ", "</s>", "?"])}, "?"))
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
+    backend.add_special_tokens(["</s>"])
+    return backend
+
+
+@pytest.mark.parametrize("make", [unigram, characters])
+def test_any_tokenizer_encodes_and_decodes_and_only_offsets_are_refused(make):
+    tokenizer = Tokenizer(make())
+    (ids,) = tokenizer.encode(["the fox"])
+    assert tokenizer.decode([tokenizer.bos, *ids, tokenizer.eos, tokenizer.vocabulary]) == "the fox"
+    with pytest.raises(ConfigError, match=r"its decoder is (Metaspace|Fuse), and offsets are exact for ByteLevel"):
+        tokenizer.decode_with_offsets(ids)
 
 
 @pytest.mark.parametrize("text", ["a<|endoftext|>b", "<|bos|>", "x <|eos|>"])
