@@ -56,7 +56,7 @@ ui: install ## launch, watch and compare in the browser: Prefect, MLflow and the
 	python -m flows.ui
 
 test: install-dev ## the test suite (minutes)
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile
 
 test-slow: install-dev ## the slow tests too: kill and resume, two runs from scratch
 	pytest -m ''

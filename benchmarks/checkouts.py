@@ -63,11 +63,11 @@ def _step(module: Any, suite: Any, name: str, key: str) -> Callable[[], object]:
 
 def _points(module: Any, suite: Any, key: str) -> Calls:
     sweep, device = suite.sweeps[key], module.use_device(suite.compute)
-    sampler = module.sampler_of(suite, sweep, module.load_trained(suite, sweep.model, device))
+    model = module.load_trained(suite, sweep.model, device)
     start = module.starting_tokens(suite, sweep, 0, device)[: sweep.batch]
     return {
         f"sample@{key} {point.name}": partial(
-            module.sample_in_batches, sampler, start, 1, module.options_of(sweep, point), sweep.batch
+            module.sample_in_batches, module.sampler_of(suite, sweep, model, point), start, 1, sweep.batch
         )
         for point in sweep.points
     }

@@ -18,13 +18,17 @@ from matplotlib.axes import Axes
 
 from benchmarks.speed import in_turns
 from ladd.data.shards import Rows, write_array_shards
-from ladd.models import Ladd
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import SampleNoise
+from ladd.diffusion.process import Prediction
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES
+from ladd.diffusion.times import draw_channel_times
 from ladd.networks import MMDiT
-from ladd.objectives.joint import Latents, channel_losses, draw_channel_times
-from ladd.randomness import SampleNoise
 from ladd.report.style import BLUE, GREY, ORANGE, VERMILLION, figure_to
-from ladd.samplers import SamplingOptions, sample_joint_continuous
-from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from ladd.samplers import base as samplers
+from ladd.samplers.joint import Joint
+from ladd.samplers.sources import PairSource, Stream, share_equal_rows
+from ladd.systems.channels import Latents, Vectors, pair_losses
 
 BASE = {"N": 64, "L": 8, "V": 4096, "batch": 16}
 GRID = {
@@ -38,7 +42,6 @@ CORPORA = [2**k for k in range(14, 23, 2)]  # blocks
 NETWORK = {"width": 128, "layers": 4, "heads": 4, "condition": 64, "dropout": 0.0}
 WIDTH, STEPS, REPEATS, READS = 32, 8, 5, 2000
 CPU = torch.device("cpu")
-LINEAR, SQRT = MASKED_SCHEDULES["linear"], GAUSSIAN_SCHEDULES["sqrt"]
 
 
 def costs(sizes: dict[str, int]) -> dict[str, float]:
@@ -48,16 +51,23 @@ def costs(sizes: dict[str, int]) -> dict[str, float]:
     denoiser = MMDiT(vocabulary, latent_width=WIDTH, latent_outputs=WIDTH, **NETWORK)
     x, noise = torch.randint(vocabulary, (batch, tokens)), SampleNoise(0, torch.arange(batch))
     latents = Latents(torch.randn(batch, length, WIDTH))
-    model, start = Ladd(denoiser, None, None, None, 1.0), torch.full_like(x, vocabulary)
+    start = torch.full_like(x, vocabulary)
+    process, channel = MaskedProcess(DISCRETE_SCHEDULES["linear"], vocabulary), Vectors("sqrt")
+
+    def predict(*inputs: torch.Tensor) -> tuple[Prediction, Prediction]:
+        hidden, latent_hidden = network(*inputs)
+        return Prediction(hidden, denoiser.token_head), Prediction(latent_hidden, denoiser.latent_head)
+
+    network = share_equal_rows(denoiser)
 
     def step() -> None:
         times = draw_channel_times(noise, 0, "shared")
-        losses = channel_losses(denoiser, x, latents, times, noise, 0, LINEAR, SQRT, mask_id=vocabulary)
+        losses = pair_losses(denoiser, x, latents, times, noise, 0, process, channel)
         (losses.token + losses.latent).mean().backward()
 
     def sample() -> None:
-        options, shape = SamplingOptions(STEPS), (length, WIDTH)
-        sample_joint_continuous(model, start, noise, LINEAR, SQRT, options, mask_id=vocabulary, latent_shape=shape)
+        streams = Stream(process, "token", (tokens,)), Stream(channel.process, "latent", (length, WIDTH))
+        samplers.sample(Joint(source=PairSource(*streams, predict), token_steps=STEPS), start, noise)
 
     trained, sampled = (in_turns(CPU, REPEATS, call)[0] for call in (step, sample))
     return {"training step": 1e3 * trained, "sampling step": 1e3 * sampled / STEPS}

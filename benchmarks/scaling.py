@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ladd.config import BaselineConfig, ModelConfig, Suite, load_suite
-from ladd.evaluation.flops import backbone_macs
+from ladd.config import Suite, SystemSettings, load_suite
+from ladd.evaluation.cost import backbone_macs
 
 PEAK = 989e12  # bf16 FLOP/s of an H100 SXM, dense: the maker's figure
 UTILISATION = 0.40  # share of the peak that a training of this size reaches: assumed, to be measured on a GPU
@@ -37,12 +37,12 @@ class Load:
     checkpoint_every: int
 
 
-def step_macs(suite: Suite, config: BaselineConfig | ModelConfig) -> float:
+def step_macs(suite: Suite, config: SystemSettings) -> float:
     """Multiply-adds of the forward pass of one sequence in training: half of its positions go through the head."""
     data, network = suite.data[config.data], config.network
     length = data.tokens
-    if isinstance(config, ModelConfig):
-        length += suite.latent_shape(config.latents).length
+    if config.latents_name is not None:
+        length += suite.latent_shape(config.latents_name).length
     head = network.width * data.vocabulary * data.tokens / 2
     return backbone_macs(length, network.width, network.layers) + head
 
@@ -51,8 +51,8 @@ def load_of(suite: Suite, key: str) -> Load:
     """Of a model of a suite; a forward and a backward pass cost 6 FLOPs per multiply-add of the forward pass."""
     config = suite.model(key)
     data, training, latent_bytes = suite.data[config.data], config.training, 0
-    if not isinstance(config, BaselineConfig):
-        shape = suite.latent_shape(config.latents)
+    if config.latents_name is not None:
+        shape = suite.latent_shape(config.latents_name)
         latent_bytes = shape.length * (4 if shape.codebook else 2 * shape.width)
     return Load(
         flops=6 * step_macs(suite, config) * training.batch,

@@ -11,11 +11,10 @@ PyTorch's AdamW with its defaults, an average that goes from parameter to parame
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import statistics
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -27,17 +26,17 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import dense
 from benchmarks.scaling import step_macs
-from ladd.config import BaselineConfig, ModelConfig, Suite, SweepConfig, TrainingConfig, load_suite
-from ladd.models import Ladd, build_baseline, build_ladd
-from ladd.objectives import joint, masked
-from ladd.processes.masked import draw_mask
-from ladd.randomness import SampleNoise
-from ladd.samplers import SamplingOptions
-from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
-from ladd.stages.sample import sampler_of
+from ladd.config import Suite, SweepConfig, TrainingConfig, load_suite
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import SampleNoise, StreamNoise
+from ladd.diffusion.process import Noised, Prediction
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES
+from ladd.diffusion.times import TimeDraw
+from ladd.samplers.base import Sampler, sample
+from ladd.systems.base import System
 from ladd.training.checkpoint import Checkpoint
 from ladd.training.loop import Trainer
-from ladd.training.tasks import LaddTask, MdlmTask
+from ladd.training.tasks import TokenTask
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # bf16 FLOP/s, dense: the makers' figures
 
@@ -54,16 +53,6 @@ class Nowhere:
 
     def stopping(self, step: int) -> bool:
         return False
-
-
-@contextlib.contextmanager
-def losses_by(loss: Callable[..., Tensor]) -> Iterator[None]:
-    """Within the block, masked cross-entropies are computed by ``loss``."""
-    with (
-        mock.patch.object(joint, "masked_cross_entropy", loss),
-        mock.patch.object(masked, "masked_cross_entropy", loss),
-    ):
-        yield
 
 
 def seconds(call: Callable[[], object], device: torch.device) -> float:
@@ -88,14 +77,10 @@ def in_turns(device: torch.device, repeats: int, *calls: Callable[[], object]) -
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
-def build(suite: Suite, config: BaselineConfig | ModelConfig, device: torch.device) -> nn.Module:
+def build(system: System, device: torch.device) -> nn.Module:
     """The untrained model of a sweep, all of whose blocks do something."""
-    vocabulary = suite.data[config.data].vocabulary
     torch.manual_seed(0)
-    if isinstance(config, BaselineConfig):
-        model: nn.Module = build_baseline(vocabulary, config)
-    else:
-        model = build_ladd(vocabulary, suite.latent_shape(config.latents), config, suite.latents.get(config.latents))
+    model = system.build()
     for parameter in model.parameters():
         parameter.data.add_(0.02 * torch.randn_like(parameter))
     return model.to(device)
@@ -103,19 +88,14 @@ def build(suite: Suite, config: BaselineConfig | ModelConfig, device: torch.devi
 
 def make_trainer(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device) -> Trainer:
     """A training run of the sweep's model on random rows."""
-    config = suite.model(sweep.model)
-    data = suite.data[config.data]
-    rows = 16 * batch
-    x = torch.randint(data.vocabulary, (rows, data.tokens), device=device)
-    if isinstance(config, BaselineConfig):
-        assert config.token_channel is not None
-        task: MdlmTask | LaddTask = MdlmTask(model, x, x, data.vocabulary, config.token_channel)
-    else:
-        shape = suite.latent_shape(config.latents)
+    config, system, rows = suite.model(sweep.model), System.of(suite, sweep.model), 16 * batch
+    x = torch.randint(system.vocabulary, (rows, system.tokens), device=device)
+    latents = None
+    if (shape := system.shape) is not None:
         latents = torch.randn(rows, shape.length, shape.width, device=device)
         if shape.codebook:
             latents = torch.randint(shape.codebook, (rows, shape.length), device=device)
-        task = LaddTask(model, x, x, latents, latents, data.vocabulary, config)
+    task = TokenTask(model, system.losses, x, x, system.vocabulary, latents, latents)
     executor = config.training.executor
     if device.type == "cpu":  # as in the suites that a CPU runs
         executor = executor.model_copy(update={"precision": "float32", "compile": False})
@@ -134,7 +114,8 @@ def training(
     plain = torch.optim.AdamW(trainer.parameters, weight_decay=trainer.config.weight_decay)
 
     def step_by(loss: Callable[..., Tensor]) -> None:
-        with losses_by(loss):
+        losses = dense.make_dense(System.of(suite, sweep.model), loss).losses
+        with mock.patch.object(trainer.task, "compute", losses):
             trainer.train_step()
 
     def straightforward() -> None:
@@ -173,12 +154,13 @@ def memory(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, devic
     """Peak memory of head and loss, forward and backward, beyond hidden states, weights and their gradients."""
     config = suite.model(sweep.model)
     data = suite.data[config.data]
-    denoiser = model.denoiser if isinstance(model, Ladd) else model
+    denoiser = getattr(model, "denoiser", model)
     head, hidden = denoiser.token_head, torch.randn(batch, data.tokens, config.network.width, device=device)
     x = torch.randint(data.vocabulary, (batch, data.tokens), device=device)
     noise, weight = SampleNoise(0, torch.arange(batch, device=device)), torch.ones(batch, device=device)
     times = (torch.arange(batch, device=device) + 0.5) / batch
-    mask = draw_mask(times, MASKED_SCHEDULES["linear"], noise.uniform("mask", 0, data.tokens))
+    process = MaskedProcess(DISCRETE_SCHEDULES["linear"], data.vocabulary)
+    mask = process.draw_mask(times, StreamNoise(noise, "token"), data.tokens)
 
     def peak(loss: Callable[..., Tensor]) -> float:
         head.zero_grad(set_to_none=True)
@@ -186,7 +168,10 @@ def memory(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, devic
         used = peak_bytes(lambda: loss(states, head, x, mask, weight).sum().backward(), device)
         return used - sum(p.grad.nbytes for p in (states, *head.parameters()))
 
-    ours = peak(masked.masked_cross_entropy)
+    def lean(states: Tensor, head: nn.Module, x: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+        return process.loss(Prediction(states, head), x, Noised(x, mask), TimeDraw(times, weight), "constant")
+
+    ours = peak(lean)
     for name, loss in (("dense", dense.masked_cross_entropy), ("fused", dense.fused_cross_entropy)):
         theirs = peak(loss)
         megabytes = f"{ours / 1e6:8.0f} MB  {name} {theirs / 1e6:8.0f} MB"
@@ -207,23 +192,9 @@ def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
     return max(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
 
 
-def dense_sampler(suite: Suite, sweep: SweepConfig, model: nn.Module) -> Callable[..., Tensor]:
-    """The dense reference of a sweep: (starting tokens, noise, options) -> tokens."""
-    config = suite.model(sweep.model)
-    assert config.token_channel is not None
-    schedule = MASKED_SCHEDULES[config.token_channel.schedule]
-    if isinstance(config, BaselineConfig):
-        return lambda x, noise, options: dense.sample_masked(model, x, noise, schedule, options)
-    shape = suite.latent_shape(config.latents)
-    if (config.family, sweep.schedule) == ("co-ladd", "joint"):
-        latent = GAUSSIAN_SCHEDULES[config.latent_channel.schedule]
-        last, sampler = (shape.length, shape.width), dense.sample_joint_continuous
-    elif (config.family, sweep.schedule) == ("di-ladd", "sequential"):
-        latent = MASKED_SCHEDULES[config.latent_channel.schedule]
-        last, sampler = shape.length, dense.sample_sequential_discrete
-    else:
-        raise SystemExit(f"no dense reference of {config.family} with schedule {sweep.schedule}")
-    return lambda x, noise, options: sampler(model, x, noise, schedule, latent, options, last)
+def sampler_of(system: System, sweep: SweepConfig, model: nn.Module, steps: int) -> Sampler:
+    """The sampler of a sweep at one budget, at temperature 1 on a uniform grid and with deterministic latents."""
+    return system.sampler(model, sweep, token_steps=steps, token_lag=1.0, eta=0.0, temperature=1.0)
 
 
 def sampling(
@@ -237,13 +208,14 @@ def sampling(
 ) -> None:
     """Seconds of sampling, ours and dense, at several budgets."""
     data = suite.data[sweep.data]
-    ours, theirs = sampler_of(suite, sweep, model.eval()), dense_sampler(suite, sweep, model)
+    ours, theirs = System.of(suite, sweep.model), dense.make_dense(System.of(suite, sweep.model))
+    model.eval()
     x = torch.full((batch, data.tokens), data.vocabulary, device=device)
     noise = SampleNoise(0, torch.arange(batch, device=device))
-    options = partial(SamplingOptions, latent_steps=sweep.latent_steps, latent_lead=sweep.latent_lead)
     for steps in budgets:
         made = min(steps, dense_steps) if sweep.latent_steps == 0 else steps
-        calls = (partial(ours, x, noise, options(steps)), partial(theirs, x, noise, options(made)))
+        pairs = (sampler_of(ours, sweep, model, steps), sampler_of(theirs, sweep, model, made))
+        calls = [partial(sample, sampler, x, noise) for sampler in pairs]
         fast, slow = in_turns(device, 3, *calls) if steps < 4 else [seconds(call, device) for call in calls]
         slow *= steps / made
         scaled = "" if made == steps else f"  (dense: {made} steps made)"
@@ -281,10 +253,11 @@ def main() -> None:
     sweep = suite.sweeps[options.sweep]
     config = suite.model(sweep.model)
     data, network = suite.data[config.data], config.network
-    latents = "" if isinstance(config, BaselineConfig) else f" L {suite.latent_shape(config.latents).length}"
+    system = System.of(suite, sweep.model)
+    latents = "" if system.shape is None else f" L {system.shape.length}"
     sizes = f"V {data.vocabulary} N {data.tokens}{latents} d {network.width} x {network.layers}"
     print(f"\n{options.suite} {options.sweep}: {sizes}, {device.type}", flush=True)
-    model = build(suite, config, device)
+    model = build(system, device)
     sampling(suite, sweep, model, options.batch, device, options.budgets, options.dense_steps)
     training(suite, sweep, model, options.batch, device, options.repeats)
     memory(suite, sweep, model, options.memory_batch, device)

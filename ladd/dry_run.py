@@ -20,11 +20,13 @@ from typing import Any, NamedTuple
 
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig, load_suite
-from ladd.config.registered import tasks
 from ladd.errors import LaddError
 from ladd.launch.values import write_values
+from ladd.registry import find
 from ladd.stages.runtime import WORK, execute, stage_lock
 from ladd.storage import storage_error
+from ladd.systems.base import System
+from ladd.tasks import Task
 from ladd.yaml_files import read_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
@@ -72,7 +74,7 @@ def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]
     sizes = {"sequences": SEQUENCES, "samples": SAMPLES, "seeds": len(sampling["seeds"])}
     for data in values["data"].values():
         data["tokens"] = min(data["tokens"], TOKENS)
-        tasks()[data["kind"]].small(data, evaluation, sizes)
+        find("ladd.tasks", Task, data["kind"], "kind").small(data, evaluation, sizes)
     for encoder in values["encoders"].values():
         encoder |= {"batch": 16, "fit": 64, "shard": 64}
         for view in encoder["views"].values():
@@ -92,7 +94,8 @@ def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]
 def _replace_assets(values: Values, offline: Values) -> Iterator[Substitution]:
     """Replace every asset of the hub by the offline one of the same role."""
     for key, data in values["data"].items():
-        for place, block, stand_in in tasks()[data["kind"]].stand_ins(data, values["evaluation"], offline):
+        task = find("ladd.tasks", Task, data["kind"], "kind")
+        for place, block, stand_in in task.stand_ins(data, values["evaluation"], offline):
             yield from _replace(place.replace("data.", f"data.{key}.", 1), block, stand_in)
     encoder = next(iter(offline["encoders"].values()))
     for key, block in values["encoders"].items():
@@ -123,9 +126,13 @@ def _shrink_training(trained: Values) -> None:
 
 
 def _shrink_sweep(sweep: Values, values: Values, sampling: Values) -> None:
-    """Two budgets, or the one of ar; one temperature beside the sweep's own."""
+    """Two budgets, or the one of a model from left to right; one temperature beside the sweep's own."""
     model = {**values["baselines"], **values["models"]}[sweep["model"]]
-    steps = [values["data"][sweep["data"]]["tokens"]] if model["family"] == "ar" else [1, 2]
+    steps = (
+        [values["data"][sweep["data"]]["tokens"]]
+        if find("ladd.systems", System, model["family"], "family").left_to_right
+        else [1, 2]
+    )
     sweep |= sampling | {"token_steps": steps, "latent_steps": min(sweep["latent_steps"], 2), "batch": SAMPLES}
     if sweep["frontier"] is not None:
         others = [each for each in sweep["frontier"]["temperatures"] if each != sweep["temperature"]]

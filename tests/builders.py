@@ -6,10 +6,14 @@ import json
 from types import SimpleNamespace
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from ladd.config import BaselineConfig, LatentsConfig, ModelConfig
-from ladd.models import Ladd, build_ladd
+from ladd.config import LatentsConfig
+from ladd.config.models import SystemConfig
+from ladd.systems.base import Surroundings, System
+from ladd.systems.ladd import LaddModel
+from ladd.systems.stage1 import LearnedLatents
 
 
 def network(**changes) -> dict:
@@ -303,20 +307,30 @@ def _text_sweeps(data: dict) -> dict:
 def blocks(values: dict | None = None) -> SimpleNamespace:
     """The blocks that networks and tasks are built from, each checked by itself."""
     values = values or suite_values()
-    classes = {"latents": LatentsConfig, "baselines": BaselineConfig, "models": ModelConfig}
+    classes = {"latents": LatentsConfig, "baselines": SystemConfig, "models": SystemConfig}
     return SimpleNamespace(
         **{
-            name: {key: block.model_validate(value) for key, value in values[name].items()}
+            name: {key: TypeAdapter(block).validate_python(value) for key, value in values[name].items()}
             for name, block in classes.items()
         }
     )
 
 
-def untrained(config: SimpleNamespace, key: str) -> Ladd:
+def system(config: SimpleNamespace, key: str, **changes) -> System:
+    """The system of that name in checked blocks, with learned latents; V = 2, N = 8."""
+    settings = {**config.baselines, **config.models}[key].model_copy(update=changes)
+    learned = config.latents.get(settings.latents_name)
+    return settings.system(settings, Surroundings(2, 8, learned and learned.shape, learned))
+
+
+def stage1(config: SimpleNamespace, kind: str, **changes) -> LearnedLatents:
+    """Stage 1 of the latents of that kind; V = 2, N = 8."""
+    return LearnedLatents(config.latents[kind].model_copy(update=changes), 2, 8)
+
+
+def untrained(config: SimpleNamespace, key: str) -> LaddModel:
     """The model of that name in checked blocks, with a learned encoder; V = 2."""
-    model = config.models[key]
-    latents = config.latents[model.latents]
-    return build_ladd(2, latents.shape, model, latents)
+    return system(config, key).build()
 
 
 class SpyHead(nn.Linear):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ladd.config import ModelConfig, Suite, load_suite
-from ladd.models import build_baseline, build_ladd
+from ladd.config import Suite, load_suite
+from ladd.systems.base import System
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = {"sawtooth": "params.yaml", "real English": "suites/text-demo/params.yaml"}
@@ -17,14 +17,9 @@ OUTSIDE = ("embedding.", "token_head.", "latent_embedding.", "latent_head.", "la
 
 def millions(suite: Suite, key: str, *, latent_denoiser: bool = False) -> str:
     """Parameters of the denoiser of a model, and of its latent denoiser where asked for, as the table writes them."""
-    config = suite.model(key)
-    vocabulary = suite.data[config.data].vocabulary
     with torch.device("meta"):
-        if isinstance(config, ModelConfig):
-            model = build_ladd(vocabulary, suite.latent_shape(config.latents), config)
-            network, second = model.denoiser, model.latent_denoiser
-        else:
-            network, second = build_baseline(vocabulary, config), None
+        model = System.of(suite, key).build()
+        network, second = getattr(model, "denoiser", model), getattr(model, "latent_denoiser", None)
     count = sum(each.numel() for name, each in network.named_parameters() if not name.startswith(OUTSIDE))
     if latent_denoiser:
         count += sum(each.numel() for each in second.parameters())

@@ -22,19 +22,8 @@ SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
 STAGES = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 
 _PLUMBING_MODULES = (
-    *(
-        "__init__",
-        "cluster",
-        "distributed",
-        "errors",
-        "files",
-        "git",
-        "lock",
-        "progress",
-        "registry",
-        "storage",
-        "yaml_files",
-    ),
+    *("__init__", "cluster", "distributed", "errors", "files", "git", "lock", "progress", "registry", "storage"),
+    "yaml_files",
     *("data/__init__", "data/shards"),
 )
 # Modules that move, check and record numbers but do not make them (docs/architecture.md, "Code dependencies").
@@ -54,23 +43,20 @@ PLUMBING = {
     ),
 }
 
-DISCOVERED = ("metrics", "tasks")  # packages whose modules register
-
+# What their base class finds by name.
+REGISTRIES = {
+    f"ladd/{axis}/base.py": [f"ladd.{axis}.{path.stem}" for path in (REPOSITORY / "ladd" / axis).glob("*")]
+    for axis in ("metrics", "samplers", "systems", "tasks")
+}
 CORE = [
     f"ladd.{name}"
     for name in (
         "assets",
         "data",
+        "diffusion",
         "evaluation",
         "latents",
-        "models",
         "networks",
-        "objectives",
-        "processes",
-        "randomness",
-        "samplers",
-        "schedules",
-        "times",
         "training",
     )
 ]
@@ -199,9 +185,7 @@ def import_closure(module: str) -> set[str]:
             if file is not None and file not in files:
                 files.add(file)
                 pending += imports_of(ast.parse((REPOSITORY / file).read_text()))
-                if Path(file).parent.name in DISCOVERED and file.endswith("__init__.py"):
-                    folder = Path(file).parent
-                    pending += [".".join([*folder.parts, path.stem]) for path in (REPOSITORY / folder).glob("*")]
+                pending += REGISTRIES.get(file, [])
     return files
 
 
@@ -229,7 +213,11 @@ def imports_of(node: ast.AST) -> list[str]:
 
 
 def test_import_closure_follows_packages_and_skips_type_checking():
-    assert import_closure("ladd.stages.data") >= {"ladd/__init__.py", "ladd/tasks/sawtooth.py", "ladd/randomness.py"}
+    assert import_closure("ladd.stages.data") >= {
+        "ladd/__init__.py",
+        "ladd/tasks/sawtooth.py",
+        "ladd/diffusion/noise.py",
+    }
     text = "if TYPE_CHECKING:\n    import ladd.config\nelse:\n    import a\ndef f():\n    from b import c"
     assert imports_of(ast.parse(text)) == ["a", "b", "b.c"]
 

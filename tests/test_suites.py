@@ -12,10 +12,10 @@ import pytest
 import torch
 import yaml
 
-from ladd.config import ModelConfig, load_suite
+from ladd.config import load_suite
 from ladd.dry_run import named_assets
-from ladd.evaluation.flops import backbone_macs
-from ladd.models import build_baseline, build_ladd
+from ladd.evaluation.cost import backbone_macs
+from ladd.systems.base import System
 from ladd.tasks.text.settings import CorpusConfig, LastDocuments
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -32,14 +32,9 @@ OUTSIDE = ("embedding.", "token_head.", "latent_embedding.", "latent_head.", "la
 @cache
 def parameters(name: str, key: str) -> dict[str, torch.Tensor]:
     """Of the denoiser of a model or baseline, without memory for the weights."""
-    suite = SUITES[name]
-    config = suite.model(key)
-    vocabulary = suite.data[config.data].vocabulary
     with torch.device("meta"):
-        if isinstance(config, ModelConfig):
-            network = build_ladd(vocabulary, suite.latent_shape(config.latents), config).denoiser
-        else:
-            network = build_baseline(vocabulary, config)
+        model = System.of(SUITES[name], key).build()
+        network = getattr(model, "denoiser", model)
     return dict(network.named_parameters())
 
 
@@ -103,8 +98,8 @@ def test_compute_of_a_pass_is_that_of_table_12(name, key, gflops):
     suite = SUITES[name]
     config = suite.model(key)
     length = suite.data[config.data].tokens
-    if isinstance(config, ModelConfig):
-        length += suite.latent_shape(config.latents).length
+    if config.latents_name is not None:
+        length += suite.latent_shape(config.latents_name).length
     macs = backbone_macs(length, config.network.width, config.network.layers)
     assert macs / 1e9 == pytest.approx(gflops, abs=0.005)
 

@@ -20,19 +20,13 @@ defaults:
   joint schedule if it has latents, and neutral values of the rest. A name of both a sweep and a model is the sweep;
   sweeps.NAME, baselines.NAME and models.NAME say which is meant. Real tokens that a sweep gives are not given here.
 
-which options a model takes:
-  mdlm      --steps --token-lag
-  ar        none of these: always N steps, from left to right
-  di-ladd   --steps --token-lag --schedule; joint: --latent-lead; sequential: --latent-steps
-  co-ladd   as di-ladd, and --eta
-  all       --temperature --precision
+  An option that the model or its schedule has no use for is an error, which lists those that it takes.
 
 prompts and templates:
   Their tokens are given to the sampler and never change; what comes after them is drawn up to N tokens. In a template,
   {8} is a gap of eight tokens; {{ and }} are braces. Text between gaps is tokenised by itself, so mind its spaces:
   under byte-level BPE the space before a word belongs to the word. Sawtooth data is written in 0 and 1.
-  Latents see the given tokens in the joint schedule and, of Di-LADD, in the sequential one too. The latents of
-  sequential Co-LADD are drawn by a network that never sees tokens: they know nothing of what is given.
+  Latents see the given tokens, but for those that a network that never sees tokens draws before them.
 """
 
 
@@ -102,7 +96,7 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampler (default: see below)")
-    group.add_argument("--schedule", choices=["joint", "sequential", "none"], help="inference schedule")
+    group.add_argument("--schedule", metavar="NAME", help="sampler, such as joint or sequential")
     group.add_argument("--steps", dest="token_steps", type=whole(1), metavar="K", help="token steps, at most N")
     group.add_argument("--latent-steps", type=whole(1), metavar="T", help="latent steps before the tokens")
     group.add_argument("--temperature", type=number(above=0), help="of tokens and codes, above 0")

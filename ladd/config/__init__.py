@@ -21,12 +21,11 @@ from ladd.config.evaluation import (
     SweepPoint,
 )
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, ViewConfig
-from ladd.config.models import BaselineConfig, LatentDenoiserConfig, ModelConfig
+from ladd.config.models import SystemSettings
 from ladd.config.suite import Suite, check_suite, load_suite
 
 __all__ = [
     "AssetConfig",
-    "BaselineConfig",
     "Block",
     "CodebookConfig",
     "ComputeConfig",
@@ -36,15 +35,14 @@ __all__ = [
     "ExecutorConfig",
     "GivenConfig",
     "LatentChannelConfig",
-    "LatentDenoiserConfig",
     "LatentShape",
     "LatentsConfig",
-    "ModelConfig",
     "NetworkConfig",
     "ReferenceConfig",
     "Suite",
     "SweepConfig",
     "SweepPoint",
+    "SystemSettings",
     "TokenChannelConfig",
     "TrainingConfig",
     "ViewConfig",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,13 @@ Tokens = Annotated[int, Field(ge=1, le=2**20)]
 
 
 class DataConfig(Block):
-    """A block of `data`; each task has a class of its own, chosen by `kind`."""
+    """A block of `data`; each task has a class of its own, chosen by `kind`.
+
+    Attributes:
+        task: class that it is of.
+    """
+
+    task: ClassVar[Any]
 
     kind: str  # name of the task
     tokens: Tokens  # N

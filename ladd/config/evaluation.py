@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from ladd.config.blocks import (
     Batch,
@@ -18,6 +18,7 @@ from ladd.config.blocks import (
     Several,
     Temperature,
 )
+from ladd.config.named import named
 
 Budgets = Annotated[list[Count], Field(min_length=1, max_length=1000)]
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
@@ -66,7 +67,7 @@ class SweepConfig(Block):
 
     model: Key
     data: Key
-    schedule: Literal["joint", "sequential", "none"]
+    schedule: Key  # name of a sampler; "none" is that of a model without latents
     token_steps: Budgets
     latent_steps: Annotated[int, Field(ge=0, le=100_000)]  # sequential only, else 0
     frontier: FrontierConfig | None  # more points, at other temperatures
@@ -82,13 +83,6 @@ class SweepConfig(Block):
 
     @model_validator(mode="after")
     def _check(self) -> SweepConfig:
-        if (self.schedule == "sequential") != (self.latent_steps > 0):
-            raise ValueError(
-                f"latent_steps {self.latent_steps}: schedule {self.schedule!r} needs "
-                + ("at least 1" if self.schedule == "sequential" else "0")
-            )
-        if self.latent_lead != 1 and self.schedule != "joint":
-            raise ValueError(f"latent_lead {self.latent_lead}: schedule {self.schedule!r} needs 1")
         if len(set(self.seeds)) < len(self.seeds) or len(set(self.token_steps)) < len(self.token_steps):
             raise ValueError(f"seeds {self.seeds} and token_steps {self.token_steps} must not repeat a value")
         if len(set(self.points)) < len(self.points):
@@ -103,6 +97,17 @@ class SweepConfig(Block):
             steps, temperatures = self.frontier.token_steps, self.frontier.temperatures
             points += [SweepPoint(token_steps=k, temperature=t) for k in steps for t in temperatures]
         return points
+
+
+def _of_sampler(values: Any, validate: ValidatorFunctionWrapHandler) -> SweepConfig:
+    """A sweep as its sampler wants it: some have more settings than others."""
+    default = isinstance(values, dict) and values.get("schedule", "none") == "none"
+    return (
+        validate(values) if default or not isinstance(values, dict) else named("Sampler", "schedule")(values, validate)
+    )
+
+
+Sweep = Annotated[SerializeAsAny[SweepConfig], WrapValidator(_of_sampler)]
 
 
 class ReferenceConfig(Block):

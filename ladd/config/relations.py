@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from ladd.config.blocks import GaussianName, MaskedName
 from ladd.config.evaluation import SweepConfig
-from ladd.config.models import BaselineConfig, ModelConfig
-from ladd.config.registered import tasks
+from ladd.config.models import SystemSettings
 from ladd.config.suite import Suite
 
 # Rows of results have the key of a sweep in their column "model", or such a name and the key of a data set.
 REFERENCES = ("bigram", "exact", "oracle", "real", "reference", "shuffled", "unigram")
-LEAST_TIME = 1e-13  # of continuous latents that are not done yet: below, their noise rounds to 0, by which steps divide
 
 
 class Relations:
@@ -31,9 +30,9 @@ class Relations:
             raise ValueError(f"codebooks.{min(both)}: the name is taken by encoders.{min(both)}; rename one")
         self._check_latents()
         for key, baseline in suite.baselines.items():
-            self._find(f"baselines.{key}.data", suite.data, baseline.data)
+            self._check_system(f"baselines.{key}", baseline, with_latents=False)
         for key, model in suite.models.items():
-            self._check_model(f"models.{key}", model)
+            self._check_system(f"models.{key}", model, with_latents=True)
         for key, sweep in suite.sweeps.items():
             self._check_name(f"sweeps.{key}", key)
             self._check_sweep(f"sweeps.{key}", sweep)
@@ -51,7 +50,7 @@ class Relations:
             self._check_length(f"latents.{key}.length", latents.length, data.tokens)
         for key, encoder in suite.encoders.items():
             data = self._find(f"encoders.{key}.data", suite.data, encoder.data)
-            if not tasks()[data.kind].reads_text:
+            if not data.task.reads_text:
                 raise ValueError(f"encoders.{key}.data: {encoder.data!r} is {data.kind}; a text encoder needs text")
             for name, view in encoder.views.items():
                 place = f"encoders.{key}.views.{name}.length"
@@ -72,51 +71,29 @@ class Relations:
     def _find_view(self, key: str, name: str) -> str:
         return self._find(key, self._views(), name)
 
-    def _check_model(self, key: str, model: ModelConfig) -> None:
+    def _check_system(self, key: str, model: SystemSettings, *, with_latents: bool) -> None:
         suite = self.suite
-        data_of = {
+        if model.system.uses_latents != with_latents:
+            kind = "without" if with_latents else "with"
+            raise ValueError(f"{key}.family: {model.family!r} is a system {kind} latents, move it to the other block")
+        self._find(f"{key}.data", suite.data, model.data)
+        shape = learned = None
+        if model.latents_name is not None:
+            data = self._find(f"{key}.latents", self._latents_data(), model.latents_name)
+            if model.data != data:
+                raise ValueError(f"{key}.data: {model.data!r} differs from {data!r}, the data of its latents")
+            shape, learned = suite.latent_shape(model.latents_name), suite.latents.get(model.latents_name)
+        with _at(key):
+            model.system.check(model, shape, learned)
+
+    def _latents_data(self) -> dict[str, str]:
+        """Data behind all latents."""
+        suite = self.suite
+        return {
             **{name: latents.data for name, latents in suite.latents.items()},
             **{name: self._find_view(name, codebook.latents) for name, codebook in suite.codebooks.items()},
             **self._views(),
         }
-        data = self._find(f"{key}.latents", data_of, model.latents)
-        self._find(f"{key}.data", suite.data, model.data)
-        if model.data != data:
-            raise ValueError(f"{key}.data: {model.data!r} differs from {data!r}, the data of its latents")
-        wanted = {"co-ladd": "continuous", "di-ladd": "discrete"}[model.family]
-        kind = "continuous" if suite.latent_shape(model.latents).codebook is None else "discrete"
-        if kind != wanted:
-            raise ValueError(f"{key}.latents: {model.family} needs {wanted} latents, {model.latents!r} is {kind}")
-        channel, allowed = model.latent_channel, list(get_args(MaskedName if kind == "discrete" else GaussianName))
-        if channel.schedule not in allowed:
-            raise ValueError(
-                f"{key}.latent_channel.schedule: {channel.schedule!r} is not for {kind} latents; allowed are {allowed}"
-            )
-        if kind == "discrete" and channel.dropout:
-            raise ValueError(
-                f"{key}.latent_channel.dropout: {channel.dropout} must be 0 for di-ladd: a masked code is its null"
-            )
-        if model.latents in suite.latents:
-            self._check_stage1(key, model)
-
-    def _check_stage1(self, key: str, model: ModelConfig) -> None:
-        """The denoiser goes on from the weights of Stage 1, so it must be the same network for the same process."""
-        latents = self.suite.latents[model.latents]
-        if model.network != latents.denoiser:
-            raise ValueError(
-                f"{key}.network: {model.network.model_dump()} must equal latents.{model.latents}.denoiser, "
-                f"its Stage 1, {latents.denoiser.model_dump()}"
-            )
-        if model.latent_channel.schedule != latents.latent_channel.schedule:
-            raise ValueError(
-                f"{key}.latent_channel.schedule: {model.latent_channel.schedule!r} must be that of "
-                f"latents.{model.latents}, its Stage 1, {latents.latent_channel.schedule!r}"
-            )
-        if model.token_channel.timed != latents.token_channel.timed:
-            raise ValueError(
-                f"{key}.token_channel.timed: {model.token_channel.timed} must equal that of latents.{model.latents}, "
-                f"its Stage 1, which is {latents.token_channel.timed}"
-            )
 
     def _check_name(self, key: str, sweep: str) -> None:
         prefix, _, data = sweep.partition("-")
@@ -130,30 +107,23 @@ class Relations:
         if sweep.data != model.data:
             raise ValueError(f"{key}.data: {sweep.data!r} differs from {model.data!r}, the data of its model")
         data = suite.data[model.data]
-        if isinstance(model, BaselineConfig) != (sweep.schedule == "none"):
-            allowed = "'none'" if isinstance(model, BaselineConfig) else "'joint' or 'sequential'"
-            raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}")
+        samplers = model.system.samplers(model)
+        if sweep.schedule not in samplers:
+            allowed, limits = " or ".join(map(repr, samplers)), model.system.limits(model)
+            reason = f", as models.{sweep.model}.{limits}" if limits else ""
+            raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}{reason}")
         budgets = {f"{key}.token_steps": sweep.token_steps}
         if sweep.frontier is not None:
             budgets[f"{key}.frontier.token_steps"] = sweep.frontier.token_steps
         for place, steps in budgets.items():
-            if model.family == "ar" and steps != [data.tokens]:
-                raise ValueError(f"{place}: {steps}; ar takes N = {data.tokens} steps, write [{data.tokens}]")
+            if model.system.left_to_right and steps != [data.tokens]:
+                raise ValueError(
+                    f"{place}: {steps}; {model.family} takes N = {data.tokens} steps, write [{data.tokens}]"
+                )
             self._check_steps(place, steps, data.tokens)
-        if model.family == "co-ladd" and sweep.schedule == "sequential" and model.latent_denoiser is None:
-            raise ValueError(
-                f"{key}.schedule: sequential Co-LADD needs a latent denoiser, but "
-                f"models.{sweep.model}.latent_denoiser is null"
-            )
-        if sweep.eta and (model.family != "co-ladd"):
-            raise ValueError(f"{key}.eta: {sweep.eta}; only co-ladd takes DDIM steps, others need 0")
-        if isinstance(model, ModelConfig) and model.latent_noise != [0.0, 1.0] and sweep.schedule == "joint":
-            raise ValueError(
-                f"{key}.schedule: the joint schedule starts from pure noise, but models.{sweep.model}.latent_noise is "
-                f"{model.latent_noise}; train it on [0.0, 1.0]"
-            )
-        if model.family == "co-ladd":
-            check_lead(key, sweep)
+        with _at(key):
+            samplers[sweep.schedule].check(sweep)
+            model.system.check_sweep(model, sweep)
         self._check_given(key, sweep, model)
         reference = suite.evaluation_of(sweep.data).reference
         for name in ("samples", "seeds"):
@@ -163,16 +133,18 @@ class Relations:
                     f"{getattr(reference, name)}: the distance of two sets and its floor depend on their size"
                 )
 
-    def _check_given(self, key: str, sweep: SweepConfig, model: BaselineConfig | ModelConfig) -> None:
+    def _check_given(self, key: str, sweep: SweepConfig, model: SystemSettings) -> None:
         if sweep.given is None:
             return
         data = self.suite.data[sweep.data]
-        if not tasks()[data.kind].given:
+        if not data.task.given:
             raise ValueError(f"{key}.given: {sweep.given.kind!r}; {sweep.data!r} is drawn whole, write null")
         if not 1 <= (count := round(sweep.given.share * data.tokens)) < data.tokens:
             raise ValueError(f"{key}.given.share: {sweep.given.share} gives {count} of N = {data.tokens} tokens")
-        if model.family == "ar" and sweep.given.kind != "prefix":
-            raise ValueError(f"{key}.given.kind: {sweep.given.kind!r}; ar goes from left to right, it needs 'prefix'")
+        if model.system.left_to_right and sweep.given.kind != "prefix":
+            raise ValueError(
+                f"{key}.given.kind: {sweep.given.kind!r}; {model.family} goes from left to right, it needs 'prefix'"
+            )
 
     def _check_evaluation(self) -> None:
         suite = self.suite
@@ -183,7 +155,7 @@ class Relations:
             kind = suite.evaluation_of(name).kind
             if data.kind != kind:
                 raise ValueError(f"evaluation.kind: {kind!r} cannot measure data.{name}, a {data.kind}")
-            task = tasks()[kind](suite, name)
+            task = data.task(suite, name)
             task.metrics()
             task.check()
 
@@ -192,15 +164,10 @@ class Relations:
             raise ValueError(f"{key}: {max(steps)} must be at most N = {tokens}")
 
 
-def check_lead(key: str, sweep: SweepConfig) -> None:
-    """Refuse a joint schedule that takes continuous latents to times where floating point has no noise left.
-
-    Raises:
-        ValueError: their last step that counts, at the last time of the grid but one, is there.
-    """
-    least = min(2 / point.token_steps for point in sweep.points) ** (sweep.latent_lead / sweep.token_lag)
-    if sweep.schedule == "joint" and least < LEAST_TIME:
-        raise ValueError(
-            f"{key}.latent_lead: {sweep.latent_lead} with token_lag {sweep.token_lag} takes the latents to a time of "
-            f"{least:.1e}, where floating point has no noise left; lower latent_lead / token_lag"
-        )
+@contextmanager
+def _at(key: str) -> Iterator[None]:
+    """Put the key of a block before the setting that an error of its system or sampler begins with."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{key}.{error}") from None

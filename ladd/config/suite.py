@@ -6,18 +6,29 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import SerializeAsAny, WrapValidator, model_validator
+from pydantic import SerializeAsAny, TypeAdapter, WrapValidator, model_validator
 
 from ladd.config.blocks import Block, ComputeConfig, Key, Seed, Text
 from ladd.config.data import DataConfig
-from ladd.config.evaluation import EvaluationConfig, SweepConfig
+from ladd.config.evaluation import EvaluationConfig, Sweep
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
 from ladd.config.messages import checked
-from ladd.config.models import BaselineConfig, ModelConfig
-from ladd.config.registered import data_block, evaluation_block
+from ladd.config.models import SystemConfig, SystemSettings
+from ladd.config.named import named
 from ladd.errors import ConfigError
 from ladd.registry import suite_folder
 from ladd.yaml_files import read_yaml
+
+Evaluation = Annotated[SerializeAsAny[EvaluationConfig], WrapValidator(named("Task", "kind", "Evaluation"))]
+_EACH = TypeAdapter(dict[Key, Evaluation])
+
+
+def _one_or_each(values: Any, _: Any) -> Any:
+    """The block `evaluation`, or such a block for every data set."""
+    each = isinstance(values, dict) and values and "kind" not in values
+    if each and all(isinstance(value, dict) for value in values.values()):
+        return _EACH.validate_python(values)
+    return named("Task", "kind", "Evaluation")(values, _)
 
 
 class Suite(Block):
@@ -27,17 +38,15 @@ class Suite(Block):
     suite: Key
     seed: Seed
     compute: ComputeConfig
-    data: dict[Key, Annotated[SerializeAsAny[DataConfig], WrapValidator(data_block)]]
+    data: dict[Key, Annotated[SerializeAsAny[DataConfig], WrapValidator(named("Task", "kind"))]]
     encoders: dict[Key, EncoderConfig]
     latents: dict[Key, LatentsConfig]
     codebooks: dict[Key, CodebookConfig]
-    baselines: dict[Key, BaselineConfig]
-    models: dict[Key, ModelConfig]
-    sweeps: dict[Key, SweepConfig]
+    baselines: dict[Key, SystemConfig]  # systems without latents
+    models: dict[Key, SystemConfig]
+    sweeps: dict[Key, Sweep]
     # Of all data sets, or of each by its key.
-    evaluation: Annotated[
-        SerializeAsAny[EvaluationConfig] | dict[Key, SerializeAsAny[EvaluationConfig]], WrapValidator(evaluation_block)
-    ]
+    evaluation: Annotated[Evaluation | dict[Key, Evaluation], WrapValidator(_one_or_each)]
 
     @model_validator(mode="after")
     def _check(self) -> Suite:
@@ -46,7 +55,7 @@ class Suite(Block):
         Relations(self).check()
         return self
 
-    def model(self, key: str) -> BaselineConfig | ModelConfig:
+    def model(self, key: str) -> SystemSettings:
         """The baseline or model of that name."""
         return self.baselines[key] if key in self.baselines else self.models[key]
 
@@ -83,7 +92,7 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
         raise ConfigError(f"{path.absolute()} does not exist; run from the folder of a suite") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
-    with suite_folder(path.absolute().parent):  # whose modules register tasks and metrics too
+    with suite_folder(path.parent):
         return check_suite(values, path)
 
 

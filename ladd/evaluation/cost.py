@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from ladd.evaluation.flops import backbone_macs
-
-if TYPE_CHECKING:
-    from ladd.config import BaselineConfig, LatentShape, ModelConfig
+from typing import NamedTuple
 
 
 class SampleCost(NamedTuple):
@@ -17,63 +12,27 @@ class SampleCost(NamedTuple):
     gmacs: float  # 10^9 multiply-adds of the backbones
     gflops: float  # 10^9 floating-point operations, two per multiply-add, of backbones and heads
 
+    @classmethod
+    def of(cls, passes: float, backbones: float, heads: float) -> SampleCost:
+        """From passes, and multiply-adds of backbones and heads."""
+        return cls(passes, backbones / 1e9, 2 * (backbones + heads) / 1e9)
+
 
 class Passes(NamedTuple):
-    """Network passes per sample; see `sample_cost`."""
+    """Mean network passes per sample."""
 
-    token_passes: float
-    latent_passes: float
-
-
-def nominal_passes(family: str, token_steps: int, latent_steps: int) -> Passes:
-    """A pass for every step, as the paper charges them, whether or not it reveals anything.
-
-    Args:
-        family: of the model.
-        token_steps: K.
-        latent_steps: T_z before the tokens (sequential), 0 jointly. Those of Di-LADD run the whole network.
-    """
-    if family == "di-ladd":
-        return Passes(token_steps + latent_steps, 0)
-    return Passes(token_steps, latent_steps)
+    token_passes: float  # of the network that holds the token stream
+    latent_passes: float  # of a network of the latents alone
 
 
-def sample_cost(
-    model: BaselineConfig | ModelConfig,
-    latents: LatentShape | None,
-    tokens: int,
-    vocabulary: int,
-    *,
-    token_passes: float,
-    latent_passes: float,
-) -> SampleCost:
-    """Cost of one sample.
+def backbone_macs(length: int, width: int, layers: int) -> int:
+    """Multiply-adds of one forward pass of the transformer blocks: layers (12 S d^2 + 2 S^2 d) (paper, Eq. 77).
+
+    The paper's tables count these as its "GFLOPs". Norms, conditioning, embeddings and heads are left out.
 
     Args:
-        model: what was sampled.
-        latents: shape of its latents, or None.
-        tokens: N.
-        vocabulary: V. The token head runs once per position, where that position is revealed.
-        token_passes: mean passes of the network that holds the token stream; sequential Di-LADD's code passes are
-            among them, because they run the whole network.
-        latent_passes: mean passes of the latent-only denoiser (sequential Co-LADD).
+        length: S, positions of all streams together: N, or N + L.
+        width: d.
+        layers: number of blocks.
     """
-    network = model.network
-    heads: float = tokens * network.width * vocabulary
-    if model.family == "ar" or model.family == "mdlm":
-        # With a key-value cache the N one-token passes of the autoregressive model add up to one full pass.
-        full_passes = 1.0 if model.family == "ar" else token_passes
-        macs = full_passes * backbone_macs(tokens, network.width, network.layers)
-        return SampleCost(token_passes, macs / 1e9, 2 * (macs + heads) / 1e9)
-    assert latents is not None
-    macs = token_passes * backbone_macs(tokens + latents.length, network.width, network.layers)
-    if latent_passes:
-        assert model.latent_denoiser is not None
-        small = model.latent_denoiser.network
-        macs += latent_passes * backbone_macs(latents.length, small.width, small.layers)
-        heads += latent_passes * latents.length * small.width * latents.width
-    elif latents.codebook is None:  # joint: every pass predicts all latents anew
-        heads += token_passes * latents.length * network.width * latents.width
-    if latents.codebook is not None:  # a code is drawn once
-        heads += latents.length * network.width * latents.codebook
-    return SampleCost(token_passes + latent_passes, macs / 1e9, 2 * (macs + heads) / 1e9)
+    return layers * (12 * length * width**2 + 2 * length**2 * width)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
+from ladd.diffusion.noise import derive
 from ladd.generation.given import check_prefix, checked_task, given_tokens, read_template
 from ladd.generation.settings import OPTIONS, sweep_of
 from ladd.generation.weights import URI_SCHEMES, Weights, final_weights, load_model, tracked_weights
-from ladd.randomness import derive
-from ladd.samplers import SamplingOptions, sample_in_batches
+from ladd.samplers.base import sample_in_batches
 from ladd.stages.artifacts import use_device
-from ladd.stages.sample import options_of, sampler_of
 from ladd.stages.unmasked import check_unmasked
+from ladd.systems.base import System
 from ladd.tasks import Task
 
 
@@ -80,15 +80,16 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     weights = tracked or final_weights(suite, sweep.model)
     compute = suite.compute.model_copy(update={"device": request.device or suite.compute.device})
     device = use_device(compute)
-    sample = sampler_of(suite, sweep, load_model(suite, weights, device))
     (point,) = sweep.points
-    options, noise = options_of(sweep, point), derive(suite.seed, "sample", request.seed)
+    settings: dict[str, Any] = {"token_steps": point.token_steps, "temperature": point.temperature}
+    sampler = System.of(suite, sweep.model).sampler(load_model(suite, weights, device), sweep, **settings)
+    noise = derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)
-    samples = sample_in_batches(sample, starts, noise, options, request.batch or sweep.batch)
+    samples = sample_in_batches(sampler, starts, noise, request.batch or sweep.batch)
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
     places = (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist()
     rows = samples.tokens[:, :shown].tolist()
-    return [_generated(suite, sweep, options, weights, task, row, places, index) for index, row in enumerate(rows)]
+    return [_generated(suite, sweep, weights, task, row, places, index) for index, row in enumerate(rows)]
 
 
 def _start(suite: Suite, sweep: SweepConfig, task: Task, request: Request) -> tuple[Tensor, int]:
@@ -100,7 +101,7 @@ def _start(suite: Suite, sweep: SweepConfig, task: Task, request: Request) -> tu
         return start, tokens
     given = given_tokens(parts, task, tokens=tokens, mask_id=mask_id)
     start[: len(given)] = given
-    if suite.model(sweep.model).family == "ar":
+    if suite.model(sweep.model).system.left_to_right:
         check_prefix(start, mask_id)
     return start, len(given) if request.exact else tokens
 
@@ -119,7 +120,6 @@ def _block(suite: Suite, key: str) -> str:
 def _generated(
     suite: Suite,
     sweep: SweepConfig,
-    options: SamplingOptions,
     weights: Weights,
     task: Task,
     tokens: list[int],
@@ -135,8 +135,8 @@ def _generated(
         model=sweep.model,
         family=suite.model(sweep.model).family,
         settings={
-            "schedule": sweep.schedule,
-            **{name: value for name, value in asdict(options).items() if name in OPTIONS},
+            **{name: getattr(sweep, name) for name in OPTIONS},
+            "token_steps": sweep.token_steps[0],
             "seed": sweep.seeds[0],
         },
         weights=weights.path.as_posix(),

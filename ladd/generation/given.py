@@ -93,4 +93,6 @@ def check_prefix(start: Tensor, mask_id: int) -> None:
     """
     masked = start == mask_id
     if (masked[:-1] & ~masked[1:]).any():
-        raise ConfigError("--template: ar goes from left to right, so text after a gap cannot be given; use --prompt")
+        raise ConfigError(
+            "--template: the model goes from left to right, so text after a gap cannot be given; use --prompt"
+        )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ladd.config import ModelConfig, Suite, SweepConfig
+from ladd.config import Suite, SweepConfig, SystemSettings
 from ladd.config.messages import checked
-from ladd.config.relations import check_lead
 from ladd.errors import ConfigError
+from ladd.systems.base import DEFAULT_SAMPLER, System
 
 # Settings of a sweep that can be given one by one, and their options on the command line.
 OPTIONS = {
@@ -22,7 +22,7 @@ OPTIONS = {
     "precision": "--precision",
 }
 BATCH = 64  # samples at a time, of a model alone
-LATENT_STEPS = 16  # of a model alone, in the sequential schedule; a code needs no more steps than there are codes
+LATENT_STEPS = 16  # of a model alone, where latents come first
 
 
 def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> SweepConfig:
@@ -42,12 +42,13 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
     base = _base(suite, name)
     config, tokens = suite.model(base["model"]), suite.data[base["data"]].tokens
     schedule = options.get("schedule", base["schedule"])
-    schedules = _schedules(suite, base["model"])
-    if schedule not in schedules:
+    samplers = config.system.samplers(config)
+    if schedule not in samplers:
         raise ConfigError(
-            f"--schedule {schedule}: {base['model']!r} is {config.family}; allowed is {_either(schedules)}"
+            f"--schedule {schedule}: {base['model']!r} is {config.family}; allowed is "
+            + " or ".join(map(repr, samplers))
         )
-    allowed = _allowed(config.family, schedule)
+    allowed = _allowed(config, schedule)
     for key in options:
         if key != "schedule" and key not in allowed:
             raise ConfigError(
@@ -59,12 +60,12 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
         raise ConfigError(f"--steps {steps}: must be at most N = {tokens}, the tokens of data.{base['data']}")
     values = base | _latent_settings(suite, base, schedule) | dict(options)
     values |= {"token_steps": [steps], "frontier": None, "given": None, "seeds": [seed]}
-    sweep = checked(SweepConfig, values, f"the setting of {name}")
-    if config.family == "co-ladd":
-        try:
-            check_lead(name, sweep)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+    sweep = checked(samplers[schedule].Settings, values, f"the setting of {name}")
+    try:
+        samplers[schedule].check(sweep)
+        config.system.check_sweep(config, sweep)
+    except ValueError as error:
+        raise ConfigError(f"{name}.{error}") from None
     return sweep
 
 
@@ -87,7 +88,7 @@ def _alone(suite: Suite, key: str) -> dict[str, Any]:
     return {
         "model": key,
         "data": config.data,
-        "schedule": _schedules(suite, key)[0],
+        "schedule": next(iter(config.system.samplers(config))),
         "token_steps": [suite.data[config.data].tokens],
         "latent_steps": 0,
         "token_lag": 1.0,
@@ -104,32 +105,13 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[
     """What belongs to the schedule of the base is of no use to another."""
     if schedule == base["schedule"]:
         return {}
-    config, latent_steps = suite.model(base["model"]), 0
-    if schedule == "sequential":
-        assert isinstance(config, ModelConfig)
-        length = suite.latent_shape(config.latents).length
-        latent_steps = min(LATENT_STEPS, length) if config.family == "di-ladd" else LATENT_STEPS
+    reads = suite.model(base["model"]).system.samplers(suite.model(base["model"]))[schedule].options()
+    latent_steps = System.of(suite, base["model"]).latent_steps(LATENT_STEPS) if "latent_steps" in reads else 0
     return {"schedule": schedule, "latent_steps": latent_steps, "latent_lead": 1.0}
 
 
-def _schedules(suite: Suite, key: str) -> list[str]:
-    """The inference schedules of a model, the default first."""
-    config = suite.model(key)
-    if not isinstance(config, ModelConfig):
-        return ["none"]
-    sequential = config.family == "di-ladd" or config.latent_denoiser is not None
-    return ["joint", "sequential"] if sequential else ["joint"]
-
-
-def _allowed(family: str, schedule: str) -> list[str]:
-    """The options of a family under a schedule; the autoregressive one always takes N steps."""
-    allowed = ["temperature", "precision"] if schedule == "none" else ["schedule", "temperature", "precision"]
-    if family != "ar":
-        allowed += ["token_steps", "token_lag"]
-    if family == "co-ladd":
-        allowed.append("eta")
-    return allowed + {"joint": ["latent_lead"], "sequential": ["latent_steps"], "none": []}[schedule]
-
-
-def _either(values: list[str]) -> str:
-    return " or ".join(map(repr, values))
+def _allowed(config: SystemSettings, schedule: str) -> list[str]:
+    """Names of the options that a model takes under a schedule."""
+    sampler = config.system.samplers(config)[schedule]
+    taken = [name for name in sampler.options() if name in OPTIONS and name not in config.system.unread]
+    return taken if schedule == DEFAULT_SAMPLER else ["schedule", *taken]

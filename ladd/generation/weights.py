@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ladd.config import Suite
 from ladd.errors import ArtifactError, ConfigError
-from ladd.models import Ladd
-from ladd.networks import CausalTransformer, DiT
 from ladd.stages.artifacts import WEIGHTS
 from ladd.stages.hashes import remembered
 from ladd.stages.manifest import check_outputs
@@ -79,7 +78,7 @@ def _sha256(path: Path) -> str:
         return hashes(path).sha256
 
 
-def load_model(suite: Suite, weights: Weights, device: torch.device) -> Ladd | DiT | CausalTransformer:
+def load_model(suite: Suite, weights: Weights, device: torch.device) -> nn.Module:
     """The model with these weights, in evaluation mode.
 
     Raises:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ladd.diffusion.noise import StepStream
 from ladd.distributed import gather_rows, own_rows, world_size
 from ladd.latents.codebook import Codebook, vector_quantiser
 from ladd.latents.normalise import normalise_latents
 from ladd.networks import Encoder, MMDiT
-from ladd.randomness import StepStream
 
 
 class Encoded(NamedTuple):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ladd.diffusion.noise import derive
 from ladd.errors import ConfigError
 from ladd.latents.codebook import Codebook, vector_quantiser
 from ladd.latents.statistics import REPORT_ROWS, latent_statistics, spread_rows
 from ladd.progress import counted
-from ladd.randomness import derive
 
 
 class Latents(Protocol):

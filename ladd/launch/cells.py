@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ladd.config import Suite
+from ladd.config import Suite, SystemSettings
 from ladd.errors import ConfigError
 from ladd.launch.grid import Grid, Kind, Schedule
-
-FAMILIES = {"discrete": "di-ladd", "continuous": "co-ladd"}
 
 
 class Cell(NamedTuple):
@@ -58,11 +56,17 @@ def cells_of(grid: Grid, suite: Suite) -> Iterator[Cell]:
 
 
 def _base(grid: Grid, suite: Suite, kind: Kind) -> str:
-    family, field = FAMILIES[kind], f"{kind}_model"
-    known = [key for key, model in suite.models.items() if model.family == family]
+    field = f"{kind}_model"
+    known = [key for key, model in suite.models.items() if _kind(suite, model) == kind]
     asked = getattr(grid, field)
     if asked is not None and asked not in known:
-        raise ConfigError(f"{field}: {asked!r} is no {family} model of {grid.suite}; it has {known}")
+        raise ConfigError(f"{field}: {asked!r} is no model on {kind} latents of {grid.suite}; it has {known}")
     if not known:
-        raise ConfigError(f"kinds: {grid.suite} has no {family} model to build {kind} cells on")
+        raise ConfigError(f"kinds: {grid.suite} has no model on {kind} latents to build cells on")
     return asked or known[0]
+
+
+def _kind(suite: Suite, model: SystemSettings) -> Kind:
+    """Of the latents of a model."""
+    assert model.latents_name is not None
+    return "continuous" if suite.latent_shape(model.latents_name).codebook is None else "discrete"

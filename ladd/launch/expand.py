@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ladd.config import Suite, check_suite
-from ladd.config.registered import tasks
 from ladd.errors import ConfigError
 from ladd.launch.cells import Cell, cells_of
 from ladd.launch.grid import Grid
@@ -101,7 +100,7 @@ class _Expander:
             if grid.baselines and baseline["data"] in used
         }
         sweeps = {
-            key: baseline_sweep(sweep, baselines[sweep["model"]]["family"], self.sampling)
+            key: baseline_sweep(sweep, self.suite.baselines[sweep["model"]], self.sampling)
             for key, sweep in base["sweeps"].items()
             if sweep["model"] in baselines and sweep["given"] is None
         }
@@ -109,7 +108,7 @@ class _Expander:
         changed = {
             "root": "../..",
             "suite": grid.name,
-            "data": {key: self._data(data) for key, data in base["data"].items() if key in used},
+            "data": {key: self._data(key) for key in base["data"] if key in used},
             **{block: {} for block in BLOCKS},
             "baselines": baselines,
             "sweeps": sweeps,
@@ -117,9 +116,10 @@ class _Expander:
         }
         return base | changed
 
-    def _data(self, data: Values) -> Values:
+    def _data(self, key: str) -> Values:
         """Enough real sequences to compare samples with, and as many again for the floor of the distances."""
-        return tasks()[data["kind"]].with_room(data, 2 * self.sampling.samples * len(self.sampling.seeds))
+        task, room = self.suite.data[key].task, 2 * self.sampling.samples * len(self.sampling.seeds)
+        return task.with_room(self.base["data"][key], room)
 
     def _with_cells(self, frame: Values, cells: Iterable[Cell]) -> Values:
         values = frame | {block: dict(frame[block]) for block in BLOCKS}

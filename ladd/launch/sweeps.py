@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ladd.config import SystemSettings
 from ladd.errors import ConfigError
 from ladd.launch.cells import Cell
 from ladd.launch.grid import Grid
@@ -33,9 +34,9 @@ class Sampling(NamedTuple):
         return {"samples": self.samples, "seeds": self.seeds}
 
 
-def baseline_sweep(sweep: Values, family: str, sampling: Sampling) -> Values:
-    """A sweep of a model without latents; ar takes N steps, whatever is asked."""
-    steps = sweep["token_steps"] if family == "ar" else sampling.token_steps
+def baseline_sweep(sweep: Values, model: SystemSettings, sampling: Sampling) -> Values:
+    """A sweep of a model without latents; one that goes from left to right takes N steps, whatever is asked."""
+    steps = sweep["token_steps"] if model.system.left_to_right else sampling.token_steps
     return sweep | sampling.sizes | {"token_steps": steps}
 
 

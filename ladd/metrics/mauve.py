@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from ladd.config.blocks import Block
+from ladd.diffusion.noise import derive
 from ladd.evaluation.estimate import Estimate
 from ladd.metrics.base import Metric, Samples
-from ladd.randomness import derive
 
 SCALING = 5.0  # c of the publication
 EXPLAINED_VARIANCE = 0.9  # kept by the principal components

@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from ladd.config.blocks import Block
+from ladd.diffusion.noise import derive
 from ladd.evaluation.estimate import Estimate, estimate
 from ladd.metrics.base import Metric, Samples
-from ladd.randomness import derive
 
 
 class Settings(Block):

@@ -1,4 +1,4 @@
-"""Single-stream networks: token denoiser, latent encoder, latent denoiser (paper, Appendix D)."""
+"""Single-stream networks: token denoiser, latent encoder (paper, Appendix D)."""
 
 from __future__ import annotations
 
@@ -54,23 +54,3 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x int64 (B, N) -> (B, L, w)."""
         return self.projection(self.trunk(x, x.new_zeros(len(x)))[:, -self.length :])
-
-
-class LatentDiT(nn.Module):
-    """Denoiser of continuous latents that never sees the tokens (sequential Co-LADD).
-
-    With L = 1 its attention is trivial and it is an MLP.
-    """
-
-    def __init__(self, latent_width: int, **network):
-        super().__init__()
-        width = network["width"]
-        self.embedding = nn.Linear(latent_width, width)
-        self.time = TimeEmbedding(network["condition"])
-        self.transformer = Transformer(1, **network)
-        self.latent_head = nn.Linear(width, latent_width)
-
-    def forward(self, z: Tensor, t: Tensor) -> Tensor:
-        """Prediction of z_0 (B, L, w) from z_t (B, L, w) at times t (B,)."""
-        positions = torch.arange(z.shape[1], device=z.device, dtype=torch.float32)
-        return self.latent_head(self.transformer([self.embedding(z)], [self.time(t)], [positions])[0])

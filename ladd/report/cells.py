@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ladd.report.labels import CONDITIONAL, REFERENCES, ZERO_SHOT, schedule_name, uncertain
+from ladd.report.labels import REFERENCES, ZERO_SHOT, schedule_name, uncertain, with_latents
 
 ROW = ("suite", "model", "family", "schedule", "L", "K", "w", "latent_steps", "temperature")
 NAMES = ("model", "schedule", "latents")
@@ -112,6 +112,6 @@ def flagged(digits: int) -> Callable[[Record], str]:
     def text(row: Record) -> str:
         plain = uncertain(row["value"], row["stderr"], digits)
         conditional = row["metric"] in ("token_elbo", "val_ppl") or row["metric"].startswith(ZERO_SHOT)
-        return f"({plain})" if conditional and row["family"] in CONDITIONAL else plain
+        return f"({plain})" if conditional and row["family"] in with_latents() else plain
 
     return text

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from ladd.report.cells import NAMES, NOT_AVAILABLE, Block, names_of
-from ladd.report.labels import COSTS, LADD, plain, uncertain
+from ladd.report.labels import COSTS, plain, uncertain, with_latents
 from ladd.report.matched import FRONTIER, Curve, Point, baseline, curves, interpolate
 
 EQUAL_ENTROPY = 0.1  # nats per-sequence
@@ -85,7 +85,7 @@ def versus_mdlm(summary: pl.DataFrame, x: str = FRONTIER) -> list[Comparison]:
         Comparison(curve, ladder, mdlm.cost, steps, ladd, mdlm)
         for curve in measured
         for mdlm, steps in zip(ladder.points, ladder.token_steps, strict=True)
-        if curve.family in LADD and (ladd := interpolate(curve.points, mdlm.cost)) is not None
+        if curve.family in with_latents() and (ladd := interpolate(curve.points, mdlm.cost)) is not None
     ]
 
 

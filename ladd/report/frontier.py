@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ladd.report.cells import Block, Record, tabulate
-from ladd.report.labels import REFERENCES, uncertain
+from ladd.report.labels import REFERENCES, left_to_right, uncertain
 from ladd.report.select import with_entropy
 
 PANELS = 3
@@ -18,7 +18,7 @@ def frontier_rows(summary: pl.DataFrame) -> pl.DataFrame:
         summary: what ``summarise`` returns.
     """
     swept = (pl.col("metric") == "gen_ppl") & (pl.col("given") == "") & pl.col("temperature").is_not_null()
-    rows = with_entropy(summary.filter(swept & ~pl.col("family").is_in(REFERENCES)), summary)
+    rows = with_entropy(summary.filter(swept & ~pl.col("family").is_in([*REFERENCES])), summary)
     return rows.filter(pl.col("entropy").is_not_null())
 
 
@@ -34,7 +34,7 @@ def frontier_budgets(rows: pl.DataFrame) -> list[int]:
     Args:
         rows: what ``frontier_rows`` returns.
     """
-    swept = rows.filter((pl.col("family") != "ar") & pl.col("token_steps").is_not_null())
+    swept = rows.filter((~pl.col("family").is_in(left_to_right())) & pl.col("token_steps").is_not_null())
     counts = swept.group_by("suite", "model", "schedule", "latent_steps", "token_steps").agg(pl.col("value").count())
     budgets = sorted(set(counts.filter(pl.col("value") > 1)["token_steps"]))
     return budgets if len(budgets) <= PANELS else [budgets[0], budgets[len(budgets) // 2], budgets[-1]]
@@ -47,7 +47,7 @@ def at_budget(rows: pl.DataFrame, budget: int) -> pl.DataFrame:
         rows: what ``frontier_rows`` returns.
         budget: token steps.
     """
-    return rows.filter((pl.col("token_steps") == budget) | (pl.col("family") == "ar"))
+    return rows.filter((pl.col("token_steps") == budget) | pl.col("family").is_in(left_to_right()))
 
 
 def frontier_blocks(summary: pl.DataFrame) -> list[Block]:

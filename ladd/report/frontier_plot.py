@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from ladd.errors import ArtifactError
 from ladd.report.frontier import at_budget, frontier_budgets, frontier_rows, real_point
 from ladd.report.labels import sampling_note
-from ladd.report.series import LINE, Look, looks
-from ladd.report.style import BLACK, FAMILY_COLOURS, GREY, SCHEDULE_LINES, figure_to, note, plain_log_ticks, side_legend
+from ladd.report.series import LINE, Look, looks, sampler_kind
+from ladd.report.style import BLACK, GREY, family_colour, figure_to, note, plain_log_ticks, side_legend
 from ladd.report.table import summarise
 
 REAL = "Real text"
@@ -72,7 +72,7 @@ def _panel(axes: Axes, rows: pl.DataFrame, styles: dict[tuple, Look]) -> None:
             marker=look.marker,
             markeredgecolor="white",
             markeredgewidth=0.7,
-            linestyle=SCHEDULE_LINES[look.schedule],
+            linestyle=sampler_kind(look.schedule).line,
             linewidth=1.5,
             elinewidth=0.9,
             label=look.label,
@@ -99,7 +99,7 @@ def _real(axes: Axes, real: pl.DataFrame) -> None:
             [row["value"]],
             marker="*",
             markersize=14,
-            color=FAMILY_COLOURS["real"],
+            color=family_colour("real"),
             markeredgecolor="white",
             linestyle="none",
             label=REAL,

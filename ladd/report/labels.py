@@ -8,22 +8,16 @@ import polars as pl
 
 from ladd.metrics.base import Metric
 from ladd.registry import discover
+from ladd.systems.base import systems
 
-# In the order of tables and legends: references first.
-FAMILIES = {
+REFERENCES = {
     "oracle": "Oracle",
     "exact": "Exact",
     "real": "Real data",
     "shuffled": "Shuffled words",
     "unigram": "Unigram",
     "bigram": "Bigram",
-    "ar": "AR",
-    "mdlm": "MDLM",
-    "di-ladd": "Di-LADD",
-    "co-ladd": "Co-LADD",
 }
-REFERENCES = ("oracle", "exact", "real", "shuffled", "unigram", "bigram")
-LADD = ("co-ladd", "di-ladd")
 
 # In nats per token, in the order of the columns.
 BOUNDS = {
@@ -33,8 +27,6 @@ BOUNDS = {
 }
 # The entropy rate is the best possible value of a full bound, so the two share a column.
 STANDS_IN = {"entropy_rate": "full_bound"}
-# Families whose token term is given latents that come from an encoder of the same sequence, and what is made of it.
-CONDITIONAL = LADD
 ZERO_SHOT = "zero_shot_ppl/"
 BOUNDS_NOTE = (
     "(x): given latents that have seen the sequence, no bound on -log p(x); clean latent: of the oracle, the shift"
@@ -100,9 +92,29 @@ def plain(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def families() -> dict[str, str]:
+    """Labels of references and systems, in the order of tables and legends: references first."""
+    return REFERENCES | {name: system.label for name, system in systems().items()}
+
+
+def with_latents() -> list[str]:
+    """Systems whose token term is given latents that come from an encoder of the same sequence."""
+    return [name for name, system in systems().items() if system.uses_latents]
+
+
+def comparators() -> list[str]:
+    """Systems that others are compared with at few steps."""
+    return [name for name, system in systems().items() if system.comparator]
+
+
+def left_to_right() -> list[str]:
+    """Systems whose cost is one for all step budgets."""
+    return [name for name, system in systems().items() if system.left_to_right]
+
+
 def family_name(family: str, model: str) -> str:
-    """Family in words. CCDD is joint Co-LADD with one latent per token and a frozen encoder; the key says so."""
-    return "CCDD" if family == "co-ladd" and "ccdd" in model.lower() else FAMILIES[family]
+    """Family in words; the key of a model may name a preset of it."""
+    return REFERENCES[family] if family in REFERENCES else systems()[family].title(model)
 
 
 def schedule_name(schedule: str, latent_steps: int | None, temperature: float | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ladd.report.few_step import CLEAR, EQUAL_ENTROPY, Comparison, lower_half, versus_mdlm
-from ladd.report.labels import COSTS, REFERENCES, family_name, plain, schedule_name, uncertain
+from ladd.report.labels import COSTS, REFERENCES, comparators, family_name, plain, schedule_name, uncertain
 from ladd.report.matched import FRONTIER, Curve, Point
 from ladd.report.select import sampled, with_entropy
 
@@ -24,13 +24,13 @@ def lead(summary: pl.DataFrame) -> str:
 
 def _swd(summary: pl.DataFrame) -> str:
     swd = sampled(summary, "swd")
-    models = swd.filter(~pl.col("family").is_in(REFERENCES) & pl.col("token_steps").is_not_null())
+    models = swd.filter(~pl.col("family").is_in([*REFERENCES]) & pl.col("token_steps").is_not_null())
     if models.is_empty():
         return ""
     steps = min(models["token_steps"].to_list())
     few = models.filter(pl.col("token_steps") == steps).sort("value")
     parts = [f"With {_count(steps, 'token step')}, {_of(few.row(0, named=True))} comes nearest to real data"]
-    parts += [_of(row) for row in few.filter(pl.col("family") == "mdlm").head(1).iter_rows(named=True)]
+    parts += [_of(row) for row in few.filter(pl.col("family").is_in(comparators())).head(1).iter_rows(named=True)]
     floor = [_distance(row) for row in swd.filter(pl.col("family") == "real").head(1).iter_rows(named=True)]
     return "; ".join([*parts, *(f"two real sets are {text} apart" for text in floor)]) + "."
 
@@ -85,7 +85,7 @@ def _half(compared: list[Comparison]) -> str:
 def _best(summary: pl.DataFrame) -> str:
     """Without a pair to compare: the lowest Gen PPL at the fewest steps."""
     models = with_entropy(sampled(summary, "gen_ppl"), summary).filter(
-        ~pl.col("family").is_in(REFERENCES) & pl.col("token_steps").is_not_null()
+        ~pl.col("family").is_in([*REFERENCES]) & pl.col("token_steps").is_not_null()
     )
     for row in models.sort("token_steps", "value").head(1).iter_rows(named=True):
         quality = _quality(Point(0.0, row["value"], row["stderr"], row["entropy"]))

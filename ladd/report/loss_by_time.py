@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ladd.errors import ArtifactError
-from ladd.report.labels import FAMILIES, LADD, family_name
-from ladd.report.style import FAMILY_COLOURS, GREY, figure_to, shade
+from ladd.report.labels import families, family_name, with_latents
+from ladd.report.style import GREY, family_colour, figure_to, shade
 
 # By what the tokens are predicted from: line style, and words.
 GIVEN: dict[str, tuple[Any, str]] = {
@@ -53,10 +53,10 @@ def plot_loss_by_time(losses: pl.DataFrame, path: Path) -> None:
     """
     if losses.is_empty():
         raise ArtifactError("no loss by time to plot; evaluate a sweep of a model with token times first")
-    baselines = losses.filter(~pl.col("family").is_in(LADD))
-    order = pl.col("family").replace_strict({name: place for place, name in enumerate(FAMILIES)})
+    baselines = losses.filter(~pl.col("family").is_in(with_latents()))
+    order = pl.col("family").replace_strict({name: place for place, name in enumerate(families())})
     columns = (
-        losses.filter(pl.col("family").is_in(LADD))
+        losses.filter(pl.col("family").is_in(with_latents()))
         .sort(order, maintain_order=True)["model"]
         .unique(maintain_order=True)
     )
@@ -101,7 +101,7 @@ def _name(losses: pl.DataFrame, model: str) -> str:
 def _colour(rows: pl.DataFrame, model: str) -> str:
     family = rows.filter(pl.col("model") == model)["family"][0]
     kin = rows.filter(pl.col("family") == family)["model"].unique(maintain_order=True).to_list()
-    return shade(FAMILY_COLOURS[family], kin.index(model))
+    return shade(family_colour(family), kin.index(model))
 
 
 def _style(latents: str) -> Any:
@@ -109,7 +109,7 @@ def _style(latents: str) -> Any:
 
 
 def _legend(figure: Figure, losses: pl.DataFrame) -> None:
-    baselines = losses.filter(~pl.col("family").is_in(LADD))
+    baselines = losses.filter(~pl.col("family").is_in(with_latents()))
     handles = []
     for model in baselines["model"].unique(maintain_order=True):
         handles.append(Line2D([], [], color=_colour(baselines, model), label=_name(baselines, model)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from ladd.report.cells import NAMES, NOT_AVAILABLE, ROW, Block, Cells, names_of
-from ladd.report.labels import COSTS, REFERENCES, plain, uncertain
+from ladd.report.labels import COSTS, REFERENCES, comparators, left_to_right, plain, uncertain
 from ladd.report.select import sampled, with_entropy
 
 SAME = 1e-6  # relative difference of two costs that are one: they are means over seeds
@@ -77,7 +77,7 @@ def curves(summary: pl.DataFrame, x: str) -> list[Curve]:
 
 def baseline(measured: list[Curve]) -> Curve | None:
     """The MDLM whose own budgets are the ladder: of several the one with most budgets, the first of equals."""
-    candidates = [curve for curve in measured if curve.family == "mdlm"]
+    candidates = [curve for curve in measured if curve.family in comparators()]
     return max(candidates, key=lambda curve: len(curve.points), default=None)
 
 
@@ -131,11 +131,11 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
     several = summary["suite"].n_unique() > 1
     real = with_entropy(sampled(summary, "gen_ppl").filter(pl.col("family") == "real"), summary)
     references = [_everywhere(row, len(budgets), several) for row in real.iter_rows(named=True)]
-    references += [_own_cost(curve, len(budgets), several) for curve in measured if curve.family == "ar"]
+    references += [_own_cost(curve, len(budgets), several) for curve in measured if curve.family in left_to_right()]
     rows = [
         (*names_of(curve.key, with_suite=several), *(_cell(curve, budget) for budget in budgets))
         for curve in measured
-        if curve.family != "ar" and curve.family not in REFERENCES
+        if curve.family not in (*left_to_right(), *REFERENCES)
     ]
     steps = ", ".join(map(str, ladder.token_steps))
     note = (

@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 from matplotlib.axes import Axes
 
-from ladd.report.labels import FAMILIES, family_name
+from ladd.registry import discover
+from ladd.report.labels import families, family_name
 from ladd.report.select import sampled
-from ladd.report.style import FAMILY_COLOURS, SCHEDULE_LINES, shade
+from ladd.report.style import family_colour, shade
+from ladd.samplers.base import Sampler
 
-# Of the first, second, ... model of one family and schedule.
-MARKERS = {"none": "oD^vPX", "joint": "oD^vPX", "sequential": "sdpv*h"}
 FLOOR = "Real data (floor)"
 FAR = 5  # times below the best model; a line there would leave the models a strip
 LINE = ("suite", "model", "family", "schedule", "latent_steps")
@@ -71,13 +71,18 @@ def looks(rows: pl.DataFrame) -> dict[tuple, Look]:
     sizes = dict(zip(keys, lines.select(SIZE).iter_rows(), strict=True))
     seen: dict[tuple[str, str], int] = {}
     made = {}
-    for key in sorted(keys, key=lambda key: (list(FAMILIES).index(key[2]), _numbers(sizes[key]), *map(str, key))):
+    for key in sorted(keys, key=lambda key: (list(families()).index(key[2]), _numbers(sizes[key]), *map(str, key))):
         family, schedule = key[2], key[3]
         index = seen[family, schedule] = seen.get((family, schedule), -1) + 1
         of_family = sorted({size for other, size in sizes.items() if other[2] == family}, key=_numbers)
-        colour = shade(FAMILY_COLOURS[family], of_family.index(sizes[key]))
-        made[key] = Look(_label(key, keys), family, schedule, MARKERS[schedule][index % 6], colour)
+        colour = shade(family_colour(family), of_family.index(sizes[key]))
+        made[key] = Look(_label(key, keys), family, schedule, sampler_kind(schedule).markers[index % 6], colour)
     return made
+
+
+def sampler_kind(schedule: str) -> type[Sampler]:
+    """What says how the lines of a schedule look; that of a model without latents looks like any other."""
+    return discover("ladd.samplers", Sampler).get(schedule, Sampler)
 
 
 def _numbers(size: tuple[int | None, ...]) -> tuple[int, ...]:
@@ -111,7 +116,7 @@ def draw(axes: Axes, series: Series) -> None:
             **look | {"marker": "D", "markersize": 7, "zorder": 4},
         )
         return
-    axes.plot(series.x, series.y, linestyle=SCHEDULE_LINES[series.schedule], **look)
+    axes.plot(series.x, series.y, linestyle=sampler_kind(series.schedule).line, **look)
     # Down to a tenth only: a band that reaches zero has no end on a logarithmic axis.
     low = [max(y - e, y / 10) for y, e in zip(series.y, series.error, strict=True)]
     high = [y + e for y, e in zip(series.y, series.error, strict=True)]
@@ -125,7 +130,7 @@ def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Series], metric: s
     """
     floors = sampled(summary, metric).filter(pl.col("family") == "real")
     far = pl.col("value") < min(value for line in lines for value in line.y) / FAR
-    colour = FAMILY_COLOURS["real"]
+    colour = family_colour("real")
     for row in floors.filter(~far).iter_rows(named=True):
         error = row["stderr"] or 0.0
         axes.axhline(row["value"], color=colour, linestyle=(0, (6, 3)), linewidth=1.2, label=label, zorder=1)

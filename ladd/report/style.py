@@ -17,24 +17,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ladd.files import write_atomically
+from ladd.systems.base import systems
 
 DPI = 150
 # Okabe and Ito: told apart under the common forms of colour blindness.
 BLACK, GREY = "#1a1a1a", "#767676"
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 CYCLE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
-FAMILY_COLOURS = {
-    "real": GREY,
-    "exact": BLACK,
-    "oracle": BLACK,
-    "ar": PURPLE,
-    "mdlm": VERMILLION,
-    "di-ladd": BLUE,
-    "co-ladd": GREEN,
-}
+REFERENCE_COLOURS = {"real": GREY, "exact": BLACK, "oracle": BLACK}
 # The second, third, ... of one colour: mixed with this grey level by this share.
 SHADES = ((0.0, 0.0), (0.0, 0.5), (1.0, 0.5), (0.0, 0.75), (1.0, 0.75))
-SCHEDULE_LINES = {"none": "-", "joint": "-", "sequential": (0, (4, 1.8))}
 
 _STYLE = {
     "figure.dpi": DPI,
@@ -72,6 +64,11 @@ def figure_to(path: Path, width: float, height: float) -> Iterator[Figure]:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())
+
+
+def family_colour(family: str) -> str:
+    """Of a reference or a system."""
+    return REFERENCE_COLOURS[family] if family in REFERENCE_COLOURS else systems()[family].colour
 
 
 def shade(colour: str, index: int) -> str:

@@ -11,7 +11,7 @@ from ladd.errors import ArtifactError
 from ladd.report.blocks import blocks
 from ladd.report.cells import Block
 from ladd.report.comparable import check_comparable
-from ladd.report.labels import COSTS, FAMILIES
+from ladd.report.labels import COSTS, families
 from ladd.report.rules import ALIKE, over_seeds
 
 SWEPT = ("token_steps", "latent_steps", "temperature", "given")
@@ -49,7 +49,7 @@ def summarise(compare: pl.DataFrame) -> pl.DataFrame:
         *(pl.col(name).first() for name in MEASURED[2:]),
         pl.col("seed").count().alias("seeds"),
     )
-    rank = pl.col("family").replace_strict({name: i for i, name in enumerate(FAMILIES)}, return_dtype=pl.Int64)
+    rank = pl.col("family").replace_strict({name: i for i, name in enumerate(families())}, return_dtype=pl.Int64)
     return averages.sort(
         "suite", rank, "L", "model", "schedule", "latent_steps", "metric", "given", "temperature", "token_steps"
     )
@@ -63,8 +63,8 @@ def _check_rows(compare: pl.DataFrame) -> None:
     bad = compare.filter(~pl.col("value").is_finite().fill_null(value=False))
     if bad.height:
         raise ArtifactError(f"value is {bad['value'][0]} in {bad.height} rows, first {_name(bad.row(0, named=True))}")
-    if unknown := sorted(set(compare["family"]) - set(FAMILIES), key=str):
-        raise ArtifactError(f"family {unknown} is not one of {list(FAMILIES)}; name it in ladd/report/labels.py")
+    if unknown := sorted(set(compare["family"]) - set(families()), key=str):
+        raise ArtifactError(f"family {unknown} is not one of {list(families())}: no system has that name")
 
 
 def _check_groups(groups: pl.DataFrame) -> None:

@@ -43,7 +43,7 @@ def sweep_rows(folders: list[Path], source: str) -> pl.DataFrame:
 
 def _from_dvc(folder: Path, suite: Suite) -> pl.DataFrame:
     path = folder / "results" / "compare.csv"
-    summary = summarise(read_results(path)).filter(~pl.col("family").is_in(REFERENCES))
+    summary = summarise(read_results(path)).filter(~pl.col("family").is_in([*REFERENCES]))
     if unknown := sorted(set(summary["model"]) - set(suite.sweeps)):
         raise ArtifactError(f"{path} has the sweep {unknown[0]!r}, and params.yaml has not; run `dvc repro`")
     trained = {key: sweep.model for key, sweep in suite.sweeps.items()}

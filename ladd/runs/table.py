@@ -11,7 +11,7 @@ from ladd.errors import ConfigError
 from ladd.report.cells import Block, flagged
 from ladd.report.comparable import check_comparable
 from ladd.report.headline import essential_metrics
-from ladd.report.labels import FAMILIES, ZERO_SHOT, ZERO_SHOT_NOTE, sampling, uncertain
+from ladd.report.labels import ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
 from ladd.report.select import at_base_temperature
 from ladd.report.table import block_text
 from ladd.runs.rows import TRAINED
@@ -122,4 +122,4 @@ def _rank(key: str, value: Any) -> tuple:
     """For sorting: what has no value comes first, families are in the order of the report."""
     if value is None:
         return (0,)
-    return (1, list(FAMILIES).index(value) if key == "family" else value)
+    return (1, list(families()).index(value) if key == "family" else value)

@@ -6,100 +6,76 @@ independent times leaves both to inference.
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
 from torch import Tensor
 
-from ladd.models import Ladd
-from ladd.processes.gaussian import ddim_step
-from ladd.processes.masked import draw_reveal
-from ladd.randomness import SampleNoise
-from ladd.samplers.steps import (
-    Samples,
-    SamplingOptions,
-    fill,
-    latent_noise,
-    position_uniform,
-    reveal_uniform,
-    shared,
-    time_grid,
-)
-from ladd.schedules import GaussianSchedule, MaskedSchedule
+from ladd.config.evaluation import SweepConfig
+from ladd.diffusion.noise import SampleNoise
+from ladd.diffusion.process import Step
+from ladd.samplers.base import Sampler, State, start_state, time_grid
+from ladd.samplers.sources import PairSource
+
+LEAST_TIME = 1e-13  # of continuous latents that are not done yet: below, their noise rounds to 0, by which steps divide
 
 
-@torch.no_grad()
-def sample_joint_discrete(
-    model: Ladd,
-    x: Tensor,
-    noise: SampleNoise,
-    schedule: MaskedSchedule,
-    latent_schedule: MaskedSchedule,
-    options: SamplingOptions,
-    *,
-    mask_id: int,
-    latent_length: int,
-) -> Samples:
-    """Di-LADD: reveal masked tokens of x int64 (B, N) and codes; within a step neither sees the other's draws."""
-    denoiser, codebook = model.denoiser, model.codebook
-    assert codebook is not None
-    latent_mask_id = len(codebook.vectors)
-    codes = x.new_full((len(x), latent_length), latent_mask_id)
-    passes = x.new_zeros(len(x))
-    uniform, code_uniform = position_uniform(noise, "token", x), position_uniform(noise, "code", codes)
-    for step in time_grid(options.token_steps, x.device, options.token_lag):
-        z_masked = codes == latent_mask_id
-        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, reveal_uniform(noise, "token", x, step))
-        t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
-        unfinished = (x == mask_id).any(dim=1, keepdim=True)  # codes of finished samples no longer matter
-        code_uniforms = reveal_uniform(noise, "code", codes, step)
-        code_reveal = draw_reveal(z_masked & unfinished, t_z, s_z, latent_schedule, code_uniforms)
-        rows = reveal.any(dim=1) | code_reveal.any(dim=1)
+@dataclass(frozen=True, kw_only=True)
+class Joint(Sampler):
+    """Both streams take every step from one pass; within a step neither sees the other's draws.
+
+    Attributes:
+        token_steps: K.
+        token_lag: bends the tokens' grid, see `time_grid`; at least 1.
+        latent_lead: of the latents' clock, at least 1.
+        eta: stochasticity of continuous latents, in [0, 1].
+    """
+
+    name: ClassVar[str] = "joint"
+    takes: ClassVar[type] = PairSource
+    latents_at: ClassVar[str] = "shared"
+
+    source: PairSource
+    token_steps: int
+    token_lag: float = 1.0
+    latent_lead: float = 1.0
+    eta: float = 0.0
+
+    def steps(self, start: Tensor) -> Iterator[Step]:
+        return time_grid(self.token_steps, start.device, self.token_lag)
+
+    def initialise(self, start: Tensor, noise: SampleNoise) -> State:
+        return start_state(start, noise, self.source.tokens, self.source.latents)
+
+    def update(self, state: State, step: Step) -> State:
+        tokens, latents, x, z = self.source.tokens, self.source.latents, state.tokens, state.latents
+        assert z is not None
+        of_x, of_z = (state.draws[each.name].at(step.index) for each in (tokens, latents))
+        latent_step = Step(step.index, step.t**self.latent_lead, step.s**self.latent_lead)
+        wanted = tokens.process.wanted(x, step, of_x) & state.free
+        going_on = ~tokens.process.finished(x)[:, None]  # latents of finished samples no longer matter
+        latents_wanted = latents.process.wanted(z, latent_step, of_z) & going_on
+        rows = wanted.any(dim=1) | latents_wanted.any(dim=1)
         if not rows.any():
-            continue
-        passes += rows
+            return state
         count = int(rows.sum())
-        vectors = codebook.lookup(codes[rows].clamp(max=latent_mask_id - 1))
-        inputs = shared(options, x[rows], vectors, step.t.expand(count), t_z.expand(count), z_masked[rows])
-        hidden, latent_hidden = denoiser(*inputs)
-        x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
-        codes = fill(codes, code_reveal, rows, latent_hidden, denoiser.latent_head, code_uniform, options)
-    return Samples(x, passes, torch.zeros_like(passes))
+        predicted = self.source.predict(x[rows], z[rows], step.t.expand(count), latent_step.t.expand(count))
+        first, second = (each._replace(rows=rows) for each in predicted)
+        x = tokens.process.reverse(x, wanted, first, step, of_x, self.draw_settings)
+        z = latents.process.reverse(z, latents_wanted, second, latent_step, of_z, self.draw_settings)
+        return replace(state, tokens=x, latents=z, token_passes=state.token_passes + rows)
 
 
-@torch.no_grad()
-def sample_joint_continuous(
-    model: Ladd,
-    x: Tensor,
-    noise: SampleNoise,
-    schedule: MaskedSchedule,
-    latent_schedule: GaussianSchedule,
-    options: SamplingOptions,
-    *,
-    mask_id: int,
-    latent_shape: tuple[int, int],
-) -> Samples:
-    """Co-LADD: reveal masked tokens of x int64 (B, N) while DDIM denoises latents of shape (L, w)."""
-    denoiser = model.denoiser
-    z = noise.normal("latent_start", 0, *latent_shape).float()
-    passes = x.new_zeros(len(x))
-    uniform = position_uniform(noise, "token", x)
-    for step in time_grid(options.token_steps, x.device, options.token_lag):
-        reveal = draw_reveal(x == mask_id, step.t, step.s, schedule, reveal_uniform(noise, "token", x, step))
-        rows = (x == mask_id).any(dim=1)  # latents of finished samples no longer matter
-        if not rows.any():
-            break
-        passes += rows
-        count = int(rows.sum())
-        t_z, s_z = step.t**options.latent_lead, step.s**options.latent_lead
-        hidden, latent_hidden = denoiser(*shared(options, x[rows], z[rows], step.t.expand(count), t_z.expand(count)))
-        x = fill(x, reveal, rows, hidden, denoiser.token_head, uniform, options)
-        z = z.clone()
-        z[rows] = ddim_step(
-            z[rows],
-            denoiser.latent_head(latent_hidden),
-            t_z,
-            s_z,
-            latent_schedule,
-            eta=options.eta,
-            noise=latent_noise(noise.select(rows), step, latent_shape, options.eta),
+def check_lead(sweep: SweepConfig) -> None:
+    """Refuse settings that take continuous latents to times where floating point has no noise left.
+
+    Raises:
+        ValueError: their last step that counts, at the last time of the grid but one, is there.
+    """
+    least = min(2 / point.token_steps for point in sweep.points) ** (sweep.latent_lead / sweep.token_lag)
+    if least < LEAST_TIME:
+        raise ValueError(
+            f"latent_lead: {sweep.latent_lead} with token_lag {sweep.token_lag} takes the latents to a time of "
+            f"{least:.1e}, where floating point has no noise left; lower latent_lead / token_lag"
         )
-    return Samples(x, passes, torch.zeros_like(passes))

@@ -2,101 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
-from ladd.models import Ladd
-from ladd.processes.gaussian import ddim_step
-from ladd.randomness import SampleNoise
-from ladd.samplers.masked import reveal_all
-from ladd.samplers.steps import Samples, SamplingOptions, latent_noise, shared, time_grid
-from ladd.schedules import GaussianSchedule, MaskedSchedule
+from ladd.config.evaluation import SweepConfig
+from ladd.diffusion.noise import SampleNoise
+from ladd.diffusion.process import Step
+from ladd.samplers.base import Sampler, State, reverse_tokens, start_state, time_grid
+from ladd.samplers.sources import PairSource, Stream
 
 
-@torch.no_grad()
-def sample_sequential_discrete(
-    model: Ladd,
-    x: Tensor,
-    noise: SampleNoise,
-    schedule: MaskedSchedule,
-    latent_schedule: MaskedSchedule,
-    options: SamplingOptions,
-    *,
-    mask_id: int,
-    latent_length: int,
-) -> Samples:
-    """Di-LADD: draw all codes while the tokens stay as they are, then reveal the masked tokens of x int64 (B, N).
+@dataclass(frozen=True, kw_only=True)
+class Sequential(Sampler):
+    """First the latents while the tokens stay as they are, then the tokens while the latents do.
 
-    A code pass runs the whole two-stream network, and is counted as such.
+    A latent pass of the network that holds the tokens is counted as one; a prior of the latents is counted apart.
+
+    Attributes:
+        token_steps: K.
+        latent_steps: T_z, before the tokens.
+        token_lag: bends the tokens' grid, see `time_grid`; at least 1.
+        eta: stochasticity of continuous latents, in [0, 1].
     """
-    codebook = model.codebook
-    assert codebook is not None
-    latent_mask_id = len(codebook.vectors)
 
-    def code_states(codes: Tensor, t: Tensor, rows: Tensor) -> Tensor:
-        vectors = codebook.lookup(codes.clamp(max=latent_mask_id - 1))
-        # The tokens are often the same in all samples, and their embeddings and first projections then have one row.
-        return model.denoiser(*shared(options, x[rows], vectors, torch.ones_like(t), t, codes == latent_mask_id))[1]
+    name: ClassVar[str] = "sequential"
+    takes: ClassVar[type] = PairSource
+    line: ClassVar[Any] = (0, (4, 1.8))
+    markers: ClassVar[str] = "sdpv*h"
 
-    codes, code_passes = reveal_all(
-        code_states,
-        model.denoiser.latent_head,
-        x.new_full((len(x), latent_length), latent_mask_id),
-        noise,
-        latent_schedule,
-        options,
-        steps=options.latent_steps,
-        lag=1.0,
-        mask_id=latent_mask_id,
-        name="code",
-    )
-    tokens, passes = tokens_given_latents(model, x, codebook.lookup(codes), noise, schedule, options, mask_id=mask_id)
-    return Samples(tokens, passes + code_passes, torch.zeros_like(passes))
+    source: PairSource
+    token_steps: int
+    latent_steps: int
+    token_lag: float = 1.0
+    eta: float = 0.0
 
+    @classmethod
+    def check(cls, sweep: SweepConfig) -> None:
+        super().check(sweep)
+        if sweep.latent_steps < 1:
+            raise ValueError(f"latent_steps {sweep.latent_steps}: schedule {sweep.schedule!r} needs at least 1")
 
-@torch.no_grad()
-def sample_sequential_continuous(
-    model: Ladd,
-    x: Tensor,
-    noise: SampleNoise,
-    schedule: MaskedSchedule,
-    latent_schedule: GaussianSchedule,
-    options: SamplingOptions,
-    *,
-    mask_id: int,
-    latent_shape: tuple[int, int],
-) -> Samples:
-    """Co-LADD: DDIM with the latent denoiser, which never sees the tokens, then reveal the tokens of x int64 (B, N)."""
-    assert model.latent_denoiser is not None
-    z = noise.normal("latent_start", 0, *latent_shape).float()
-    for step in time_grid(options.latent_steps, x.device):
-        z_hat = model.latent_denoiser(z, step.t.expand(len(z)))
-        step_noise = latent_noise(noise, step, latent_shape, options.eta)
-        z = ddim_step(z, z_hat, step.t, step.s, latent_schedule, eta=options.eta, noise=step_noise)
-    tokens, passes = tokens_given_latents(model, x, z, noise, schedule, options, mask_id=mask_id)
-    return Samples(tokens, passes, torch.full_like(passes, options.latent_steps))
+    def steps(self, start: Tensor) -> Iterator[Step]:
+        """Those of the latents, and then those of the tokens."""
+        yield from time_grid(self.latent_steps, start.device)
+        yield from time_grid(self.token_steps, start.device, self.token_lag)
 
+    def initialise(self, start: Tensor, noise: SampleNoise) -> State:
+        return replace(start_state(start, noise, self.source.tokens, self._latents), memory=self.latent_steps)
 
-def tokens_given_latents(
-    model: Ladd,
-    x: Tensor,
-    vectors: Tensor,
-    noise: SampleNoise,
-    schedule: MaskedSchedule,
-    options: SamplingOptions,
-    *,
-    mask_id: int,
-) -> tuple[Tensor, Tensor]:
-    """Token steps with clean latents (B, L, w) held fixed (t_z = 0): final tokens (B, N) and passes (B,)."""
-    return reveal_all(
-        lambda x_t, t, rows: model.denoiser(*shared(options, x_t, vectors[rows], t, torch.zeros_like(t)))[0],
-        model.denoiser.token_head,
-        x,
-        noise,
-        schedule,
-        options,
-        steps=options.token_steps,
-        lag=options.token_lag,
-        mask_id=mask_id,
-        name="token",
-    )
+    @property
+    def _latents(self) -> Stream:
+        return self.source.latents if self.source.prior is None else self.source.prior.latents
+
+    def update(self, state: State, step: Step) -> State:
+        if state.memory:  # latent steps that are left
+            return replace(self._latent_step(state, step), memory=state.memory - 1)
+        z = state.latents
+        assert z is not None
+        return reverse_tokens(
+            self,
+            state,
+            step,
+            self.source.tokens,
+            lambda rows, t: self.source.predict(state.tokens[rows], z[rows], t, torch.zeros_like(t))[0],
+        )
+
+    def _latent_step(self, state: State, step: Step) -> State:
+        source, latents, x, z = self.source, self._latents, state.tokens, state.latents
+        assert z is not None
+        draws = state.draws[latents.name].at(step.index)
+        wanted = latents.process.wanted(z, step, draws)
+        rows = wanted.any(dim=1)
+        if not rows.any():
+            return state
+        t = step.t.expand(int(rows.sum()))
+        if source.prior is not None:
+            predicted, counted = source.prior.predict(z[rows], t), "latent_passes"
+        else:
+            predicted, counted = source.predict(x[rows], z[rows], torch.ones_like(t), t)[1], "token_passes"
+        z = latents.process.reverse(z, wanted, predicted._replace(rows=rows), step, draws, self.draw_settings)
+        return replace(state, latents=z, **{counted: getattr(state, counted) + rows})

@@ -5,34 +5,39 @@ They do not depend on what is sampled: sweeps that differ in budgets, temperatur
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
-import torch
+from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
 from ladd.config.evaluation import shortest
-from ladd.evaluation.rows import Row
+from ladd.evaluation.estimate import estimate, ratio
+from ladd.evaluation.loss_by_time import BINS, LossByTime
+from ladd.evaluation.rows import Row, TimeRow
 from ladd.files import write_json
-from ladd.models import Ladd
 from ladd.stages.artifacts import use_device
 from ladd.stages.chain import describe_model
-from ladd.stages.encoders import pretrained_encoder
-from ladd.stages.likelihood import bounds_of
-from ladd.stages.loss_by_time import loss_by_time_rows
 from ladd.stages.results import bounds_folder, write_loss_by_time
 from ladd.stages.runtime import Stage, run_stage
-from ladd.stages.trained import load_trained
-from ladd.tasks import task_of
+from ladd.stages.trained import load_encoding
+from ladd.systems.base import System
+from ladd.tasks import Task, task_of
+
+SEQUENCES = 250  # of losses by time, at most: with ten draws, 2,500 passes for each time of the latents
+TIME_DRAWS = 10  # of losses by time, per sequence: one in every bin
 
 
 def main(stage: Stage) -> None:
     suite, device = stage.suite, use_device(stage.suite.compute)
-    sweeps = inferences(suite, stage.key)
+    task = task_of(suite, suite.model(stage.key).data, device)
+    model, sweeps = load_encoding(suite, stage.key, device), inferences(suite, stage.key)
     with stage.output(bounds_folder(stage.key)) as folder:
         for name, key in sweeps.items():
-            write_json(folder / f"{name}.json", [vars(row) for row in likelihood_rows(suite, key, device)])
-    timed = loss_by_time_rows(suite, next(iter(sweeps.values())), device) if sweeps else []
-    write_loss_by_time(stage.key, timed)
+            write_json(folder / f"{name}.json", [vars(row) for row in likelihood_rows(task, model, key)])
+    write_loss_by_time(stage.key, loss_by_time_rows(task, model, next(iter(sweeps.values()))) if sweeps else [])
 
 
 def inference_name(sweep: SweepConfig) -> str:
@@ -50,14 +55,41 @@ def inferences(suite: Suite, model: str) -> dict[str, str]:
     return found
 
 
-def likelihood_rows(suite: Suite, key: str, device: torch.device) -> list[Row]:
+def likelihood_rows(task: Task, model: Any, key: str) -> list[Row]:
     """Rows of the model of a sweep under its inference schedule; measure@S says which sweep and code they are of."""
-    sweep = suite.sweeps[key]
-    model, task = load_trained(suite, sweep.model, device), task_of(suite, sweep.data, device)
-    if isinstance(model, Ladd):
-        model.pretrained_encoder = pretrained_encoder(suite, sweep.model, device)
+    suite, sweep = task.suite, task.suite.sweeps[key]
     row = Row(suite.suite, model="", schedule=sweep.schedule, precision="float32", **describe_model(suite, sweep.model))
-    return task.likelihood_rows(row, partial(bounds_of, suite, sweep, model, settings=task.bound_settings))
+    bounds = partial(System.of(suite, sweep.model).bounds, model, settings=task.bound_settings, sweep=sweep)
+    return task.likelihood_rows(row, bounds)
+
+
+def loss_by_time_rows(task: Task, model: Any, key: str) -> list[TimeRow]:
+    """Token losses in every bin of t_x, for every time of the latents; none of a system without a time."""
+    suite, sweep = task.suite, task.suite.sweeps[key]
+    found = task.held_out("validation", min(SEQUENCES, task.evaluation.sequences))
+    row = TimeRow(model=sweep.model, sweep=key, family=suite.model(sweep.model).family, n=len(found.tokens))
+    row = replace(row, documents=found.document_count)
+    rows: list[TimeRow] = []
+    settings = replace(task.bound_settings, time_draws=TIME_DRAWS)
+    for name, losses in System.of(suite, sweep.model).losses_by_time(model, found.tokens, settings, sweep):
+        rows += _of_bins(replace(row, latents=name), losses, found.documents)
+    return rows
+
+
+def _of_bins(row: TimeRow, losses: LossByTime, documents: Tensor | None) -> Iterator[TimeRow]:
+    for place in range(BINS):
+        weighted, plain, masked = (part[:, place] for part in losses)
+        mean = estimate(weighted, documents)
+        per_masked = ratio(plain, masked, documents) if masked.sum() > 0 else None
+        yield replace(
+            row,
+            t_low=place / BINS,
+            t_high=(place + 1) / BINS,
+            weighted=mean.value,
+            weighted_stderr=mean.stderr,
+            per_masked=None if per_masked is None else per_masked.value,
+            per_masked_stderr=None if per_masked is None else per_masked.stderr,
+        )
 
 
 if __name__ == "__main__":

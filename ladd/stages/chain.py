@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ladd.config import ModelConfig, Suite
+from ladd.config import Suite
 
 
 def describe_model(suite: Suite, key: str) -> dict[str, Any]:
     """Family and latent shape of a baseline or model; L, K and w are None where it has no such thing."""
     model = suite.model(key)
-    latents = suite.latent_shape(model.latents) if isinstance(model, ModelConfig) else None
+    latents = None if model.latents_name is None else suite.latent_shape(model.latents_name)
     return {
         "family": model.family,
         "L": latents.length if latents else None,
@@ -31,7 +31,7 @@ def describe_chain(
     if model is not None:
         config = suite.model(model)
         chain["model"] = config.model_dump()
-        latents = config.latents if isinstance(config, ModelConfig) else None
+        latents = config.latents_name
         chain["data"] = suite.data[config.data].model_dump()
     if latents is not None:
         chain["latents"], data = describe_latents(suite, latents)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from ladd.diffusion.noise import derive
 from ladd.files import write_json
 from ladd.latents.quantise import codebook_report, fit_codebook
-from ladd.randomness import derive
 from ladd.stages.artifacts import REDUCTION, load_latents, save_latents, save_weights, use_device
 from ladd.stages.recorded import record_codebook
 from ladd.stages.runtime import Stage, run_stage

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ladd.config import ModelConfig, Suite, SweepConfig, SweepPoint
-from ladd.evaluation.cost import nominal_passes, sample_cost
+from ladd.config import Suite, SweepConfig, SweepPoint
+from ladd.evaluation.cost import Passes
 from ladd.evaluation.rows import Row
 from ladd.files import write_json
 from ladd.metrics.base import Samples
@@ -25,6 +25,7 @@ from ladd.stages.results import base_row, bounds_folder, log_results, write_resu
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.stages.unmasked import check_unmasked
+from ladd.systems.base import System
 from ladd.tasks import Task, task_of
 from ladd.tasks.base import SHOWN
 
@@ -91,11 +92,8 @@ def budget_row(
     seed: int,
 ) -> Row:
     """A row with the budget of one point, and what a sample cost."""
-    config, data = suite.model(sweep.model), suite.data[sweep.data]
-    latents = suite.latent_shape(config.latents) if isinstance(config, ModelConfig) else None
-    cost = sample_cost(config, latents, data.tokens, data.vocabulary, **passes)
-    every_step = nominal_passes(config.family, point.token_steps, sweep.latent_steps)
-    nominal = sample_cost(config, latents, data.tokens, data.vocabulary, **every_step._asdict())
+    system = System.of(suite, sweep.model)
+    cost, nominal = map(system.cost, (Passes(**passes), system.nominal_passes(point.token_steps, sweep.latent_steps)))
     return replace(
         row,
         token_steps=point.token_steps,

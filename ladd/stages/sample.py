@@ -6,37 +6,26 @@ import io
 import json
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ladd.cluster import share_out, workers_asked
-from ladd.config import BaselineConfig, LatentShape, ModelConfig, Suite, SweepConfig, SweepPoint
+from ladd.config import Suite, SweepConfig, SweepPoint
 from ladd.data.shards import token_type
+from ladd.diffusion.noise import derive
 from ladd.files import write_atomically, write_json
-from ladd.models import Ladd
-from ladd.networks import CausalTransformer, DiT
 from ladd.progress import bar
-from ladd.randomness import derive
-from ladd.samplers import (
-    Sampler,
-    SamplingOptions,
-    sample_autoregressive,
-    sample_in_batches,
-    sample_joint_continuous,
-    sample_joint_discrete,
-    sample_masked,
-    sample_sequential_continuous,
-    sample_sequential_discrete,
-)
-from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from ladd.samplers.base import Sampler, sample_in_batches
 from ladd.stages.artifacts import use_device
 from ladd.stages.runtime import TIMED, Stage, machine, run_stage
 from ladd.stages.trained import load_trained
 from ladd.stages.unmasked import check_unmasked
+from ladd.systems.base import System
 from ladd.tasks import task_of
 
 
@@ -84,37 +73,37 @@ def _sample(stage: Stage, worker: int = 0, workers: int = 1) -> None:
     if not runs:
         return
     device = use_device(suite.compute)
-    sample = sampler_of(suite, sweep, load_trained(suite, sweep.model, device))
+    model = load_trained(suite, sweep.model, device)
     with machine(suite, stage.declaration.name, alone=True):
-        _warm_up(stage, sample, runs[0], device)
-        _draw_all(stage, sample, runs, device)
+        _warm_up(stage, model, runs[0], device)
+        _draw_all(stage, model, runs, device)
 
 
-def _warm_up(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None:
+def _warm_up(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> None:
     """One batch of a run in two steps, thrown away: a process is slow while it first meets its kernels and memory."""
     sweep = stage.suite.sweeps[stage.key]
-    options = _timed_options(sweep, run.point)
-    short = replace(options, token_steps=min(2, options.token_steps), latent_steps=min(2, options.latent_steps))
     start = starting_tokens(stage.suite, sweep, run.index, device)[: sweep.batch]
-    sample_in_batches(sample, start, run.seed, short, sweep.batch).tokens.cpu()
+    short = sampler_of(stage.suite, sweep, model, run.point).shortened(2)
+    sample_in_batches(short, start, run.seed, sweep.batch).tokens.cpu()
 
 
-def _draw_all(stage: Stage, sample: Sampler, runs: list[Run], device: torch.device) -> None:
+def _draw_all(stage: Stage, model: nn.Module, runs: list[Run], device: torch.device) -> None:
     # Samples of all budgets and seeds share one progress bar; a step budget of K costs K passes.
     steps = sum(run.point.token_steps for run in runs)
     with bar("sampling", steps, "pass") as progress:
         for run in runs:
-            _draw(stage, sample, run, device)
+            _draw(stage, model, run, device)
             progress.update(run.point.token_steps)
 
 
-def _draw(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None:
+def _draw(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> None:
     """The samples of one run, and then its description, which says that they are whole."""
     suite, sweep = stage.suite, stage.suite.sweeps[stage.key]
     start = starting_tokens(suite, sweep, run.index, device)
     noise_seed = derive(suite.seed, "sample", run.seed)
+    sampler = sampler_of(suite, sweep, model, run.point)
     begun = time.perf_counter()
-    samples = sample_in_batches(sample, start, noise_seed, _timed_options(sweep, run.point), sweep.batch)
+    samples = sample_in_batches(sampler, start, noise_seed, sweep.batch)
     tokens = samples.tokens.cpu().numpy()
     seconds = (time.perf_counter() - begun) / len(tokens)
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, f"{stage.declaration.name}, {run.name}")
@@ -128,22 +117,10 @@ def _draw(stage: Stage, sample: Sampler, run: Run, device: torch.device) -> None
     write_json(stage.work / f"{run.name}.json", {"passes": passes, "seconds_per_sequence": seconds})
 
 
-def _timed_options(sweep: SweepConfig, point: SweepPoint) -> SamplingOptions:
+def sampler_of(suite: Suite, sweep: SweepConfig, model: nn.Module, point: SweepPoint) -> Sampler:
     """Seconds follow the rule of passes and multiply-adds: every sample makes its own, whatever the batch."""
-    return replace(options_of(sweep, point), share_rows=False)
-
-
-def options_of(sweep: SweepConfig, point: SweepPoint) -> SamplingOptions:
-    """Options of the sampler at one point of a sweep."""
-    return SamplingOptions(
-        token_steps=point.token_steps,
-        latent_steps=sweep.latent_steps,
-        token_lag=sweep.token_lag,
-        latent_lead=sweep.latent_lead,
-        eta=sweep.eta,
-        temperature=point.temperature,
-        precision=sweep.precision,
-    )
+    settings: dict[str, Any] = {"token_steps": point.token_steps, "temperature": point.temperature}
+    return System.of(suite, sweep.model).sampler(model, sweep, share_rows=False, **settings)
 
 
 def starting_tokens(suite: Suite, sweep: SweepConfig, index: int, device: torch.device) -> Tensor:
@@ -155,52 +132,6 @@ def starting_tokens(suite: Suite, sweep: SweepConfig, index: int, device: torch.
     task = task_of(suite, sweep.data, device)
     given = task.given_positions(sweep.given, sweep.seeds[index], sweep.samples)
     return torch.where(given, task.real("given", index, sweep.samples), start)
-
-
-def sampler_of(suite: Suite, sweep: SweepConfig, model: Ladd | DiT | CausalTransformer) -> Sampler:
-    """The sampler of a sweep: (starting tokens, noise, options) -> samples."""
-    config = suite.model(sweep.model)
-    mask_id = suite.data[config.data].vocabulary
-    if isinstance(config, BaselineConfig):
-        assert not isinstance(model, Ladd)
-        return _baseline_sampler(config, model, mask_id)
-    assert isinstance(model, Ladd)
-    latents = suite.latent_shape(config.latents)
-    if config.family == "di-ladd":
-        return _discrete_sampler(config, latents, sweep.schedule, model, mask_id)
-    return _continuous_sampler(config, latents, sweep.schedule, model, mask_id)
-
-
-def _baseline_sampler(config: BaselineConfig, model: DiT | CausalTransformer, mask_id: int) -> Sampler:
-    if isinstance(model, CausalTransformer):
-        return lambda x, noise, options: sample_autoregressive(
-            model, x, noise, options, start_id=mask_id, mask_id=mask_id
-        )
-    assert config.token_channel is not None
-    tokens = MASKED_SCHEDULES[config.token_channel.schedule]
-    return lambda x, noise, options: sample_masked(model, x, noise, tokens, options, mask_id=mask_id)
-
-
-def _discrete_sampler(config: ModelConfig, latents: LatentShape, inference: str, model: Ladd, mask_id: int) -> Sampler:
-    tokens, codes = MASKED_SCHEDULES[config.token_channel.schedule], MASKED_SCHEDULES[config.latent_channel.schedule]
-    sample = sample_joint_discrete if inference == "joint" else sample_sequential_discrete
-    return lambda x, noise, options: sample(
-        model, x, noise, tokens, codes, options, mask_id=mask_id, latent_length=latents.length
-    )
-
-
-def _continuous_sampler(
-    config: ModelConfig, latents: LatentShape, inference: str, model: Ladd, mask_id: int
-) -> Sampler:
-    tokens, shape = MASKED_SCHEDULES[config.token_channel.schedule], (latents.length, latents.width)
-    if inference == "joint":
-        sample, schedule = sample_joint_continuous, GAUSSIAN_SCHEDULES[config.latent_channel.schedule]
-    else:
-        assert config.latent_denoiser is not None
-        sample, schedule = sample_sequential_continuous, GAUSSIAN_SCHEDULES[config.latent_denoiser.schedule]
-    return lambda x, noise, options: sample(
-        model, x, noise, tokens, schedule, options, mask_id=mask_id, latent_shape=shape
-    )
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from torch import Tensor
 from ladd.files import write_json
 from ladd.latents.model import LatentModel
 from ladd.latents.statistics import latent_statistics, spread_rows
-from ladd.models import build_latent_model
 from ladd.stages.artifacts import load_latents, load_tokens, save_latents, save_weights, use_device
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import Training, seed_weights, train_stage
-from ladd.training.tasks import LatentTask
+from ladd.systems.stage1 import LearnedLatents
+from ladd.training.tasks import TokenTask
 
 BATCH = 512  # sequences that are encoded at a time
 
@@ -30,7 +30,8 @@ def training(stage: Stage) -> Training:
     device, vocabulary = use_device(suite.compute), suite.data[config.data].vocabulary
     splits = {split: load_tokens(config.data, split, device) for split in ("train", "validation")}
     seed_weights(stage)
-    model = build_latent_model(vocabulary, config).to(device)
+    system = LearnedLatents(config, vocabulary, suite.data[config.data].tokens)
+    model = system.build().to(device)
 
     def finish(average: LatentModel, folder: Path) -> None:
         save_weights(average, folder)
@@ -40,7 +41,7 @@ def training(stage: Stage) -> Training:
         sample = latents[spread_rows(len(latents))]
         write_json(Path(f"results/stage1/{stage.key}.json"), latent_statistics(sample, config.codebook))
 
-    task = LatentTask(model, splits["train"], splits["validation"], vocabulary, config)
+    task = TokenTask(model, system.losses, splits["train"], splits["validation"], vocabulary)
     return Training(task, config.training, f"artifacts/latents/{stage.key}", finish)
 
 

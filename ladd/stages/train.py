@@ -14,10 +14,10 @@ import torch
 
 from ladd.cluster import Workers, train_on_workers
 from ladd.config import TrainingConfig
+from ladd.diffusion.noise import derive
 from ladd.distributed import rank
 from ladd.errors import TrainingError
 from ladd.files import write_atomically
-from ladd.randomness import derive
 from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
 from ladd.stages.signals import EndRequests

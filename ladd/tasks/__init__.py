@@ -2,7 +2,6 @@
 
 import torch
 
-from ladd.config.registered import tasks
 from ladd.config.suite import Suite
 from ladd.tasks.base import HeldOut, Task
 
@@ -17,4 +16,4 @@ def task_of(suite: Suite, data: str, device: str | torch.device = "cpu") -> Task
         data: key of the data set.
         device: where sequences go and models that measure run.
     """
-    return tasks()[suite.data[data].kind](suite, data, device)
+    return suite.data[data].task(suite, data, device)

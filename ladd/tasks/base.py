@@ -16,13 +16,13 @@ from torch import Tensor
 
 from ladd.config import DataConfig, EvaluationConfig, GivenConfig, Suite
 from ladd.data.shards import Rows
+from ladd.diffusion.noise import SampleNoise, derive
 from ladd.errors import ConfigError
 from ladd.evaluation.bounds import BoundSettings
 from ladd.evaluation.rows import Row
 from ladd.evaluation.teacher import TeacherScores
 from ladd.metrics.base import Metric, metric_of
 from ladd.metrics.values import Values
-from ladd.randomness import SampleNoise, derive
 
 if TYPE_CHECKING:
     from ladd.config import EncoderConfig
@@ -83,6 +83,11 @@ class Task(ABC, Generic[SettingsT, EvaluationT]):
 
     settings: SettingsT
     evaluation: EvaluationT
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "Settings" in vars(cls):
+            cls.Settings.task = cls
 
     def __init__(self, suite: Suite, key: str, device: str | torch.device = "cpu"):
         self.suite, self.key, self.device = suite, key, torch.device(device)
@@ -213,7 +218,7 @@ class Task(ABC, Generic[SettingsT, EvaluationT]):
 
         Args:
             row: says what model.
-            bounds: its bounds as a function of sequences.
+            bounds: its bounds as a function of sequences; {} of a system without.
         """
 
     @abstractmethod

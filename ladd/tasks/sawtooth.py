@@ -22,16 +22,20 @@ from ladd.config import DataConfig, EvaluationConfig, ReferenceConfig
 from ladd.config.blocks import Batch, Count
 from ladd.config.evaluation import Budgets
 from ladd.data.shards import write_shards
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import derive
+from ladd.diffusion.process import Prediction
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.errors import ConfigError
-from ladd.evaluation.bounds import mdlm_bound
+from ladd.evaluation.bounds import token_bound
 from ladd.evaluation.estimate import Estimate, estimate
 from ladd.evaluation.rows import Row, measured
 from ladd.metrics.base import Samples
 from ladd.metrics.values import Values
 from ladd.progress import counted
-from ladd.randomness import derive
-from ladd.samplers import SamplingOptions, sample_in_batches, sample_masked
-from ladd.schedules import MASKED_SCHEDULES
+from ladd.samplers.ancestral import Ancestral
+from ladd.samplers.base import sample_in_batches
+from ladd.samplers.sources import Stream, TokenSource, share_equal_rows
 from ladd.tasks.base import Bounds, Plain, Shown, Task
 
 MIN_FLOOR = 1e-6
@@ -128,24 +132,22 @@ class Sawtooth(Task[SawtoothConfig, SawtoothEvaluationConfig]):
         x, settings = self.held_out("validation", self.evaluation.sequences).tokens, self.bound_settings
         parts = counted(x.split(settings.batch), "exact likelihood", "batch")
         nll = torch.cat([-exact.log_likelihood(part) / x.shape[1] for part in parts])
-        bound = mdlm_bound(exact, x, MASKED_SCHEDULES["linear"], settings, mask_id=exact.mask_id)["token_elbo"]
+        bound = token_bound(exact.process, exact, x, settings)
         return [measured(row, "entropy_rate", estimate(nll)), measured(row, "token_elbo", estimate(bound))]
 
     def _exact_samples(self, row: Row, exact: SawtoothReference, values: Values) -> list[Row]:
         """The exact denoiser in the token sampler at every budget, and real sequences against other real ones."""
         config, metrics = self.evaluation.reference, self.metrics()
         start = torch.full((config.samples, self.settings.tokens), exact.mask_id, device=self.device)
-
-        def sample(x, noise, options):
-            return sample_masked(exact, x, noise, MASKED_SCHEDULES["linear"], options, mask_id=exact.mask_id)
-
+        network, stream = share_equal_rows(exact), Stream(exact.process, "token", (self.settings.tokens,))
+        source = TokenSource(stream, lambda x, t: Prediction(network(x, t), exact.token_head))
         rows = []
         for index, seed in enumerate(config.seeds):
             other = Samples(self, self.real("floor", index, config.samples), index)
             rows += values.rows(metrics, other, replace(row, model=f"real-{self.key}", family="real", seed=seed))
             for steps in counted(config.token_steps, f"exact sampler, seed {seed}", "budget"):
-                noise_seed = derive(self.suite.seed, "sample", seed)
-                drawn = sample_in_batches(sample, start, noise_seed, SamplingOptions(token_steps=steps), config.batch)
+                sampler = Ancestral(source=source, token_steps=steps)
+                drawn = sample_in_batches(sampler, start, derive(self.suite.seed, "sample", seed), config.batch)
                 nfe = float(drawn.token_passes.double().mean())
                 budget = replace(row, token_steps=steps, latent_steps=0, temperature=1.0, nfe=round(nfe, 4), seed=seed)
                 rows += values.rows(metrics, Samples(self, drawn.tokens, index), budget)
@@ -220,6 +222,7 @@ class SawtoothReference(nn.Module):
     """
 
     mask_id = 2
+    process = MaskedProcess(DISCRETE_SCHEDULES["linear"], mask_id)  # whose denoiser it is
     log_table: Tensor
 
     def __init__(self, tokens: int, periods: int, floor: float, grid: int):

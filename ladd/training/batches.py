@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from torch import Tensor
 
-from ladd.randomness import derive
+from ladd.diffusion.noise import derive
 
 
 class RowSource(Protocol):

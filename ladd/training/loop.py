@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ladd.diffusion.noise import SampleNoise, derive
 from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.errors import PreemptedError, TrainingError
 from ladd.latents.model import LatentModel
 from ladd.progress import bar
-from ladd.randomness import SampleNoise, derive
 from ladd.training.batches import Batch, Batches, BatchOrder
 from ladd.training.checkpoint import Checkpoint
 from ladd.training.ema import WeightAverage

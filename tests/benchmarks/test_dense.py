@@ -1,25 +1,29 @@
 """Same seeds, same tokens and same gradients as the dense path, with networks in float64."""
 
-from unittest import mock
-
 import pytest
 import torch
 
 from benchmarks import dense
+from ladd.diffusion import cross_entropy
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import SampleNoise
+from ladd.diffusion.process import token_loss
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES
+from ladd.diffusion.times import draw_channel_times
 from ladd.latents.codebook import Codebook
-from ladd.models import Ladd
 from ladd.networks import DiT, MMDiT
-from ladd.objectives import cross_entropy, joint, masked
-from ladd.objectives.joint import Latents, channel_losses, draw_channel_times
-from ladd.objectives.masked import mdlm_loss
-from ladd.randomness import SampleNoise
-from ladd.samplers import SamplingOptions, sample_joint_continuous, sample_masked, sample_sequential_discrete
-from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from ladd.samplers.ancestral import Ancestral
+from ladd.samplers.joint import Joint
+from ladd.samplers.sequential import Sequential
+from ladd.systems.channels import Codes, Latents, Vectors, pair_losses
+from ladd.systems.ladd import LaddModel
 from ladd.training.ema import WeightAverage
 from tests.builders import network, perturb
+from tests.samplers.known_answers import draw, pair_source, token_source
 
 SAMPLES, TOKENS, VOCABULARY, LENGTH, WIDTH, CODES = 24, 16, 50, 3, 4, 7
-LINEAR, COSINE, SQRT = MASKED_SCHEDULES["linear"], MASKED_SCHEDULES["cosine"], GAUSSIAN_SCHEDULES["sqrt"]
+LINEAR = MaskedProcess(DISCRETE_SCHEDULES["linear"], VOCABULARY)
+DENSE = dense.DenseProcess(LINEAR, dense.masked_cross_entropy)
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +40,12 @@ def mdlm() -> DiT:
     return perturb(DiT(VOCABULARY, **network())).eval()
 
 
-def ladd(outputs: int) -> Ladd:
+def ladd(outputs: int) -> LaddModel:
     torch.manual_seed(0)
     codebook = Codebook(CODES, WIDTH)
     codebook.vectors.normal_()
     denoiser = MMDiT(VOCABULARY, latent_width=WIDTH, latent_outputs=outputs, **network())
-    return Ladd(perturb(denoiser).eval(), None, codebook if outputs == CODES else None, None, 1.0)
+    return LaddModel(perturb(denoiser).eval(), None, codebook if outputs == CODES else None, None, 1.0)
 
 
 def starting_tokens(given: bool) -> torch.Tensor:
@@ -58,30 +62,30 @@ starts = pytest.mark.parametrize("given", [False, True])
 @budgets
 @starts
 def test_masked_sampler_draws_the_tokens_of_the_dense_one(steps, given):
-    x, options, model = starting_tokens(given), SamplingOptions(steps, temperature=0.9), mdlm()
-    expected = dense.sample_masked(model, x, noise, LINEAR, options)
-    assert torch.equal(sample_masked(model, x, noise, LINEAR, options, mask_id=VOCABULARY).tokens, expected)
+    x, model, options = starting_tokens(given), mdlm(), {"token_steps": steps, "temperature": 0.9}
+    ours, theirs = (token_source(model, process, share_rows=process is LINEAR) for process in (LINEAR, DENSE))
+    expected = draw(Ancestral, theirs, x, noise, **options).tokens
+    assert torch.equal(draw(Ancestral, ours, x, noise, **options).tokens, expected)
     assert len(expected.unique(dim=0)) == SAMPLES
 
 
 @budgets
 @starts
-def test_joint_sampler_draws_the_tokens_of_the_dense_one(steps, given):
-    x, options, model = starting_tokens(given), SamplingOptions(steps, latent_lead=2.0, eta=0.5), ladd(WIDTH)
-    shape = (LENGTH, WIDTH)
-    expected = dense.sample_joint_continuous(model, x, noise, LINEAR, SQRT, options, shape)
-    found = sample_joint_continuous(model, x, noise, LINEAR, SQRT, options, mask_id=VOCABULARY, latent_shape=shape)
-    assert torch.equal(found.tokens, expected)
-
-
-@budgets
-@starts
-def test_sequential_sampler_draws_the_tokens_of_the_dense_one(steps, given):
-    x, options, model = starting_tokens(given), SamplingOptions(steps, latent_steps=3), ladd(CODES)
-    expected = dense.sample_sequential_discrete(model, x, noise, LINEAR, COSINE, options, LENGTH)
-    arguments = (model, x, noise, LINEAR, COSINE, options)
-    found = sample_sequential_discrete(*arguments, mask_id=VOCABULARY, latent_length=LENGTH)
-    assert torch.equal(found.tokens, expected)
+@pytest.mark.parametrize(
+    ("kind", "outputs", "options"),
+    [(Joint, WIDTH, {"latent_lead": 2.0, "eta": 0.5}), (Joint, CODES, {}), (Sequential, CODES, {"latent_steps": 3})],
+)
+def test_samplers_of_pairs_draw_the_tokens_of_the_dense_ones(steps, given, kind, outputs, options):
+    x, model = starting_tokens(given), ladd(outputs)
+    latents, schedule = ("continuous", "sqrt") if outputs == WIDTH else ("discrete", "cosine")
+    found = []
+    for process in (LINEAR, DENSE):
+        asked = {"process": process, "schedule": schedule, "share_rows": process is LINEAR}
+        source = pair_source(model, latents, (LENGTH, outputs), **asked)
+        if process is DENSE and outputs == CODES:
+            source.latents.process.__class__ = dense.DenseProcess
+        found.append(draw(kind, source, x, noise, token_steps=steps, **options).tokens)
+    assert torch.equal(*found)
 
 
 @pytest.fixture(params=[1, 5], ids=["at once", "in parts"])
@@ -98,13 +102,10 @@ def gradients_of(model, compute) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("reference", [dense.masked_cross_entropy, dense.fused_cross_entropy])
 def test_gradients_of_masked_diffusion_are_those_of_the_dense_loss(parts, reference):
     model, x = mdlm(), torch.randint(VOCABULARY, (SAMPLES, TOKENS))
-
-    def loss():
-        return mdlm_loss(model, x, noise, 3, LINEAR, mask_id=VOCABULARY)
-
-    found = gradients_of(model, loss)
-    with mock.patch.object(masked, "masked_cross_entropy", reference):
-        expected = gradients_of(model, loss)
+    found, expected = (
+        gradients_of(model, lambda process=process: token_loss(process, model, x, noise, 3))
+        for process in (LINEAR, dense.DenseProcess(LINEAR, reference))
+    )
     assert len(expected) == len(list(model.parameters()))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-12)
 
@@ -116,15 +117,16 @@ def test_gradients_of_both_channels_are_those_of_the_dense_losses(parts, kind):
     codes = torch.randint(CODES, (SAMPLES, LENGTH))
     latents = Latents(model.codebook.lookup(codes), codes) if discrete else Latents(torch.randn(SAMPLES, LENGTH, WIDTH))
     x, times = torch.randint(VOCABULARY, (SAMPLES, TOKENS)), draw_channel_times(noise, 0, "independent")
+    channel = Codes("cosine", CODES) if discrete else Vectors("sqrt")
 
-    def loss():
-        schedules = (LINEAR, COSINE if discrete else SQRT)
-        losses = channel_losses(model.denoiser, x, latents, times, noise, 0, *schedules, mask_id=VOCABULARY)
+    def loss(process: MaskedProcess):
+        losses = pair_losses(model.denoiser, x, latents, times, noise, 0, process, channel)
         return losses.token + losses.latent
 
-    found = gradients_of(model, loss)
-    with mock.patch.object(joint, "masked_cross_entropy", dense.masked_cross_entropy):
-        expected = gradients_of(model, loss)
+    found = gradients_of(model, lambda: loss(LINEAR))
+    if discrete:
+        channel.process = dense.DenseProcess(channel.process, dense.masked_cross_entropy)
+    expected = gradients_of(model, lambda: loss(DENSE))
     assert any(name.startswith("denoiser.latent_head") for name in expected)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-12)
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from benchmarks import speed
-from ladd.config import load_suite
 
 SWEEPS = ["mdlm", "co-joint", "di-seq"]
 
@@ -22,12 +21,6 @@ def test_every_ratio_is_printed(sweep, monkeypatch, capsys):
     assert len([line for line in lines if re.search(r"(ratio|share) +\d", line)]) == len(lines) - 1 == 7
     scaled = [line for line in lines if "dense: 2 steps made" in line]
     assert len(scaled) == (0 if sweep == "di-seq" else 1)
-
-
-def test_schedules_without_a_dense_reference_are_refused():
-    suite = load_suite("params.yaml")
-    with pytest.raises(SystemExit, match="no dense reference of di-ladd with schedule joint"):
-        speed.dense_sampler(suite, suite.sweeps["di-joint"], torch.nn.Identity())
 
 
 def test_error_of_a_ratio_of_means():

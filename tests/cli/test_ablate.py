@@ -85,7 +85,7 @@ def test_wrong_usage_is_2(arguments, message, capsys):
     [
         (["--lengths", "9"], "no cell that makes sense"),
         (["--suite", "suites/none"], "is no folder with a params.yaml"),
-        (["--discrete-model", "none"], "'none' is no di-ladd model"),
+        (["--discrete-model", "none"], "'none' is no model on discrete latents"),
         (["--set", "models.di.nothing=1"], "models.di has no 'nothing'"),
     ],
 )

@@ -13,9 +13,9 @@ import yaml
 
 from ladd.cli import main
 from ladd.config import load_suite
-from ladd.models import build_baseline
 from ladd.stages.artifacts import save_weights
 from ladd.stages.manifest import write_manifest
+from ladd.systems.base import System
 from tests.builders import perturb, suite_values
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     weights = folder / "artifacts/models/mdlm"
     weights.mkdir(parents=True)
-    save_weights(perturb(build_baseline(2, load_suite(folder / "params.yaml").baselines["mdlm"])), weights)
+    save_weights(perturb(System.of(load_suite(folder / "params.yaml"), "mdlm").build()), weights)
     write_manifest(weights, stage="test", fingerprint="", parameters={})
     return folder
 
@@ -135,7 +135,6 @@ def test_working_directory_is_the_suite_by_default_and_stays(folder, tmp_path, m
         (["mdlm", "--token-lag", "0.5"], "0.5 must be at least 1"),
         (["mdlm", "--latent-lead", "0.5"], "0.5 must be at least 1"),
         (["mdlm", "--precision", "float16"], "float16"),
-        (["mdlm", "--schedule", "both"], "both"),
         (["mdlm", "--prompt", "1", "--template", "1"], "not allowed with"),
         (["mdlm", "--exact"], "needs --template"),
     ],

@@ -90,16 +90,16 @@ BAD = [
     ("data.saw.kind", ..., ["data.saw.kind: Field required"]),
     ("evaluation.kind", ..., ["evaluation.kind: Field required"]),
     ("models.co.latent_noise", [0.0, 1.2], ["models.co.latent_noise.1: 1.2", "less than or equal to 1"]),
-    ("baselines.mdlm.token_channel", None, ["baselines.mdlm", "token_channel must be given for mdlm and null for ar"]),
+    ("baselines.mdlm.token_channel", None, ["baselines.mdlm.token_channel: None", "TokenChannelConfig"]),
     (
         "baselines.ar.token_channel",
         suite_values()["baselines"]["mdlm"]["token_channel"],
-        ["baselines.ar", "token_channel must be given for mdlm and null for ar"],
+        ["baselines.ar.token_channel: {", "Input should be None"],
     ),
     (
         "models.di.latent_denoiser",
         {"schedule": "linear", "network": network()},
-        ["models.di", "latent_denoiser must be null"],
+        ["models.di.latent_denoiser: {", "Input should be None"],
     ),
     ("sweeps.di-seq.latent_steps", 0, ["sweeps.di-seq", "latent_steps 0", "'sequential' needs at least 1"]),
     ("sweeps.di-joint.latent_steps", 3, ["sweeps.di-joint", "latent_steps 3", "'joint' needs 0"]),
@@ -139,7 +139,7 @@ BAD = [
     ("sweeps.ar.token_steps", [4], ["sweeps.ar.token_steps", "[4]", "write [8]"]),
     ("sweeps.mdlm.token_steps", [1, 16], ["sweeps.mdlm.token_steps", "16 must be at most N = 8"]),
     ("models.co.latent_denoiser", None, ["sweeps.co-seq.schedule", "models.co.latent_denoiser is null"]),
-    ("sweeps.di-seq.eta", 0.5, ["sweeps.di-seq.eta: 0.5", "only co-ladd"]),
+    ("sweeps.di-seq.eta", 0.5, ["sweeps.di-seq.eta: 0.5", "di-ladd has no use for it, write 0"]),
     ("sweeps.di-seq.samples", 9, ["sweeps.di-seq.samples: 9", "evaluation.reference.samples, 10"]),
     ("sweeps.di-seq.seeds", [3], ["sweeps.di-seq.seeds: [3]", "evaluation.reference.seeds, [0, 1]"]),
     (

@@ -225,9 +225,9 @@ BAD_TEXT = [
         ["codebooks.bert", "taken by encoders.bert; rename one"],
     ),
     ("sweeps.ccdd-joint.model", "none", ["sweeps.ccdd-joint.model", "'none' is not defined", "'co-learned'"]),
-    ("sweeps.ccdd-joint.schedule", "none", ["sweeps.ccdd-joint.schedule", "'none'", "'joint' or 'sequential'"]),
+    ("sweeps.ccdd-joint.schedule", "none", ["sweeps.ccdd-joint.schedule", "'none'", "allowed is 'joint'"]),
     ("sweeps.co-seq.model", "ccdd", ["sweeps.co-seq.schedule", "models.ccdd.latent_denoiser is null"]),
-    ("sweeps.di-joint.eta", 0.5, ["sweeps.di-joint.eta: 0.5", "only co-ladd"]),
+    ("sweeps.di-joint.eta", 0.5, ["sweeps.di-joint.eta: 0.5", "di-ladd has no use for it, write 0"]),
     (
         "sweeps.ar-prefix.given",
         {"kind": "random", "share": 0.5},

@@ -1,83 +1,38 @@
-"""Every pass is charged at the size of the network that made it: sums by hand."""
+"""Multiply-adds against the paper's tables, and against what a network really multiplies."""
 
 import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from ladd.config import BaselineConfig, LatentShape, ModelConfig
-from ladd.evaluation.cost import SampleCost, nominal_passes, sample_cost
-from tests.builders import network, suite_values
+from ladd.evaluation.cost import backbone_macs
+from ladd.networks import MMDiT
+from tests.builders import network
 
-VALUES = suite_values()
-TOKENS, VOCABULARY = 8, 7  # with L = 2 latents a joint sequence has 10 positions
-SHAPES = {"di": LatentShape(2, 4, 3, True), "co": LatentShape(2, 4, None, True)}  # L, w, K
-# layers (12 S d^2 + 2 S^2 d)
-BASELINE = 2 * (12 * 8 * 8**2 + 2 * 8**2 * 8)
-FULL = 4 * (12 * 10 * 12**2 + 2 * 10**2 * 12)
-LATENT_ONLY = 3 * (12 * 2 * 16**2 + 2 * 2**2 * 16)
-# A token is drawn once, from d numbers to V logits.
-BASELINE_HEAD, FULL_HEAD = 8 * 8 * 7, 8 * 12 * 7
+MDLM, LADD = {"width": 1024, "layers": 13}, {"width": 768, "layers": 12}
 
 
-def baseline(name: str, *, token_passes: float) -> SampleCost:
-    config = BaselineConfig.model_validate(VALUES["baselines"][name])
-    return sample_cost(config, None, TOKENS, VOCABULARY, token_passes=token_passes, latent_passes=0.0)
+@pytest.mark.parametrize(
+    ("length", "size", "published"),
+    [
+        (128, MDLM, 21.37),
+        (128 + 128, LADD, 22.95),
+        (128 + 32, LADD, 14.06),
+        (512, MDLM, 90.73),
+        (512 + 64, LADD, 55.04),
+        (512 + 16, LADD, 49.98),
+    ],
+)
+def test_backbones_cost_what_the_paper_prints(length, size, published):
+    assert round(backbone_macs(length, **size) / 1e9, 2) == published
 
 
-def model(name: str, *, token_passes: float, latent_passes: float = 0.0) -> SampleCost:
-    values = VALUES["models"][name] | {"network": network(width=12, layers=4)}
-    if name == "co":
-        values = values | {"latent_denoiser": {"schedule": "linear", "network": network(width=16, layers=3)}}
-    config = ModelConfig.model_validate(values)
-    passes = {"token_passes": token_passes, "latent_passes": latent_passes}
-    return sample_cost(config, SHAPES[name], TOKENS, VOCABULARY, **passes)
-
-
-def check(cost: SampleCost, nfe: float, macs: float, heads: float):
-    """The count of true operations alone has the heads; it counts two per multiply-add."""
-    assert cost.nfe == pytest.approx(nfe)
-    assert cost.gmacs == pytest.approx(macs / 1e9)
-    assert cost.gflops == pytest.approx(2 * (macs + heads) / 1e9)
-
-
-def test_masked_diffusion_pays_a_full_pass_each_time():
-    check(baseline("mdlm", token_passes=5.5), 5.5, 5.5 * BASELINE, BASELINE_HEAD)
-
-
-def test_cached_passes_of_an_autoregressive_model_add_up_to_one():
-    check(baseline("ar", token_passes=8.0), 8, BASELINE, BASELINE_HEAD)
-
-
-def test_joint_pass_runs_over_tokens_and_codes_and_a_code_is_drawn_once():
-    check(model("di", token_passes=6.25), 6.25, 6.25 * FULL, FULL_HEAD + 2 * 12 * 3)
-
-
-def test_joint_pass_runs_over_tokens_and_latents_and_predicts_all_latents_anew():
-    check(model("co", token_passes=6.25), 6.25, 6.25 * FULL, FULL_HEAD + 6.25 * 2 * 12 * 4)
-
-
-def test_code_passes_cost_the_full_network():
-    token_passes = 3.0 + 2.0  # three for tokens and two for codes
-    check(model("di", token_passes=token_passes), 5, 5 * FULL, FULL_HEAD + 2 * 12 * 3)
-
-
-def test_latent_only_passes_cost_their_own_network_over_the_latents():
-    cost = model("co", token_passes=3.0, latent_passes=4.0)
-    check(cost, 7, 3 * FULL + 4 * LATENT_ONLY, FULL_HEAD + 4 * 2 * 16 * 4)
-
-
-def nominal(name: str, token_steps: int, latent_steps: int = 0) -> SampleCost:
-    family = {"di": "di-ladd", "co": "co-ladd"}.get(name, name)
-    passes = nominal_passes(family, token_steps, latent_steps)._asdict()
-    return model(name, **passes) if name in SHAPES else baseline(name, token_passes=passes["token_passes"])
-
-
-def test_nominal_cost_has_a_pass_for_every_step():
-    # N = 8 tokens in 64 steps: at most 8 of the passes reveal something, and all are charged.
-    assert nominal("mdlm", 64).gmacs == pytest.approx(64 * BASELINE / 1e9)
-    assert nominal("di", 64).gmacs == pytest.approx(64 * FULL / 1e9)
-    assert nominal("co", 64).gmacs == pytest.approx(64 * FULL / 1e9)
-    assert nominal("ar", 8).gmacs == pytest.approx(BASELINE / 1e9)
-
-
-def test_nominal_cost_of_latent_steps_is_that_of_the_network_that_makes_them():
-    assert nominal("di", 4, 3).gmacs == pytest.approx((4 + 3) * FULL / 1e9)
-    assert nominal("co", 4, 3).gmacs == pytest.approx((4 * FULL + 3 * LATENT_ONLY) / 1e9)
+def test_backbone_multiply_adds_are_those_of_the_network():
+    tokens, latents, width, condition = 6, 4, 8, 8
+    model = MMDiT(2, latent_width=3, latent_outputs=5, **network(width=width, condition=condition, layers=3))
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, tokens, dtype=torch.long), torch.zeros(1, latents, 3), torch.ones(1), torch.ones(1))
+    # Left out by definition: conditioning of 3 blocks (6 d each) and the final norm (2 d), per stream, the embedding
+    # of the latents, and the embedding of their time.
+    conditioning = 2 * condition * (3 * 6 + 2) * width + latents * 3 * width + 64 * condition + condition**2
+    assert counter.get_total_flops() == 2 * (backbone_macs(tokens + latents, width, 3) + conditioning)

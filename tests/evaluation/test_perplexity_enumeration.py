@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.evaluation.bounds import BoundSettings, mdlm_bound
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES
+from ladd.evaluation.bounds import BoundSettings, token_bound
 from ladd.evaluation.estimate import estimate
 from ladd.evaluation.perplexity import perplexity
-from ladd.schedules import MASKED_SCHEDULES
 
 VOCABULARY, TOKENS, MASK = 3, 3, 3
 EVERY = torch.cartesian_prod(*[torch.arange(VOCABULARY)] * TOKENS)  # (27, 3)
@@ -54,7 +55,7 @@ def exact_bound(x: torch.Tensor) -> torch.Tensor:
 
 def estimated(x: torch.Tensor, schedule: str, draws: int) -> torch.Tensor:
     settings = BoundSettings(time_draws=draws, batch=2700, seed=3)
-    return mdlm_bound(DENOISER, x, MASKED_SCHEDULES[schedule], settings, mask_id=MASK)["token_elbo"]
+    return token_bound(MaskedProcess(DISCRETE_SCHEDULES[schedule], MASK), DENOISER, x, settings)
 
 
 def test_weights_of_uniform_predictions_give_the_uniform_likelihood():
@@ -62,7 +63,7 @@ def test_weights_of_uniform_predictions_give_the_uniform_likelihood():
     assert sum(weight(masked) * masked for masked in sets) == pytest.approx(TOKENS)
 
 
-@pytest.mark.parametrize("schedule", MASKED_SCHEDULES)
+@pytest.mark.parametrize("schedule", DISCRETE_SCHEDULES)
 def test_perplexity_is_that_of_the_enumerated_bound(schedule):
     generator = torch.Generator().manual_seed(4)
     x = EVERY[torch.multinomial(torch.rand(27, generator=generator), 20_000, replacement=True, generator=generator)]
@@ -74,7 +75,7 @@ def test_perplexity_is_that_of_the_enumerated_bound(schedule):
     assert result.n == 20_000
 
 
-@pytest.mark.parametrize("schedule", MASKED_SCHEDULES)
+@pytest.mark.parametrize("schedule", DISCRETE_SCHEDULES)
 def test_each_sequence_has_its_own_enumerated_bound(schedule):
     copies = 4000
     values = estimated(EVERY.repeat(copies, 1), schedule, 4).reshape(copies, 27)

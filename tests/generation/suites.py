@@ -10,10 +10,9 @@ import yaml
 
 from ladd.config import Suite
 from ladd.generation import Request, generate
-from ladd.models import build_baseline
 from ladd.stages.artifacts import save_weights
 from ladd.stages.manifest import write_manifest
-from ladd.stages.trained import build_stage2
+from ladd.systems.base import System
 from tests.builders import perturb, suite_values
 from tests.stages.tiny import REPOSITORY
 
@@ -34,9 +33,7 @@ def values_with_every_knob() -> dict:
 def write_weights(suite: Suite, key: str) -> None:
     """Weights of a model that has learned nothing but depends on all its inputs."""
     torch.manual_seed(MODELS.index(key))
-    config = suite.model(key)
-    vocabulary = suite.data[config.data].vocabulary
-    model = build_baseline(vocabulary, config) if key in suite.baselines else build_stage2(suite, config)
+    model = System.of(suite, key).build()
     folder = Path(f"artifacts/models/{key}")
     folder.mkdir(parents=True)
     save_weights(perturb(model), folder)

@@ -11,13 +11,13 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from ladd.config import Suite
+from ladd.diffusion.noise import SampleNoise, derive
 from ladd.errors import ArtifactError, ConfigError
 from ladd.files import file_hash
 from ladd.generation import Request, generate
-from ladd.models import build_baseline
-from ladd.randomness import SampleNoise, derive
-from ladd.samplers import SamplingOptions, sample_masked
-from ladd.schedules import MASKED_SCHEDULES
+from ladd.samplers.ancestral import Ancestral
+from ladd.samplers.base import sample
+from ladd.systems.base import System
 from ladd.tracking import TrackedRun
 from tests.generation.suites import tokens_of
 
@@ -39,13 +39,12 @@ def step_of(step: int) -> Path:
 
 def drawn_by_hand(suite: Suite, weights: Path, count: int) -> torch.Tensor:
     """Samples of MDLM in eight steps, straight from the sampler."""
-    config = suite.baselines["mdlm"]
-    model = build_baseline(2, config).eval()
+    system = System.of(suite, "mdlm")
+    model = system.build().eval()
     model.load_state_dict(load_file(weights))
     noise = SampleNoise(derive(suite.seed, "sample", 3), torch.arange(count))
     start = torch.full((count, 8), 2)
-    schedule = MASKED_SCHEDULES[config.token_channel.schedule]
-    return sample_masked(model, start, noise, schedule, SamplingOptions(token_steps=8), mask_id=2).tokens
+    return sample(Ancestral(source=system.source_of(model), token_steps=8), start, noise).tokens
 
 
 @pytest.mark.parametrize(("name", "step"), [(3, 3), (6, 6), ("run", 6)])

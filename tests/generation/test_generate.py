@@ -16,7 +16,7 @@ from ladd.files import file_hash
 from ladd.generation import Request, generate
 from ladd.generation.given import read_template
 from ladd.generation.settings import BATCH, LATENT_STEPS, sweep_of
-from ladd.samplers.steps import Samples
+from ladd.samplers.base import Samples
 from tests.generation.suites import TEXT_TOKENS, tokens_of
 from tests.stages.tiny import run_here
 from tests.tasks.text.builders import trained
@@ -133,7 +133,7 @@ def test_seed_out_of_range_is_an_error(suite, seed):
 
 
 def test_samples_that_keep_the_mask_are_an_error(suite, monkeypatch):
-    def draw_nothing(sample, start, seed, options, batch):
+    def draw_nothing(sample, start, seed, batch):
         passes = torch.zeros(len(start), dtype=torch.int64)
         return Samples(start, passes, passes)
 

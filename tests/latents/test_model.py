@@ -5,15 +5,14 @@ import torch
 
 from ladd.latents.codebook import Codebook, vector_quantiser
 from ladd.latents.model import LatentModel, encode_frozen
-from ladd.models import build_latent_model
 from ladd.networks import Encoder
-from tests.builders import blocks, network, perturb
+from tests.builders import blocks, network, perturb, stage1
 
 X = torch.randint(2, (16, 8))
 
 
 def latent_model(kind: str) -> LatentModel:
-    return perturb(build_latent_model(2, blocks().latents[kind]))
+    return perturb(stage1(blocks(), kind).build())
 
 
 @pytest.fixture

@@ -105,7 +105,8 @@ def test_sequential_co_ladd_without_a_latent_denoiser_is_refused():
     assert names(expansion) == ["di-L2-K4-joint", "di-L2-K4-sequential", "co-L2-joint"]
     ((name, reason),) = reasons(expansion).items()
     assert name == "co-L2-sequential"
-    assert reason.startswith("sweeps.co-L2-sequential.schedule: sequential Co-LADD needs a latent denoiser")
+    assert reason.startswith("sweeps.co-L2-sequential.schedule: 'sequential' for co-ladd; allowed is 'joint'")
+    assert reason.endswith("models.co-L2.latent_denoiser is null")
 
 
 def test_joint_schedule_of_a_model_that_never_saw_pure_noise_is_refused():
@@ -203,11 +204,11 @@ def test_base_model_can_be_chosen_and_must_be_of_its_kind():
     expansion = of_sawtooth(values, discrete_model="di-wide", lengths=[1], codebooks=[4], schedules=["joint"])
     assert names(expansion) == ["di-wide-L1-K4-joint"]
     with pytest.raises(
-        ConfigError, match=r"discrete_model: 'co' is no di-ladd model of \.; it has \['di', 'di-wide'\]"
+        ConfigError, match=r"discrete_model: 'co' is no model on discrete latents of \.; it has \['di', 'di-wide'\]"
     ):
         of_sawtooth(values, discrete_model="co")
     del values["models"]["co"], values["sweeps"]["co-seq"]
-    with pytest.raises(ConfigError, match="no co-ladd model"):
+    with pytest.raises(ConfigError, match="no model on continuous latents"):
         of_sawtooth(values, kinds=["continuous"], codebooks=[])
 
 

@@ -12,7 +12,7 @@ from ladd.errors import ArtifactError
 from ladd.report.figures import quality_figures
 from ladd.report.plots import AXES, plot_codebook, plot_curves, plot_gen_ppl, plot_quality_compute, plot_swd
 from ladd.report.series import draw, draw_floor, quality_series
-from ladd.report.style import FAMILY_COLOURS
+from ladd.report.style import family_colour
 from ladd.report.table import summarise
 from tests.report.drawing import twice
 
@@ -59,7 +59,7 @@ def test_latent_shapes_of_one_family_have_shades_of_one_colour(text_rows, table)
     lines = quality_series(summarise(table(text_rows + more)), "gmacs_per_sample", "gen_ppl")
     looks = {line.label: (line.colour, line.marker) for line in lines if line.family == "co-ladd"}
     assert list(looks) == ["Co-LADD joint co-8", "Co-LADD joint co-16", "CCDD joint"]
-    assert next(iter(looks.values()))[0] == to_hex(FAMILY_COLOURS["co-ladd"])
+    assert next(iter(looks.values()))[0] == to_hex(family_colour("co-ladd"))
     assert len({colour for colour, _ in looks.values()}) == len({marker for _, marker in looks.values()}) == 3
 
 

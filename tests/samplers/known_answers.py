@@ -11,23 +11,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import SampleNoise
+from ladd.diffusion.process import Prediction, Process
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES, GAUSSIAN_SCHEDULES
 from ladd.latents.codebook import Codebook
 from ladd.networks import CausalTransformer
-from ladd.randomness import SampleNoise
-from ladd.samplers import (
-    Samples,
-    SamplingOptions,
-    sample_autoregressive,
-    sample_joint_continuous,
-    sample_joint_discrete,
-    sample_masked,
-    sample_sequential_continuous,
-    sample_sequential_discrete,
-)
-from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from ladd.networks.transformer import KeyValueCache
+from ladd.samplers.ancestral import Ancestral
+from ladd.samplers.ar import LeftToRight
+from ladd.samplers.base import Sampler, Samples, sample
+from ladd.samplers.joint import Joint
+from ladd.samplers.sequential import Sequential
+from ladd.samplers.sources import NextTokenSource, PairSource, Stream, TokenSource, share_equal_rows
+from ladd.systems.channels import Codes, Vectors
+from ladd.systems.co_ladd import CoLadd
+from ladd.systems.di_ladd import DiLadd
 from tests.builders import TableDenoiser, network, perturb
 
-LINEAR, SQRT = MASKED_SCHEDULES["linear"], GAUSSIAN_SCHEDULES["sqrt"]
+LINEAR, SQRT = DISCRETE_SCHEDULES["linear"], GAUSSIAN_SCHEDULES["sqrt"]
+NEUTRAL = {"token_steps": 1, "latent_steps": 0, "token_lag": 1.0, "latent_lead": 1.0, "eta": 0.0}
+NEUTRAL |= {"temperature": 1.0, "precision": "float64"}
 
 
 def noise(samples: int, seed: int = 0) -> SampleNoise:
@@ -166,6 +170,36 @@ class PullToZero(nn.Module):
         return z / 2
 
 
+def draw(kind: type[Sampler], source: object, x: Tensor, noise_: SampleNoise, **settings) -> Samples:
+    """Samples of a kind of sampler, from neutral settings but for those that are given."""
+    return sample(kind.of(source, NEUTRAL | settings), x, noise_)
+
+
+def token_source(denoiser: nn.Module, process: Process, *, share_rows: bool = True) -> TokenSource:
+    network_ = share_equal_rows(denoiser, share_rows)
+    return TokenSource(Stream(process, "token", ()), lambda x, t: Prediction(network_(x, t), denoiser.token_head))
+
+
+def pair_source(
+    model: SimpleNamespace,
+    latents: str,
+    shape: tuple[int, int],
+    *,
+    process: MaskedProcess,
+    schedule: str = "linear",
+    share_rows: bool = True,
+) -> PairSource:
+    """What LADD systems draw from, on codes of a one-hot codebook ("discrete") or vectors ("continuous") (L, w)."""
+    discrete = latents == "discrete"
+    channel = Codes(schedule, shape[1]) if discrete else Vectors(schedule)
+    system = SimpleNamespace(process=process, channel=channel, tokens=0, prior_process=lambda: channel.process)
+    system.shape = SimpleNamespace(length=shape[0], width=shape[1])
+    if discrete:
+        return DiLadd.source_of(system, model, share_rows=share_rows)
+    vars(model).setdefault("latent_denoiser", None)
+    return CoLadd.source_of(system, model, share_rows=share_rows)
+
+
 class Case(NamedTuple):
     """A sampler with a small network: run(x, noise, options=...)."""
 
@@ -182,31 +216,35 @@ KINDS = ["masked", *LATENT_KINDS, "autoregressive"]
 
 def case(kind: str, schedule: str = "linear") -> Case:
     """The sampler of that kind with fixed tables (a tiny transformer where it is autoregressive)."""
-    masked, latent_denoiser = MASKED_SCHEDULES[schedule], PullToZero()
+    process, latent_denoiser = MaskedProcess(DISCRETE_SCHEDULES[schedule], VOCABULARY), PullToZero()
+    sampler: type[Sampler] = {"masked": Ancestral, "autoregressive": LeftToRight}.get(kind, Joint)
     if kind == "masked":
-        denoiser = TableDenoiser(TOKENS, VOCABULARY)
-        return Case(denoiser, latent_denoiser, partial(sample_masked, denoiser, schedule=masked, mask_id=MASK))
-    if kind == "autoregressive":
+        denoiser: nn.Module = TableDenoiser(TOKENS, VOCABULARY)
+        make = partial(token_source, denoiser, process)
+    elif kind == "autoregressive":
         torch.manual_seed(3)
-        causal = perturb(CausalTransformer(VOCABULARY, **network())).eval()
-        return Case(causal, latent_denoiser, partial(sample_autoregressive, causal, start_id=MASK, mask_id=MASK))
-    denoiser = Tables(TOKENS, VOCABULARY, LENGTH, WIDTH)
-    model = SimpleNamespace(denoiser=denoiser, codebook=one_hot_codebook(WIDTH), latent_denoiser=latent_denoiser)
-    sampler, options = {
-        "joint-discrete": (sample_joint_discrete, {"latent_schedule": masked, "latent_length": LENGTH}),
-        "sequential-discrete": (sample_sequential_discrete, {"latent_schedule": masked, "latent_length": LENGTH}),
-        "joint-continuous": (sample_joint_continuous, {"latent_schedule": SQRT, "latent_shape": (LENGTH, WIDTH)}),
-        "sequential-continuous": (
-            sample_sequential_continuous,
-            {"latent_schedule": SQRT, "latent_shape": (LENGTH, WIDTH)},
-        ),
-    }[kind]
-    return Case(denoiser, latent_denoiser, partial(sampler, model, schedule=masked, mask_id=MASK, **options))
+        denoiser = perturb(CausalTransformer(VOCABULARY, **network())).eval()
+
+        def make(share_rows: bool = True) -> NextTokenSource:
+            return NextTokenSource(denoiser, VOCABULARY, KeyValueCache)
+    else:
+        order, latents = kind.split("-")
+        sampler = Joint if order == "joint" else Sequential
+        denoiser = Tables(TOKENS, VOCABULARY, LENGTH, WIDTH)
+        model = SimpleNamespace(denoiser=denoiser, codebook=one_hot_codebook(WIDTH), latent_denoiser=latent_denoiser)
+        of_latents = schedule if latents == "discrete" else "sqrt"
+        make = partial(pair_source, model, latents, (LENGTH, WIDTH), process=process, schedule=of_latents)
+
+    def run(x: Tensor, noise_: SampleNoise, *, options: dict) -> Samples:
+        settings = {name: value for name, value in options.items() if name != "share_rows"}
+        return draw(sampler, make(share_rows=options.get("share_rows", True)), x, noise_, **settings)
+
+    return Case(denoiser, latent_denoiser, run)
 
 
-def options_of(kind: str, token_steps: int, **changes) -> SamplingOptions:
+def options_of(kind: str, token_steps: int, **changes) -> dict:
     latent_steps = 3 if kind.startswith("sequential") else 0
-    return SamplingOptions(token_steps, **{"latent_steps": latent_steps, "eta": 0.7} | changes)
+    return {"token_steps": token_steps, "latent_steps": latent_steps, "eta": 0.7} | changes
 
 
 def all_masked(samples: int, tokens: int = TOKENS, mask_id: int = MASK) -> Tensor:
@@ -224,14 +262,14 @@ class FixedNoise:
     """Noise whose uniform draws are one number per name, the first whose key ends the name."""
 
     def __init__(self, samples: int, **values: float):
-        self.samples, self.values = samples, values
+        self.count, self.samples, self.values = samples, torch.arange(samples), values
 
     def uniform(self, name: str, step: int, *shape: int) -> Tensor:
         value = next(value for key, value in self.values.items() if name.endswith(key))
-        return torch.full((self.samples, *shape), value, dtype=torch.float64)
+        return torch.full((self.count, *shape), value, dtype=torch.float64)
 
     def normal(self, name: str, step: int, *shape: int) -> Tensor:
-        return torch.zeros(self.samples, *shape, dtype=torch.float64)
+        return torch.zeros(self.count, *shape, dtype=torch.float64)
 
     def select(self, rows: Tensor) -> FixedNoise:
         return FixedNoise(int(rows.sum()), **self.values)

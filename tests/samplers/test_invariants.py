@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.randomness import SampleNoise
-from ladd.samplers import sample_masked
-from ladd.schedules import MASKED_SCHEDULES
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import SampleNoise
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES
+from ladd.samplers.ancestral import Ancestral
 from tests.samplers.known_answers import (
     KINDS,
     LATENT_KINDS,
@@ -22,9 +23,11 @@ from tests.samplers.known_answers import (
     FixedNoise,
     all_masked,
     case,
+    draw,
     noise,
     options_of,
     record,
+    token_source,
 )
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -44,7 +47,7 @@ def numbered(samples: int = VOCABULARY) -> torch.Tensor:
 
 
 @every_kind
-@pytest.mark.parametrize("schedule", MASKED_SCHEDULES)
+@pytest.mark.parametrize("schedule", DISCRETE_SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 3, 17])
 def test_no_mask_is_left(kind, schedule, steps):
     x = case(kind, schedule).run(all_masked(16), noise(16), options=options_of(kind, steps)).tokens
@@ -110,7 +113,8 @@ def test_latents_that_tell_nothing_leave_the_tokens_of_the_masked_sampler(kind, 
     network.from_latents.zero_()
     given, options = partly_given(), options_of(kind, steps, token_lag=2.0)
     x = run(given, noise(40), options=options).tokens
-    alone = sample_masked(TokensAlone(network), given, noise(40), LINEAR, options, mask_id=MASK).tokens
+    source = token_source(TokensAlone(network), MaskedProcess(LINEAR, VOCABULARY))
+    alone = draw(Ancestral, source, given, noise(40), **options).tokens
     assert torch.equal(x, alone)
     assert len(x.unique(dim=0)) > 30
 
@@ -158,7 +162,7 @@ def test_a_sample_needs_at_most_one_pass_per_revealed_position_or_step(kind):
     options = options_of(kind, 100)
     passes = case(kind).run(all_masked(16), noise(16), options=options).token_passes
     codes = LENGTH if "discrete" in kind else 0
-    assert passes.max() <= (options.token_steps if kind == "joint-continuous" else TOKENS + codes)
+    assert passes.max() <= (100 if kind == "joint-continuous" else TOKENS + codes)
 
 
 @pytest.mark.parametrize("kind", ["masked", "joint-discrete", "joint-continuous"])

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.samplers import SamplingOptions, sample_joint_continuous, sample_joint_discrete
-from ladd.schedules import GAUSSIAN_SCHEDULES, MASKED_SCHEDULES
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.schedules import GAUSSIAN_SCHEDULES
+from ladd.samplers.joint import Joint
 from tests.samplers.known_answers import (
     LINEAR,
     MASK,
@@ -17,30 +18,25 @@ from tests.samplers.known_answers import (
     Tables,
     all_masked,
     chi_square_excess,
+    draw,
     mixture,
     noise,
     one_hot_codebook,
+    pair_source,
     product_law,
     record,
 )
 
 LAW, COUNT = mixture(PRIOR, ONES), 10_000
 EXACT, PRODUCT = LAW.of_tokens(), product_law(PRIOR @ ONES)
+BINARY = MaskedProcess(LINEAR, 2)
 leads = pytest.mark.parametrize("lead", [1.0, 3.0])
 
 
 def sample_exact(steps: int, lead: float = 1.0, latent_schedule: str = "linear") -> torch.Tensor:
     model = SimpleNamespace(denoiser=ExactDenoiser(LAW), codebook=one_hot_codebook(3))
-    return sample_joint_discrete(
-        model,
-        all_masked(COUNT, 4, 2),
-        noise(COUNT),
-        LINEAR,
-        MASKED_SCHEDULES[latent_schedule],
-        SamplingOptions(steps, latent_lead=lead),
-        mask_id=2,
-        latent_length=1,
-    ).tokens
+    source = pair_source(model, "discrete", (1, 3), process=BINARY, schedule=latent_schedule)
+    return draw(Joint, source, all_masked(COUNT, 4, 2), noise(COUNT), token_steps=steps, latent_lead=lead).tokens
 
 
 @pytest.mark.parametrize(("lead", "latent_schedule"), [(1.0, "linear"), (3.0, "linear"), (1.0, "geometric")])
@@ -60,13 +56,8 @@ def spied(kind: str, lead: float, steps: int, samples: int = 100):
     denoiser = Tables(48, 2, 2, 3)
     calls = record(denoiser)
     model = SimpleNamespace(denoiser=denoiser, codebook=one_hot_codebook(3))
-    sampler, schedule, shape = {
-        "discrete": (sample_joint_discrete, LINEAR, {"latent_length": 2}),
-        "continuous": (sample_joint_continuous, GAUSSIAN_SCHEDULES["linear"], {"latent_shape": (2, 3)}),
-    }[kind]
-    options = SamplingOptions(steps, latent_lead=lead)
-    x = all_masked(samples, 48, 2)
-    sampler(model, x, noise(samples), LINEAR, schedule, options, mask_id=2, **shape)
+    source = pair_source(model, kind, (2, 3), process=BINARY)
+    draw(Joint, source, all_masked(samples, 48, 2), noise(samples), token_steps=steps, latent_lead=lead)
     assert [len(x) for x, *_ in calls] == [1] + [samples] * (steps - 1)  # at t = 1 all tokens are masked
     return calls
 
@@ -99,15 +90,20 @@ class ConstantLatent(nn.Module):
         return torch.zeros(*x.shape, 8, dtype=torch.float64), torch.full_like(z, 2.0)
 
 
+def spied_constant(samples: int, schedule: str, **options) -> list[tuple]:
+    denoiser = ConstantLatent()
+    calls, model, process = record(denoiser), SimpleNamespace(denoiser=denoiser), MaskedProcess(LINEAR, MASK)
+    source = pair_source(model, "continuous", (2, 3), process=process, schedule=schedule)
+    draw(Joint, source, all_masked(samples, 64), noise(samples), **options)
+    return calls
+
+
 @leads
 @pytest.mark.parametrize("schedule", GAUSSIAN_SCHEDULES)
 def test_deterministic_latents_follow_their_clock(lead, schedule):
     # With a constant prediction the path is z_t = a(t) z_hat + s(t) z_1 at every step.
-    denoiser, schedule = ConstantLatent(), GAUSSIAN_SCHEDULES[schedule]
-    calls = record(denoiser)
-    model, options = SimpleNamespace(denoiser=denoiser), SamplingOptions(5, latent_lead=lead)
-    x = all_masked(20, 64)
-    sample_joint_continuous(model, x, noise(20), LINEAR, schedule, options, mask_id=MASK, latent_shape=(2, 3))
+    calls = spied_constant(20, schedule, token_steps=5, latent_lead=lead)
+    schedule = GAUSSIAN_SCHEDULES[schedule]
     start = noise(20).normal("latent_start", 0, 2, 3).float()
     assert len(calls) == 5
     for index, (_, z, _, _) in enumerate(calls):
@@ -118,12 +114,7 @@ def test_deterministic_latents_follow_their_clock(lead, schedule):
 @pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
 def test_eta_is_the_share_of_fresh_noise_in_the_latents(eta):
     # After a step from pure noise the correlation with that noise is sqrt(1 - eta^2).
-    denoiser, schedule = ConstantLatent(), GAUSSIAN_SCHEDULES["linear"]
-    calls, model = record(denoiser), SimpleNamespace(denoiser=denoiser)
-    options = SamplingOptions(2, eta=eta)
-    x, shape = all_masked(500, 64), (2, 3)
-    sample_joint_continuous(model, x, noise(500), LINEAR, schedule, options, mask_id=MASK, latent_shape=shape)
-    (_, start, _, _), (_, z, _, _) = calls
+    (_, start, _, _), (_, z, _, _) = spied_constant(500, "linear", token_steps=2, eta=eta)
     correlation = torch.corrcoef(torch.stack([start.flatten(), z.flatten()]))[0, 1]
     assert float(correlation) == pytest.approx((1 - eta**2) ** 0.5, abs=5 / 3000**0.5)
 
@@ -150,32 +141,22 @@ class TwoPointLatent(nn.Module):
 def test_many_steps_with_continuous_latents_give_the_exact_law(eta, lead):
     schedule, count = GAUSSIAN_SCHEDULES["cosine"], 4000
     model = SimpleNamespace(denoiser=TwoPointLatent(ONES[:2], schedule))
-    options = SamplingOptions(200, eta=eta, latent_lead=lead)
-    x = all_masked(count, 4, 2)
-    x = sample_joint_continuous(
-        model, x, noise(count), LINEAR, schedule, options, mask_id=2, latent_shape=(1, 1)
-    ).tokens
+    source = pair_source(model, "continuous", (1, 1), process=BINARY, schedule="cosine")
+    options = {"token_steps": 200, "eta": eta, "latent_lead": lead}
+    x = draw(Joint, source, all_masked(count, 4, 2), noise(count), **options).tokens
     halves = torch.full((2,), 0.5, dtype=torch.float64)
     assert abs(chi_square_excess(x, mixture(halves, ONES[:2]).of_tokens())) < 5
     assert chi_square_excess(x, product_law(halves @ ONES[:2])) > 50
 
 
-def test_finished_samples_make_no_more_passes():
+@pytest.mark.parametrize(("kind", "schedule"), [("continuous", "sqrt"), ("discrete", "linear")])
+def test_finished_samples_make_no_more_passes(kind, schedule):
     x = all_masked(30)
-    x[:15, 1:] = 3  # one token left: these samples finish early
-    denoiser = Tables(6, 8, 2, 3)
-    calls, model = record(denoiser), SimpleNamespace(denoiser=denoiser)
-    options = SamplingOptions(40)
-    schedule = GAUSSIAN_SCHEDULES["sqrt"]
-    sample_joint_continuous(model, x, noise(30), LINEAR, schedule, options, mask_id=MASK, latent_shape=(2, 3))
-    assert all((given == MASK).any(dim=1).all() for given, *_ in calls)
-    assert len(calls[0][0]) == 30
-
-
-def test_codes_are_not_drawn_for_finished_samples():
-    x = all_masked(30)
-    x[:15, 1:] = 3  # one token left: these samples may finish before their codes
+    x[:15, 1:] = 3  # one token left: these samples finish early, maybe before their codes
     denoiser = Tables(6, 8, 2, 3)
     calls, model = record(denoiser), SimpleNamespace(denoiser=denoiser, codebook=one_hot_codebook(3))
-    sample_joint_discrete(model, x, noise(30), LINEAR, LINEAR, SamplingOptions(40), mask_id=MASK, latent_length=2)
+    source = pair_source(model, kind, (2, 3), process=MaskedProcess(LINEAR, MASK), schedule=schedule)
+    draw(Joint, source, x, noise(30), token_steps=40)
     assert all((given == MASK).any(dim=1).all() for given, *_ in calls)
+    if kind == "continuous":
+        assert len(calls[0][0]) == 30

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.samplers import SamplingOptions, sample_sequential_continuous, sample_sequential_discrete
-from ladd.schedules import GAUSSIAN_SCHEDULES
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.schedules import GAUSSIAN_SCHEDULES
+from ladd.samplers.sequential import Sequential
 from tests.samplers.known_answers import (
     LINEAR,
     MASK,
@@ -20,12 +21,14 @@ from tests.samplers.known_answers import (
     all_masked,
     case,
     chi_square_excess,
+    draw,
     every_sequence,
     mixture,
     noise,
     number,
     one_hot_codebook,
     options_of,
+    pair_source,
     product_law,
     record,
 )
@@ -37,15 +40,11 @@ def sample_exact(
     law: Law, token_steps: int, latent_steps: int, given: torch.Tensor | None = None, **options
 ) -> torch.Tensor:
     model = SimpleNamespace(denoiser=ExactDenoiser(law), codebook=one_hot_codebook(law.codebook))
-    return sample_sequential_discrete(
-        model,
-        all_masked(COUNT, law.tokens.shape[1], law.vocabulary) if given is None else given,
-        noise(COUNT),
-        LINEAR,
-        LINEAR,
-        SamplingOptions(token_steps, latent_steps=latent_steps, **options),
-        mask_id=law.vocabulary,
-        latent_length=law.codes.shape[1],
+    process, shape = MaskedProcess(LINEAR, law.vocabulary), (law.codes.shape[1], law.codebook)
+    source = pair_source(model, "discrete", shape, process=process)
+    start = all_masked(COUNT, law.tokens.shape[1], law.vocabulary) if given is None else given
+    return draw(
+        Sequential, source, start, noise(COUNT), token_steps=token_steps, latent_steps=latent_steps, **options
     ).tokens
 
 
@@ -135,30 +134,30 @@ class SignOfLatent(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.token_head = nn.Identity()
+        self.token_head = self.latent_head = nn.Identity()
 
     def forward(self, x, z, t_x, t_z):
         positive = (z[..., 0] > 0).double()
         return torch.stack([1 - positive, positive], dim=-1).log(), None
 
 
-def sample_signs(latent_denoiser: nn.Module, schedule, options: SamplingOptions, count: int = 2000, tokens: int = 4):
+def sample_signs(latent_denoiser: nn.Module, schedule: str, options: dict, count: int = 2000, tokens: int = 4):
     """Tokens, and the latents that they were given."""
-    denoiser = SignOfLatent()
+    denoiser, process = SignOfLatent(), MaskedProcess(LINEAR, 2)
     calls, x = record(denoiser), all_masked(count, tokens, 2)
     model = SimpleNamespace(denoiser=denoiser, latent_denoiser=latent_denoiser)
-    samples = sample_sequential_continuous(
-        model, x, noise(count), LINEAR, schedule, options, mask_id=2, latent_shape=(tokens, 1)
-    )
-    return samples, calls
+    source = pair_source(model, "continuous", (tokens, 1), process=process, schedule=schedule)
+    return draw(Sequential, source, x, noise(count), **options), calls
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("schedule", GAUSSIAN_SCHEDULES)
 def test_many_latent_steps_give_the_mean_and_variance_of_the_data(eta, schedule):
-    mean, spread, schedule = 0.5, 0.4, GAUSSIAN_SCHEDULES[schedule]
-    options = SamplingOptions(1, latent_steps=300, eta=eta)
-    samples, ((_, z, _, _),) = sample_signs(GaussianLatent(mean, spread, schedule), schedule, options)
+    mean, spread = 0.5, 0.4
+    options = {"token_steps": 1, "latent_steps": 300, "eta": eta}
+    samples, ((_, z, _, _),) = sample_signs(
+        GaussianLatent(mean, spread, GAUSSIAN_SCHEDULES[schedule]), schedule, options
+    )
     count = z.numel()
     assert abs(float(z.mean()) - mean) < 5 * spread / count**0.5
     assert float(z.std()) == pytest.approx(spread, abs=5 * spread / (2 * count) ** 0.5 + 0.01)
@@ -166,9 +165,8 @@ def test_many_latent_steps_give_the_mean_and_variance_of_the_data(eta, schedule)
 
 
 def test_latent_noise_of_the_samples_is_independent():
-    schedule = GAUSSIAN_SCHEDULES["cosine"]
-    options = SamplingOptions(1, latent_steps=30, eta=1.0)
-    _, ((_, z, _, _),) = sample_signs(GaussianLatent(0.0, 1.0, schedule), schedule, options)
+    options = {"token_steps": 1, "latent_steps": 30, "eta": 1.0}
+    _, ((_, z, _, _),) = sample_signs(GaussianLatent(0.0, 1.0, GAUSSIAN_SCHEDULES["cosine"]), "cosine", options)
     correlations = torch.corrcoef(z[..., 0].T) - torch.eye(4)
     assert correlations.abs().max() < 5 / len(z) ** 0.5
 
@@ -185,7 +183,7 @@ def test_eta_is_the_share_of_fresh_noise_in_the_latents(eta):
     # After a step from pure noise the correlation with that noise is sqrt(1 - eta^2).
     latent_denoiser = ConstantLatent()
     calls = record(latent_denoiser)
-    sample_signs(latent_denoiser, SQRT, SamplingOptions(1, latent_steps=2, eta=eta), count=1000)
+    sample_signs(latent_denoiser, "sqrt", {"token_steps": 1, "latent_steps": 2, "eta": eta}, count=1000)
     (start, _), (z, _) = calls
     correlation = torch.corrcoef(torch.stack([start.flatten(), z.flatten()]))[0, 1]
     assert float(correlation) == pytest.approx((1 - eta**2) ** 0.5, abs=5 / 4000**0.5)
@@ -197,8 +195,8 @@ def test_each_sample_keeps_its_own_latents_through_all_token_steps(steps):
         def forward(self, z, t):
             return z
 
-    options = SamplingOptions(steps, latent_steps=1)
-    samples, _ = sample_signs(KeepsNoise(), SQRT, options, count=50, tokens=6)
+    options = {"token_steps": steps, "latent_steps": 1}
+    samples, _ = sample_signs(KeepsNoise(), "sqrt", options, count=50, tokens=6)
     start = noise(50).normal("latent_start", 0, 6, 1)
     assert torch.equal(samples.tokens, (start[..., 0] > 0).long())
 
@@ -206,7 +204,7 @@ def test_each_sample_keeps_its_own_latents_through_all_token_steps(steps):
 def test_latent_denoiser_runs_on_a_uniform_grid_and_is_charged():
     latent_denoiser = GaussianLatent(0.0, 1.0, SQRT)
     calls = record(latent_denoiser)
-    samples, _ = sample_signs(latent_denoiser, SQRT, SamplingOptions(2, latent_steps=5), count=10)
+    samples, _ = sample_signs(latent_denoiser, "sqrt", {"token_steps": 2, "latent_steps": 5}, count=10)
     assert [t.tolist() for _, t in calls] == [pytest.approx([1 - i / 5] * 10) for i in range(5)]
     assert (samples.latent_passes == 5).all()
     assert (samples.token_passes <= 2).all()
@@ -215,10 +213,10 @@ def test_latent_denoiser_runs_on_a_uniform_grid_and_is_charged():
 def test_continuous_token_passes_have_clean_latents():
     denoiser = Tables(6, 8, 2, 3)
     calls, model = record(denoiser), SimpleNamespace(denoiser=denoiser, latent_denoiser=lambda z, t: z)
-    options = SamplingOptions(3, latent_steps=2)
-    sample_sequential_continuous(
-        model, all_masked(9), noise(9), LINEAR, SQRT, options, mask_id=MASK, latent_shape=(2, 3)
-    )
+    options = {"token_steps": 3, "latent_steps": 2}
+    process = MaskedProcess(LINEAR, MASK)
+    source = pair_source(model, "continuous", (2, 3), process=process, schedule="sqrt")
+    draw(Sequential, source, all_masked(9), noise(9), **options)
     assert all((t_z == 0).all() and (t_x > 0).all() for _, _, t_x, t_z in calls)
 
 

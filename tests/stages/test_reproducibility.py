@@ -336,7 +336,7 @@ def test_orphan_of_a_killed_dvc_is_never_joined_by_a_second_trainer(uninterrupte
 
 def test_edit_in_mid_training_is_named_and_recorded_nowhere_and_goes_on_when_it_is_put_back(uninterrupted, tmp_path):
     folder = clone(uninterrupted, tmp_path / "edited")
-    code, params = folder / "ladd/objectives/masked.py", (folder / "params.yaml").read_text()
+    code, params = folder / "ladd/diffusion/masked.py", (folder / "params.yaml").read_text()
     repro = Repro(folder, STAGE1)
     repro.wait_for_checkpoint(STAGE1)
     values = long_values()
@@ -347,7 +347,7 @@ def test_edit_in_mid_training_is_named_and_recorded_nowhere_and_goes_on_when_it_
     assert repro.process.wait(timeout=PATIENCE) != 0
     assert f"{STAGE1}: what it depends on was edited while it ran:" in repro.output
     assert re.search(r"^  latents\.di\.training\.learning_rate: [0-9.e-]+ -> 0\.5$", repro.output, re.MULTILINE)
-    assert "  ladd/objectives/masked.py: edited\n" in repro.output
+    assert "  ladd/diffusion/masked.py: edited\n" in repro.output
     assert "Traceback" not in repro.output
     assert STAGE1 not in read_yaml(folder / "dvc.lock")["stages"]
     assert not (folder / "artifacts/latents/di").exists()

@@ -4,15 +4,17 @@ import contextlib
 import fcntl
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ladd.config import load_suite
 from ladd.errors import SamplingError
-from ladd.samplers import Samples
+from ladd.samplers.base import Sampler, Samples
 from ladd.stages import sample
 from ladd.stages.runtime import execute
+from ladd.systems.co_ladd import CoLadd
 
 RESULT = Path("results/sample/co-seq.json")
 
@@ -27,23 +29,24 @@ def others_may_run(folder: Path) -> bool:
 
 
 class Spy:
-    """A sampler that gives zeros, and notes how it was called."""
+    """A model whose samplers give zeros, and note how they were called."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.calls, self.alone = folder, [], []
+    def __init__(self, folder: Path, value: int = 0):
+        self.folder, self.value, self.calls, self.alone = folder, value, [], []
 
-    def __call__(self, x, noise, options):
-        self.calls.append((len(x), options))
-        self.alone.append(not others_may_run(self.folder))
-        zeros = torch.zeros(len(x), dtype=torch.long)
-        return Samples(torch.zeros_like(x), zeros + options.token_steps, zeros)
+    def draw(self, sampler: Sampler, start: torch.Tensor, seed: int, batch: int) -> Samples:
+        for rows in start.split(batch):
+            self.calls.append((len(rows), sampler))
+            self.alone.append(not others_may_run(self.folder))
+        zeros = torch.zeros(len(start), dtype=torch.long)
+        return Samples(torch.full_like(start, self.value), zeros, zeros)
 
 
 @pytest.fixture
 def spy(suite, monkeypatch) -> Spy:
     spy = Spy(suite)
-    monkeypatch.setattr(sample, "load_trained", lambda *arguments: None)
-    monkeypatch.setattr(sample, "sampler_of", lambda *arguments: spy)
+    monkeypatch.setattr(sample, "load_trained", lambda *arguments: SimpleNamespace(denoiser=None, latent_denoiser=None))
+    monkeypatch.setattr(sample, "sample_in_batches", spy.draw)
     monkeypatch.setattr(sample, "check_real", lambda *arguments: None)  # there is no data
     monkeypatch.setattr("ladd.stages.runtime.check_outputs", lambda paths: None)
     monkeypatch.setattr("ladd.stages.declaration.Declaration.files", lambda self: {})
@@ -63,12 +66,8 @@ def test_one_short_batch_is_thrown_away_before_the_first_timed_one(spy):
     ]
 
 
-def test_samples_that_keep_the_mask_are_refused_and_not_kept(spy, monkeypatch):
-    def draw_nothing(x, noise, options):
-        passes = torch.zeros(len(x), dtype=torch.long)
-        return Samples(x, passes, passes)
-
-    monkeypatch.setattr(sample, "sampler_of", lambda *arguments: draw_nothing)
+def test_samples_that_keep_the_mask_are_refused_and_not_kept(spy):
+    spy.value = 2
     with pytest.raises(
         SamplingError, match=r"sample@co-seq, steps-1-temperature-1-seed-0: 32 of 32 samples still hold"
     ):
@@ -77,9 +76,11 @@ def test_samples_that_keep_the_mask_are_refused_and_not_kept(spy, monkeypatch):
     assert not list(Path(".work/sample@co-seq").rglob("*.npy"))
 
 
-def test_samples_that_are_timed_share_no_rows(spy):
+def test_samples_that_are_timed_share_no_rows(spy, monkeypatch):
+    asked, source_of = [], CoLadd.source_of
+    monkeypatch.setattr(CoLadd, "source_of", lambda *given, **asks: asked.append(asks) or source_of(*given, **asks))
     execute("sample", "co-seq", sample.main)
-    assert not any(options.share_rows for _, options in spy.calls)
+    assert {each["share_rows"] for each in asked} == {False}
 
 
 def test_no_other_stage_runs_while_samples_are_timed(spy, suite):

@@ -14,19 +14,18 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from ladd.stages.loss_by_time import TIME_DRAWS
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from ladd.data.shards import Rows
-from ladd.evaluation.bounds import mdlm_bound
 from ladd.files import file_hash
-from ladd.schedules import MASKED_SCHEDULES
 from ladd.stages.artifacts import load_latents, load_tokens
 from ladd.stages.declaration import read_declaration
-from ladd.stages.loss_by_time import TIME_DRAWS
 from ladd.stages.manifest import content_hash
 from ladd.stages.sample import starting_tokens
 from ladd.stages.trained import load_trained
+from ladd.systems.base import System
 from ladd.tasks import task_of
 from ladd.tasks.text.build import TOKENIZER
 from ladd.tasks.text.tokenizer import Tokenizer
@@ -295,11 +294,11 @@ def test_losses_by_time_are_those_of_every_model_that_has_a_time(finished):
         rows = pl.read_csv(f"results/loss_by_time/{model}.csv", empty_string_is_null=False)
         assert rows.select("latents", "t_low").rows() == [(name, place / 10) for name in given for place in range(10)]
     # They are of the sequences of the bound, and add up to the bound at as many time draws.
-    task = task_of(finished.suite, "text")
+    suite, task = finished.suite, task_of(finished.suite, "text")
     x = task.held_out("validation", task.evaluation.sequences).tokens
     settings = replace(task.bound_settings, time_draws=TIME_DRAWS)
-    arguments = load_trained(finished.suite, "mdlm", CPU), x, MASKED_SCHEDULES["linear"], settings
-    bound = mdlm_bound(*arguments, mask_id=VOCABULARY)["token_elbo"].mean()
+    system, sweep = System.of(suite, "mdlm"), suite.sweeps["mdlm"]
+    bound = system.bounds(load_trained(suite, "mdlm", CPU), x, settings, sweep)["token_elbo"].mean()
     total = pl.read_csv("results/loss_by_time/mdlm.csv")["weighted"].sum()
     assert total == pytest.approx(float(bound), rel=1e-5)
 

@@ -24,7 +24,7 @@ from ladd.training.loop import Trainer
 from tests.stages.tiny import run_here, tiny_values, write_params
 
 ROOT = Path("../..")
-CODE = ROOT / "ladd/objectives/masked.py"  # in a folder that is a dependency
+CODE = ROOT / "ladd/diffusion/masked.py"  # in a folder that is a dependency
 OUTPUT = Path("artifacts/models/mdlm")
 HISTORY = Path("results/history/baseline-mdlm.csv")
 
@@ -68,9 +68,9 @@ EDITS = {
         lambda: settings(learning_rate=0.5, weight_decay=0.25),
         ["mdlm.training.learning_rate: ", " -> 0.5"],
     ),
-    "new code": (lambda: (CODE.with_name("more.py")).write_text(""), ["../../ladd/objectives/more.py: new"]),
-    "code": (lambda: edit(CODE), ["../../ladd/objectives/masked.py: edited"]),
-    "code that is gone": (lambda: CODE.unlink(), ["../../ladd/objectives/masked.py: gone"]),
+    "new code": (lambda: (CODE.with_name("more.py")).write_text(""), ["../../ladd/diffusion/more.py: new"]),
+    "code": (lambda: edit(CODE), ["../../ladd/diffusion/masked.py: edited"]),
+    "code that is gone": (lambda: CODE.unlink(), ["../../ladd/diffusion/masked.py: gone"]),
     "command": (
         lambda: edit(Path("dvc.yaml"), "python -m ladd.stages.baseline", "python -O -m x"),
         ["command: python -m"],
@@ -188,7 +188,7 @@ def test_training_goes_on_at_its_end_when_the_edit_is_put_back(prepared, monkeyp
     with pytest.raises(ChangedError) as caught:
         execute("baseline", "mdlm", lambda stage: train_stage(stage, edited_training))
     assert "baselines.mdlm.training.learning_rate: " in str(caught.value)
-    assert "ladd/objectives/masked.py: edited" in str(caught.value)
+    assert "ladd/diffusion/masked.py: edited" in str(caught.value)
     assert not OUTPUT.exists()
     assert runs() == ["FAILED"]
 
@@ -218,7 +218,7 @@ def test_code_that_was_edited_while_it_was_imported_is_named(prepared):
     started = time.time()
     past, future = started - 10, started + 3600
     os.utime(CODE, (past, past))
-    os.utime(CODE.with_name("joint.py"), (future, future))
+    os.utime(CODE.with_name("gaussian.py"), (future, future))
     beginning = Beginning.of(read_declaration("baseline", "mdlm"))
     for path in map(Path, beginning.files):
         if path.suffix == ".py" and path.stat().st_mtime < future:
@@ -227,7 +227,7 @@ def test_code_that_was_edited_while_it_was_imported_is_named(prepared):
     os.utime(CODE, (started + 1e-3, started + 1e-3))
     time.sleep(2e-3)
     with pytest.raises(
-        ChangedError, match=r"edited while it started: \.\./\.\./ladd/objectives/masked\.py; run it again"
+        ChangedError, match=r"edited while it started: \.\./\.\./ladd/diffusion/masked\.py; run it again"
     ):
         beginning.check_code(started)
 

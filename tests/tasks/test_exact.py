@@ -7,10 +7,19 @@ import pytest
 import torch
 from torch import nn
 
+from ladd.diffusion.masked import MaskedProcess
 from ladd.evaluation.estimate import estimate
-from ladd.samplers import SamplingOptions, sample_masked
+from ladd.samplers.ancestral import Ancestral
 from ladd.tasks.sawtooth import MIN_FLOOR, SawtoothReference, draw_sequences, one_probability
-from tests.samplers.known_answers import LINEAR, all_masked, chi_square_excess, every_sequence, noise
+from tests.samplers.known_answers import (
+    LINEAR,
+    all_masked,
+    chi_square_excess,
+    draw,
+    every_sequence,
+    noise,
+    token_source,
+)
 
 FLOOR = 0.01
 
@@ -106,5 +115,6 @@ def test_oracle_gives_the_exact_law_in_one_step():
     exact, count = reference(4, 16, floor=0.1), 10_000
     points = (noise(count).uniform("point", 0, 1)[:, 0] * 16).long()
     oracle = OracleDenoiser(exact, points)
-    x = sample_masked(oracle, all_masked(count, 4, 2), noise(count), LINEAR, SamplingOptions(1), mask_id=2).tokens
+    source = token_source(oracle, MaskedProcess(LINEAR, 2))
+    x = draw(Ancestral, source, all_masked(count, 4, 2), noise(count)).tokens
     assert abs(chi_square_excess(x, exact.log_likelihood(every_sequence(4)).exp())) < 5

@@ -10,14 +10,13 @@ from torch import nn
 
 from ladd.config import TrainingConfig
 from ladd.errors import PreemptedError, TrainingError
-from ladd.models import build_baseline, build_latent_model
 from ladd.tasks.sawtooth import draw_sequences
 from ladd.training import loop
 from ladd.training.batches import Batch
 from ladd.training.executor import STOP, InlineContext
 from ladd.training.loop import Trainer
-from ladd.training.tasks import LaddTask, LatentTask, MdlmTask
-from tests.builders import blocks, executor, training, untrained
+from ladd.training.tasks import TokenTask
+from tests.builders import blocks, executor, stage1, system, training, untrained
 
 
 class KilledError(Exception):
@@ -85,29 +84,32 @@ def tokens(name: str, count: int) -> torch.Tensor:
     return torch.from_numpy(draw_sequences(count, 0, name, tokens=8, periods=2, floor=0.01))
 
 
-def mdlm_task() -> MdlmTask:
-    config = blocks().baselines["mdlm"]
-    assert config.network.dropout == 0.1
-    return MdlmTask(build_baseline(2, config), tokens("train", 10), tokens("validation", 6), 2, config.token_channel)
+def mdlm_task() -> TokenTask:
+    made = system(blocks(), "mdlm")
+    assert made.settings.network.dropout == 0.1
+    return TokenTask(made.build(), made.losses, tokens("train", 10), tokens("validation", 6), 2)
 
 
-def discrete_task() -> LatentTask:
-    config = blocks().latents["discrete"]
-    return LatentTask(build_latent_model(2, config), tokens("train", 10), tokens("validation", 6), 2, config)
+def latent_task(**changes) -> TokenTask:
+    learned = stage1(blocks(), "discrete", **changes)
+    return TokenTask(learned.build(), learned.losses, tokens("train", 10), tokens("validation", 6), 2)
 
 
-def late_discrete_task() -> LatentTask:
+def discrete_task() -> TokenTask:
+    return latent_task()
+
+
+def late_discrete_task() -> TokenTask:
     """The quantiser starts after the checkpoint."""
-    config = blocks().latents["discrete"].model_copy(update={"quantise_after": 4})
-    return LatentTask(build_latent_model(2, config), tokens("train", 10), tokens("validation", 6), 2, config)
+    return latent_task(quantise_after=4)
 
 
-def co_ladd_task() -> LaddTask:
-    config = blocks().models["co"]
+def co_ladd_task() -> TokenTask:
     model = untrained(blocks(), "co")
     generator = torch.Generator().manual_seed(0)
     latents = [2 * nn.functional.normalize(torch.randn(n, 2, 4, generator=generator), dim=-1) for n in (10, 6)]
-    return LaddTask(model, tokens("train", 10), tokens("validation", 6), *latents, 2, config)
+    losses = system(blocks(), "co").losses
+    return TokenTask(model, losses, tokens("train", 10), tokens("validation", 6), 2, *latents)
 
 
 def trainer(task, context, seed: int = 5, **changes) -> Trainer:

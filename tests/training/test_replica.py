@@ -9,18 +9,18 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ladd.config import ExecutorConfig
-from ladd.models import Ladd, build_baseline
 from ladd.networks.transformer import Block
+from ladd.systems.ladd import LaddModel
 from ladd.training import replica
 from ladd.training.replica import Replica
-from tests.builders import blocks, executor, perturb, untrained
+from tests.builders import blocks, executor, perturb, system, untrained
 
 X, T = torch.tensor([[0, 1, 2, 2, 1, 0, 2, 1], [2, 2, 2, 0, 1, 1, 0, 2]]), torch.tensor([0.3, 0.7])
 
 
 def mdlm() -> nn.Module:
     torch.manual_seed(0)
-    return perturb(build_baseline(2, blocks().baselines["mdlm"])).eval()
+    return perturb(system(blocks(), "mdlm").build()).eval()
 
 
 def computation(model: nn.Module, **changes) -> Replica:
@@ -111,7 +111,7 @@ def test_compiled_blocks_change_no_gradient(compiled):
 @pytest.mark.parametrize("changes", [{}, {"precision": "bfloat16"}, {"recompute": True}])
 def test_compilation_has_no_graph_breaks_and_ends_with_the_first_steps(compiled, changes):
     model = untrained(blocks(), "co")
-    assert isinstance(model, Ladd)
+    assert isinstance(model, LaddModel)
     average = copy.deepcopy(model).eval()
     z = torch.randn(2, 2, 4)
     replicas = [

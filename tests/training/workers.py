@@ -14,15 +14,15 @@ from torch import nn
 from ladd.config import LatentsConfig, TrainingConfig
 from ladd.distributed import gather_rows, own_rows
 from ladd.errors import LaddError
-from ladd.models import build_baseline, build_latent_model
+from ladd.systems.stage1 import LearnedLatents
 from ladd.tasks.sawtooth import draw_sequences
 from ladd.training.batches import Batch
 from ladd.training.checkpoint import Checkpoint, save_checkpoint
 from ladd.training.executor import STOP, GroupContext
 from ladd.training.loop import Trainer
 from ladd.training.replica import whole_state
-from ladd.training.tasks import LaddTask, LatentTask, MdlmTask
-from tests.builders import blocks, executor, network, training, untrained
+from ladd.training.tasks import TokenTask
+from tests.builders import blocks, executor, network, system, training, untrained
 
 STEPS = 12
 CPU = torch.device("cpu")
@@ -34,22 +34,22 @@ def tokens(name: str, count: int) -> torch.Tensor:
     return drawn.unique(dim=0)[:count]
 
 
-def mdlm() -> MdlmTask:
+def mdlm() -> TokenTask:
     config = blocks().baselines["mdlm"]
-    config = config.model_copy(update={"network": config.network.model_copy(update={"dropout": 0.0})})
-    return MdlmTask(build_baseline(2, config), tokens("train", 40), tokens("validation", 11), 2, config.token_channel)
+    made = system(blocks(), "mdlm", network=config.network.model_copy(update={"dropout": 0.0}))
+    return TokenTask(made.build(), made.losses, tokens("train", 40), tokens("validation", 11), 2)
 
 
-def discrete() -> LatentTask:
+def discrete() -> TokenTask:
     """The quantiser starts in step 6: latents of an untrained encoder are so alike that rounding chooses codes."""
     values = blocks().latents["discrete"].model_dump()
     values |= {"quantise_after": 6, "codebook": 4, "training": training(steps=STEPS)}
     values |= {"encoder": network(), "denoiser": network()}
-    config = LatentsConfig.model_validate(values)
-    return LatentTask(build_latent_model(2, config), tokens("train", 40), tokens("validation", 11), 2, config)
+    learned = LearnedLatents(LatentsConfig.model_validate(values), 2, 8)
+    return TokenTask(learned.build(), learned.losses, tokens("train", 40), tokens("validation", 11), 2)
 
 
-def with_dropout() -> LatentTask:
+def with_dropout() -> TokenTask:
     task = discrete()
     for module in task.model.modules():
         if isinstance(module, nn.Dropout):
@@ -57,19 +57,18 @@ def with_dropout() -> LatentTask:
     return task
 
 
-def few() -> MdlmTask:
+def few() -> TokenTask:
     """Fewer validation sequences than workers."""
     task = mdlm()
     task.validation = (task.validation[0][:1], None)
     return task
 
 
-def co_ladd() -> LaddTask:
+def co_ladd() -> TokenTask:
     generator = torch.Generator().manual_seed(0)
     latents = [2 * nn.functional.normalize(torch.randn(n, 2, 4, generator=generator), dim=-1) for n in (40, 11)]
-    task = LaddTask(
-        untrained(blocks(), "co"), tokens("train", 40), tokens("validation", 11), *latents, 2, blocks().models["co"]
-    )
+    model, losses = untrained(blocks(), "co"), system(blocks(), "co").losses
+    task = TokenTask(model, losses, tokens("train", 40), tokens("validation", 11), 2, *latents)
     for module in task.model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -98,7 +97,7 @@ def outcome(run: Trainer) -> dict:
     return {"history": run.history, "model": model, "average": average, "optimiser": optimiser}
 
 
-class Poisoned(MdlmTask):
+class Poisoned(TokenTask):
     """One row of the data gives a loss that is no number."""
 
     row = 17
@@ -150,7 +149,7 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         run.train()
         leave(f"from-one-{sharding}", outcome(run))
 
-    def poisoned() -> MdlmTask:
+    def poisoned() -> TokenTask:
         task = mdlm()
         task.__class__ = Poisoned
         return task

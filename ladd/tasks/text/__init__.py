@@ -88,6 +88,8 @@ class TextTask(Task[TextDataConfig, TextEvaluationConfig]):
         row = replace(row, tokenizer=self.tokenizer_name)
         validation = self.held_out("validation", self.evaluation.sequences)
         found, groups = bounds(validation.tokens), validation.documents
+        if not found:
+            return []
         of_validation = replace(row, documents=validation.document_count)
         rows = [measured(of_validation, "val_ppl", perplexity(found["token_elbo"], groups))]
         if "full_bound" in found:

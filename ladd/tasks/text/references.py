@@ -10,12 +10,12 @@ import numpy as np
 from torch import Tensor
 
 from ladd.data.shards import Rows
+from ladd.diffusion.noise import derive
 from ladd.evaluation.perplexity import perplexity
 from ladd.evaluation.rows import Row, measured
 from ladd.metrics.base import Samples
 from ladd.metrics.values import Values
 from ladd.progress import counted
-from ladd.randomness import derive
 from ladd.tasks.base import SHOWN, Shown
 from ladd.tasks.text.ngram import Bigram, Unigram, count_ngrams, fit_bigram
 

@@ -12,11 +12,11 @@ import numpy as np
 from ladd.config import DataConfig, EvaluationConfig
 from ladd.config.blocks import Count
 from ladd.data.shards import write_shards
+from ladd.diffusion.noise import derive
 from ladd.evaluation.estimate import estimate
 from ladd.evaluation.rows import Row, measured
 from ladd.metrics.base import Samples
 from ladd.metrics.values import Values
-from ladd.randomness import derive
 from ladd.tasks.base import Bounds, Plain, Shown, Task
 
 

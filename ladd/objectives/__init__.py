@@ -1,1 +1,0 @@
-"""Training losses and the negative ELBO terms that evaluation reports."""

@@ -1,1 +1,0 @@
-"""Forward kernels and reverse bridges of the two channels."""

@@ -1,0 +1,292 @@
+"""What the latent-augmented systems share: networks, Eq. 14, bounds and costs; each adds its latent channel."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from ladd.config.blocks import LatentChannelConfig, LatentsName, Range, Rate, TokenChannelConfig, Weight
+from ladd.config.evaluation import SweepConfig
+from ladd.config.latents import LatentsConfig, LatentShape
+from ladd.config.models import SystemSettings
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import SampleNoise
+from ladd.diffusion.schedules import DISCRETE_SCHEDULES
+from ladd.diffusion.times import ChannelTimes, TimeDraw, draw_channel_times
+from ladd.evaluation.bounds import BoundSettings, average_draws
+from ladd.evaluation.cost import Passes, SampleCost, backbone_macs
+from ladd.evaluation.loss_by_time import LossByTime, loss_by_time
+from ladd.latents.codebook import Codebook
+from ladd.latents.model import encode_frozen
+from ladd.latents.prior import LatentPrior
+from ladd.networks import Encoder, MMDiT
+from ladd.progress import counted
+from ladd.samplers.sources import PairSource
+from ladd.systems.base import Surroundings, System, Values
+from ladd.systems.channels import Channel, Latents, pair_losses, stack_losses
+from ladd.systems.stage1 import build_denoiser, build_encoder
+
+LEAST_WEIGHT = 1e-6  # of all losses together
+WHOLE_RANGE = [0.0, 1.0]
+
+
+class LaddSettings(SystemSettings):
+    """Stage 2: a latent-augmented model on frozen latents, from the Stage 1 weights where there are some."""
+
+    latents: LatentsName
+    token_weight: Weight  # lambda_x
+    latent_weight: Weight  # lambda_z
+    latent_noise: Range  # of t_z in training; a model for the sequential schedule alone needs no noisy latents
+    latents_first: Rate  # share of sequences at t_x = 1, for the latent loss alone: the sequential schedule draws there
+    token_channel: TokenChannelConfig
+    latent_channel: LatentChannelConfig
+
+    @property
+    def latents_name(self) -> str:
+        return self.latents
+
+    @model_validator(mode="after")
+    def _check_losses(self) -> LaddSettings:
+        low, high = self.latent_noise
+        if low > high:
+            raise ValueError(f"latent_noise {self.latent_noise} must be [low, high] with low <= high")
+        if self.latent_channel.times == "shared" and self.latent_noise != WHOLE_RANGE:
+            raise ValueError(f"latent_noise {self.latent_noise} must be [0.0, 1.0] with shared times: t_z is t_x")
+        if self.token_weight + self.latent_weight < LEAST_WEIGHT:
+            raise ValueError(
+                f"token_weight {self.token_weight} and latent_weight {self.latent_weight} leave no loss to train on; "
+                f"their sum must be at least {LEAST_WEIGHT:g}"
+            )
+        if (1 - self.latents_first) * self.training.batch < 1 - 1e-9:  # but for rounding
+            raise ValueError(
+                f"latents_first {self.latents_first} leaves less than one sequence of training.batch "
+                f"{self.training.batch} for the tokens; lower it"
+            )
+        return self
+
+
+class LaddModel(nn.Module):
+    """A latent-augmented model: everything that sampling and evaluation need.
+
+    Args:
+        denoiser: two-stream network.
+        encoder: learned in Stage 1 and frozen; None where a pretrained encoder is used, which is no part of the model.
+        codebook: frozen (Di-LADD), or None.
+        latent_denoiser: of sequential Co-LADD, or None.
+        scale: norm of the latent vectors.
+    Attributes:
+        pretrained_encoder: clean tokens (B, N) -> (B, L, w), of a model without a learned one; set by whoever encodes.
+    """
+
+    def __init__(
+        self,
+        denoiser: MMDiT,
+        encoder: Encoder | None,
+        codebook: Codebook | None,
+        latent_denoiser: LatentPrior | None,
+        scale: float,
+    ):
+        super().__init__()
+        self.denoiser, self.latent_denoiser = denoiser, latent_denoiser
+        self.encoder = None if encoder is None else encoder.requires_grad_(False)
+        self.codebook, self.scale = codebook, scale
+        self.pretrained_encoder: Callable[[Tensor], Tensor] | None = None
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Latents of clean tokens x int64 (B, N): vectors (B, L, w), and codes int64 (B, L) or None."""
+        encoder = self.encoder or self.pretrained_encoder
+        assert encoder is not None, "the model was loaded without its pretrained encoder"
+        return encode_frozen(encoder, self.codebook, self.scale, x)
+
+
+class Ladd(System):
+    """Tokens and latents under one two-stream denoiser."""
+
+    source: ClassVar[type] = PairSource
+    uses_latents: ClassVar[bool] = True
+
+    def __init__(self, settings: Any, around: Surroundings):
+        super().__init__(settings, around)
+        assert around.shape is not None
+        self.shape: LatentShape = around.shape
+        self.process = MaskedProcess(DISCRETE_SCHEDULES[settings.token_channel.schedule], self.vocabulary)
+        self.channel = self.latent_channel()
+
+    @abstractmethod
+    def latent_channel(self) -> Channel:
+        """The stream of the latents."""
+
+    @abstractmethod
+    def clean(self, model: LaddModel, stored: Tensor) -> Latents:
+        """Latents of a batch, as they were stored."""
+
+    @classmethod
+    def check(cls, settings: Any, latents: LatentShape | None, learned: LatentsConfig | None) -> None:
+        """The denoiser goes on from the weights of Stage 1, so it must be the same network for the same process."""
+        if learned is None:
+            return
+        pairs = {
+            "network": ("denoiser", settings.network.model_dump(), learned.denoiser.model_dump()),
+            "latent_channel.schedule": (
+                "latent_channel.schedule",
+                settings.latent_channel.schedule,
+                learned.latent_channel.schedule,
+            ),
+            "token_channel.timed": ("token_channel.timed", settings.token_channel.timed, learned.token_channel.timed),
+        }
+        for name, (place, own, stage1) in pairs.items():
+            if own != stage1:
+                raise ValueError(
+                    f"{name}: {own!r} must equal latents.{settings.latents}.{place}, its Stage 1, which is {stage1!r}"
+                )
+
+    @classmethod
+    def check_sweep(cls, settings: Any, sweep: SweepConfig) -> None:
+        super().check_sweep(settings, sweep)
+        shared = cls.samplers(settings)[sweep.schedule].latents_at == "shared"
+        if shared and settings.latent_noise != WHOLE_RANGE:
+            raise ValueError(
+                f"schedule: the {sweep.schedule} schedule starts from pure noise, but models.{sweep.model}."
+                f"latent_noise is {settings.latent_noise}; train it on [0.0, 1.0]"
+            )
+
+    def build(self) -> LaddModel:
+        settings, shape = self.settings, self.shape
+        return LaddModel(
+            build_denoiser(self.vocabulary, shape, settings.network, timed=settings.token_channel.timed),
+            None if self.learned is None else build_encoder(self.vocabulary, self.learned),
+            Codebook(shape.codebook, shape.width) if shape.codebook else None,
+            self.build_prior(),
+            shape.scale,
+        )
+
+    def build_prior(self) -> LatentPrior | None:
+        """The network that draws latents without tokens, where there is one."""
+        return None
+
+    def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
+        """lambda_x x token loss + lambda_z x latent loss (paper, Eq. 14)."""
+        settings = self.settings
+        assert latents is not None
+        times = draw_channel_times(
+            noise,
+            step,
+            settings.latent_channel.times,
+            warp=settings.token_channel.warp,
+            latents_first=settings.latents_first,
+            latent_range=settings.latent_noise,
+        )
+        losses = pair_losses(
+            model.denoiser,
+            x,
+            self.clean(model, latents),
+            times,
+            noise,
+            step,
+            self.process,
+            self.channel,
+            weight=settings.token_channel.weight,
+            latent_dropout=settings.latent_channel.dropout,
+        )
+        assert losses.token is not None
+        assert losses.latent is not None
+        # Losses in nats share the unit of the token loss: nats per token.
+        parts = {
+            "token": losses.token.mean() / self.tokens,
+            "latent": losses.latent.mean() / (self.tokens if self.channel.in_nats else 1),
+        }
+        return {"loss": settings.token_weight * parts["token"] + settings.latent_weight * parts["latent"], **parts}
+
+    @torch.no_grad()
+    def bounds(
+        self, model: LaddModel, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False
+    ) -> Values:
+        """Terms under the times of the sweep's sampler.
+
+        token_elbo is given the clean latent, or the latent at the same time where the sampler's latents are noisy. It
+        is no bound on -log p(x), because the latents come from an encoder that has seen x. full_bound adds the latents'
+        term; with codes that are a function of x it bounds -log p(x). Continuous latents have none.
+        """
+        latents, with_latent = encode_all(model, x, settings.batch), self.channel.in_nats
+        joint = self.samplers(self.settings)[sweep.schedule].latents_at == "shared"
+
+        def terms(times: str, *, token: bool, latent: bool) -> tuple[Tensor, ...]:
+            def loss(rows: Tensor, noise: SampleNoise, draw: int) -> Tensor:
+                drawn = draw_channel_times(noise, draw, times, latent_lead=sweep.latent_lead)
+                arguments = x[rows], latents.select(rows), drawn, noise, draw, self.process, self.channel
+                return stack_losses(pair_losses(model.denoiser, *arguments, with_token=token, with_latent=latent))
+
+            return average_draws(x, settings, loss).unbind(dim=1)
+
+        if token_only:
+            (token,) = terms("shared" if joint else "clean", token=True, latent=False)
+            return {"token_elbo": token}
+        (clean,) = terms("clean", token=True, latent=False)
+        if joint:
+            token, *latent = terms("shared", token=True, latent=with_latent)
+        else:
+            token, *latent = clean, *(terms("latent_first", token=False, latent=True) if with_latent else ())
+        bounds = {"token_elbo": token, "token_loss_clean_latent": clean}
+        return bounds | ({"full_bound": token + latent[0]} if with_latent else {})
+
+    @torch.no_grad()
+    def losses_by_time(
+        self, model: LaddModel, x: Tensor, settings: BoundSettings, sweep: SweepConfig
+    ) -> Iterator[tuple[str, LossByTime]]:
+        latents = encode_all(model, x, settings.batch)
+        for name, latent_time in latent_times(self.settings).items():
+            plain = self._plain_loss(model, x, latents, sweep.latent_lead, latent_time)
+            yield name, loss_by_time(self.process, x, settings, plain)
+
+    def _plain_loss(
+        self, model: LaddModel, x: Tensor, latents: Latents, lead: float, latent_time: float | None
+    ) -> Callable[[Tensor, SampleNoise, int], tuple[Tensor, Tensor]]:
+        """Unweighted token losses from latents at a time t_z, or at t_x^lead."""
+
+        def plain(rows: Tensor, noise: SampleNoise, draw: int) -> tuple[Tensor, Tensor]:
+            times = draw_channel_times(noise, draw, "shared", latent_lead=lead)
+            if latent_time is not None:
+                fixed = TimeDraw(torch.full_like(times.token.t, latent_time), torch.ones_like(times.token.t))
+                times = ChannelTimes(times.token, fixed)
+            arguments = x[rows], latents.select(rows), times, noise, draw, self.process, self.channel
+            loss = pair_losses(model.denoiser, *arguments, weight="constant", with_latent=False).token
+            assert loss is not None
+            return loss, times.token.t
+
+        return plain
+
+    def cost(self, passes: Passes) -> SampleCost:
+        network = self.settings.network
+        macs = passes.token_passes * backbone_macs(self.tokens + self.shape.length, network.width, network.layers)
+        heads = self.tokens * network.width * self.vocabulary + self.latent_head_macs(passes)
+        return SampleCost.of(sum(passes), macs + self.prior_macs(passes), heads)
+
+    @abstractmethod
+    def latent_head_macs(self, passes: Passes) -> float:
+        """Multiply-adds of the heads that predict latents."""
+
+    def prior_macs(self, passes: Passes) -> float:
+        """Multiply-adds of the network of the latents alone."""
+        return 0
+
+
+def latent_times(settings: LaddSettings) -> dict[str, float | None]:
+    """Times t_z that the latents are shown at, by name; None is the time of the joint schedule.
+
+    Those of noisy latents are what the model was trained on. Times that it was never trained on are left out.
+    """
+    noisy: dict[str, float | None] = {"shared": None} if settings.latent_channel.times == "shared" else {"noisy": 0.5}
+    low, high = settings.latent_noise
+    times = {"clean": 0.0} | noisy | {"masked": 1.0}
+    return {name: t for name, t in times.items() if (low, high) == (0.0, 1.0) or (t is not None and low <= t <= high)}
+
+
+def encode_all(model: LaddModel, x: Tensor, batch: int) -> Latents:
+    """Latents of all sequences, computed once."""
+    vectors, codes = zip(*(model.encode(part) for part in counted(x.split(batch), "latents", "batch")), strict=True)
+    return Latents(torch.cat(vectors), None if codes[0] is None else torch.cat(codes))

@@ -1,5 +1,0 @@
-"""Time samplers."""
-
-from ladd.times.samplers import TimeDraw, independent_times, low_discrepancy_times
-
-__all__ = ["TimeDraw", "independent_times", "low_discrepancy_times"]
