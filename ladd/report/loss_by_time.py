@@ -27,6 +27,7 @@ MEASURES = {
     "per_masked": "loss of a masked token,\nno weight, nats",
 }
 WIDTH = 2.9  # inches of a panel
+LEGEND_WIDTH = 2.9  # inches of its longest entry
 
 
 def loss_by_time_caption(losses: pl.DataFrame) -> str:
@@ -117,4 +118,5 @@ def _legend(figure: Figure, losses: pl.DataFrame) -> None:
     for name, (style, words) in GIVEN.items():
         if name in present:
             handles.append(Line2D([], [], color="#555555", linestyle=style, label=words))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3), fontsize=9)
+    columns = max(1, int(figure.get_figwidth() / LEGEND_WIDTH))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), columns, 3), fontsize=9)

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 
 ROW = {
     "suite": "sawtooth",
@@ -127,3 +128,20 @@ def text_rows() -> list[dict[str, Any]]:
 def table() -> Callable[[list[dict[str, Any]]], pl.DataFrame]:
     """Rows to a table; the types come from all rows, as many begin with nulls."""
     return lambda rows: pl.DataFrame(rows, infer_schema_length=None)
+
+
+@pytest.fixture(autouse=True)
+def legends_are_within_their_figures(monkeypatch) -> None:
+    """Every figure that a test saves: a legend that is wider than it is cut off in the file."""
+    save = Figure.savefig
+
+    def checked(figure: Figure, *args: Any, **options: Any) -> None:
+        save(figure, *args, **options)
+        for legend in figure.legends:
+            box = legend.get_window_extent()
+            assert box.x0 >= 0, "a legend begins left of its figure"
+            assert box.x1 <= figure.bbox.width, "a legend ends right of its figure"
+            assert box.y0 >= 0, "a legend ends below its figure"
+            assert box.y1 <= figure.bbox.height, "a legend begins above its figure"
+
+    monkeypatch.setattr(Figure, "savefig", checked)

@@ -72,6 +72,10 @@ def test_baselines_alone_are_a_figure_too(tmp_path, drawn):
     assert [len(axes.lines) for axes in drawn[0].axes] == [1, 1]
 
 
+def test_two_panels_hold_the_legend(tmp_path):
+    plot_loss_by_time(table().filter(pl.col("model").is_in(["mdlm", "co", "di"])), tmp_path / "a.png")
+
+
 def test_no_loss_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="no loss by time"):
         plot_loss_by_time(table().clear(), tmp_path / "a.png")
