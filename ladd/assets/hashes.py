@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,16 +38,4 @@ def check_hash(asset: AssetConfig, found: str, what: str, remedy: str) -> None:
         raise AssetError(
             f"asset {asset.name}: {what} has sha256 {found}, but params.yaml says {asset.sha256}. {remedy}, "
             f"or accept what was found: set sha256 to {found}"
-        )
-
-
-def check_form(asset: AssetConfig) -> None:
-    """Refuse a hash that no file can have: 64 lower-case hexadecimal digits are wanted.
-
-    Raises:
-        AssetError: it is something else.
-    """
-    if asset.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", asset.sha256):
-        raise AssetError(
-            f"asset {asset.name}: sha256 {asset.sha256!r} is no SHA-256; write its 64 lower-case hexadecimal digits"
         )

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ladd.assets.hashes import check_form, check_hash, listing_hash
+from ladd.assets.hashes import check_hash, listing_hash
 from ladd.errors import AssetError
 from ladd.files import file_hash
 from ladd.git import main_checkout
@@ -29,7 +29,6 @@ def find_local(asset: AssetConfig, root: Path) -> Path:
     Raises:
         AssetError: nothing is there, or it has another hash.
     """
-    check_form(asset)
     try:
         name = Path(asset.name).expanduser()
         path = root / name

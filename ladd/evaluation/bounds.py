@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ladd.diffusion.noise import SampleNoise, derive
-from ladd.diffusion.process import Process, TokenDenoiser, token_loss
+from ladd.diffusion.process import Process, token_loss
 from ladd.progress import bar
 
 
@@ -54,6 +55,6 @@ def average_draws(x: Tensor, settings: BoundSettings, loss: Callable[[Tensor, Sa
 
 
 @torch.no_grad()
-def token_bound(process: Process, denoiser: TokenDenoiser, x: Tensor, settings: BoundSettings) -> Tensor:
+def token_bound(process: Process, denoiser: Any, x: Tensor, settings: BoundSettings) -> Tensor:
     """A bound (n,) on -log p(x) of tokens alone, nats per token; x int64 (n, N)."""
     return average_draws(x, settings, lambda rows, noise, draw: token_loss(process, denoiser, x[rows], noise, draw))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
 from ladd.config.blocks import Block
+from ladd.errors import ConfigError
 from ladd.evaluation.estimate import Estimate
 from ladd.evaluation.teacher import TeacherScores
 from ladd.registry import find
@@ -16,53 +17,57 @@ from ladd.registry import find
 Need = Literal["texts", "real", "teacher", "features"]
 
 
-class Source(Protocol):
-    """What a task knows of its samples; what is slow to load is loaded where it is first asked for."""
+class Source(ABC):
+    """What a task tells metrics of its samples; what is slow to load is loaded where it is first asked for.
 
-    @property
-    def seed(self) -> int:
-        """Of the suite."""
-        ...
+    Attributes:
+        seed: of the suite.
+    """
+
+    seed: int
 
     @property
     def special(self) -> tuple[int, ...]:
         """Ids that are no content, such as BOS and EOS."""
-        ...
+        return ()
 
     @property
     def tokenizer_name(self) -> str:
         """Whose ids the samples are; "" without text."""
-        ...
+        return ""
+
+    @abstractmethod
+    def texts(self, x: Tensor) -> list[str]:
+        """Samples int64 (n, N) as people read them."""
+
+    @abstractmethod
+    def compared(self, index: int, count: int) -> Tensor:
+        """The real sequences that samples of the index-th seed are compared with, int64 (count, N)."""
 
     @property
     def teacher_name(self) -> str:
         """Model and rule that texts are scored with."""
-        ...
+        raise self._lacks("teacher")
+
+    def scores(self, texts: list[str]) -> TeacherScores:
+        """Of texts under the teacher."""
+        raise self._lacks("teacher")
 
     @property
     def features_name(self) -> str:
         """Model whose states stand for texts."""
-        ...
-
-    def texts(self, x: Tensor) -> list[str]:
-        """Samples int64 (n, N) as people read them."""
-        ...
-
-    def compared(self, index: int, count: int) -> Tensor:
-        """The real sequences that samples of the index-th seed are compared with, int64 (count, N)."""
-        ...
-
-    def scores(self, texts: list[str]) -> TeacherScores:
-        """Of texts under the teacher."""
-        ...
+        raise self._lacks("features")
 
     def features(self, x: Tensor) -> Tensor:
         """A vector for each of the samples int64 (n, N): (n, h)."""
-        ...
+        raise self._lacks("features")
 
     def compared_features(self, index: int, count: int) -> Tensor:
         """Those of the real sequences that `compared` gives, (count, h)."""
-        ...
+        return self.features(self.compared(index, count))
+
+    def _lacks(self, what: str) -> ConfigError:
+        return ConfigError(f"evaluation.metrics: {type(self).__name__} has no {what}; remove the metric that needs one")
 
 
 class Samples:

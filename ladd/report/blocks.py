@@ -27,11 +27,7 @@ VAL_PPL, BOUND_PPL, BOUND = "data Val PPL", "full bound, PPL", "full bound, nats
 
 
 def blocks(summary: pl.DataFrame) -> list[Block]:
-    """Likelihoods, what was sampled, matched compute, the frontier, then whatever else; empty blocks are left out.
-
-    Args:
-        summary: what ``summarise`` returns.
-    """
+    """Likelihoods, what was sampled, matched compute, the frontier, then whatever else; empty blocks are left out."""
     metric = pl.col("metric")
     of_text = metric.is_in(["val_ppl", "full_bound"]) if "val_ppl" in summary["metric"] else pl.lit(value=False)
     bounds = metric.is_in([*BOUNDS, *STANDS_IN]) & ~of_text

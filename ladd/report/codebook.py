@@ -16,7 +16,6 @@ def plot_codebook(usage: dict[str, list[float]], path: Path) -> None:
 
     Args:
         usage: by latent, the probability of each of its K codes.
-        path: PNG to write.
 
     Raises:
         ArtifactError: there is no latent, or probabilities are negative or do not sum to 1.

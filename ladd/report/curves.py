@@ -29,7 +29,6 @@ def plot_curves(histories: dict[str, pl.DataFrame], path: Path) -> None:
     Args:
         histories: by run, a table with step, train/loss and validation/loss, and optionally train/NAME and
             validation/NAME for the terms in IN_NATS and OTHERS; a null is a metric not taken at that step.
-        path: PNG to write.
 
     Raises:
         ArtifactError: there is no run, or a run lacks a column.

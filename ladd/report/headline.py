@@ -19,9 +19,6 @@ def headline(summary: pl.DataFrame) -> dict[str, float]:
     """Bounds and the essential metrics of samples, by METRIC/SWEEP, and METRIC/SWEEP/steps_K where there is a budget.
 
     Sweeps that are given tokens are left out; each other one is at its temperature nearest to 1.
-
-    Args:
-        summary: what ``summarise`` returns.
     """
     wanted = pl.col("metric").is_in([*BOUND_METRICS, *essential_metrics()]) & (pl.col("given") == "")
     rows = at_base_temperature(summary.filter(wanted & pl.col("token_steps").is_not_null()))

@@ -15,9 +15,6 @@ def lead(summary: pl.DataFrame) -> str:
 
     SWD: who is nearest to real data at the fewest token steps, beside the floor. Text: whether LADD is below MDLM at
     the smallest compute that both have, at equal entropy; at how many budgets of the few-step half; real text.
-
-    Args:
-        summary: what ``summarise`` returns.
     """
     return _swd(summary) or _text(summary)
 

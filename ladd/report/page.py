@@ -15,8 +15,6 @@ from ladd.report.lead import lead
 from ladd.report.table import summarise
 from ladd.report.templates import rendered
 
-__all__ = ["lead", "write_page"]
-
 
 def write_page(
     path: Path,
@@ -30,9 +28,7 @@ def write_page(
     """Write the page, whole or not at all.
 
     Args:
-        path: HTML file.
         title: headline, plain text.
-        compare: tidy table that ``summarise`` takes.
         figures: PNG files by caption, in the order of the page; their bytes go into the page.
         parameters: text of params.yaml.
         provenance: what made the numbers, by name.

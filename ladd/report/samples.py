@@ -42,7 +42,6 @@ def write_samples_page(
     """Write the page, whole or not at all, self-contained. The first ``shown`` of every group, never chosen ones.
 
     Args:
-        path: HTML file.
         samples: groups in the order of the page.
         title: headline, plain text.
         note: of the whole page, such as how the models were trained, plain text.
@@ -73,7 +72,6 @@ def sample_metrics(
     """Metrics of one set of samples, as text by name; what was not measured is left out.
 
     Args:
-        summary: what ``summarise`` returns.
         model: key of the sweep, or of a reference.
         token_steps: budget; None for real text.
         temperature: of the sampler; None for real text.

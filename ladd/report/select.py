@@ -12,7 +12,6 @@ def sampled(summary: pl.DataFrame, metric: str, given: str = "") -> pl.DataFrame
     """Rows of one sampling metric, each model at its temperature nearest to 1.
 
     Args:
-        summary: what ``summarise`` returns.
         metric: its name.
         given: which tokens the sampler was given; "" for none.
     """
@@ -32,7 +31,6 @@ def with_entropy(rows: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         rows: of one metric.
-        summary: what ``summarise`` returns.
     """
     keys = [*SWEEP, "token_steps", "temperature"]
     entropy = summary.filter(pl.col("metric") == "entropy_sequence")

@@ -45,7 +45,6 @@ def quality_series(summary: pl.DataFrame, x: str, metric: str = "swd") -> list[S
     """A metric of every model and schedule against the column ``x``, without rows where x is null or not positive.
 
     Args:
-        summary: what ``summarise`` returns.
         x: token_steps or a key of COSTS.
         metric: one of `sampling`.
     """

@@ -12,9 +12,6 @@ from ladd.report.select import sampled, with_entropy
 def throughput(summary: pl.DataFrame) -> Block:
     """Sequences per second per point of Gen PPL, 1 / (seconds x Gen PPL), by token steps; higher is better.
 
-    Args:
-        summary: what ``summarise`` returns.
-
     Returns:
         Rows are models and schedules, columns token steps. The standard error is that of Gen PPL alone: seconds are one
         measurement per seed on one machine.

@@ -5,7 +5,7 @@ N tokens, V ids; M sequences of a split, n of them.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args
@@ -20,8 +20,7 @@ from ladd.diffusion.noise import SampleNoise, derive
 from ladd.errors import ConfigError
 from ladd.evaluation.bounds import BoundSettings
 from ladd.evaluation.rows import Row
-from ladd.evaluation.teacher import TeacherScores
-from ladd.metrics.base import Metric, metric_of
+from ladd.metrics.base import Metric, Source, metric_of
 from ladd.metrics.values import Values
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class HeldOut(NamedTuple):
         return None if self.documents is None else len(self.documents.unique())
 
 
-class Task(ABC, Generic[SettingsT, EvaluationT]):
+class Task(Source, Generic[SettingsT, EvaluationT]):
     """One data set of a suite. A module of a task holds a class of it, with a name.
 
     Attributes:
@@ -90,7 +89,7 @@ class Task(ABC, Generic[SettingsT, EvaluationT]):
             cls.Settings.task = cls
 
     def __init__(self, suite: Suite, key: str, device: str | torch.device = "cpu"):
-        self.suite, self.key, self.device = suite, key, torch.device(device)
+        self.suite, self.key, self.device, self.seed = suite, key, torch.device(device), suite.seed
         self.settings = suite.data[key]  # type: ignore[assignment]
         self.evaluation = suite.evaluation_of(key)  # type: ignore[assignment]
 
@@ -225,57 +224,13 @@ class Task(ABC, Generic[SettingsT, EvaluationT]):
     def reference_rows(self, row: Row, values: Values) -> tuple[list[Row], Shown]:
         """Rows that models are held against: known answers, real data, simple models; and real sequences to show."""
 
-    # What metrics may ask for (`ladd.metrics.base.Source`).
-
-    @property
-    def seed(self) -> int:
-        """Of the suite."""
-        return self.suite.seed
-
-    @property
-    def special(self) -> tuple[int, ...]:
-        """Ids that are no content."""
-        return ()
-
-    @property
-    def tokenizer_name(self) -> str:
-        """Whose ids the sequences are; "" without text."""
-        return ""
+    # What metrics may ask for.
 
     def texts(self, x: Tensor) -> list[str]:
-        """Sequences int64 (n, N) as people read them."""
         return [self.decode(row) for row in x.tolist()]
 
     def compared(self, index: int, count: int) -> Tensor:
-        """The real sequences that samples of the index-th seed are compared with, int64 (count, N)."""
         return self.real("compared", index, count)
-
-    @property
-    def teacher_name(self) -> str:
-        """Model and rule that texts are scored with."""
-        raise self._lacks("teacher")
-
-    def scores(self, texts: list[str]) -> TeacherScores:
-        """Of texts under the teacher."""
-        raise self._lacks("teacher")
-
-    @property
-    def features_name(self) -> str:
-        """Model whose states stand for texts."""
-        raise self._lacks("features")
-
-    def features(self, x: Tensor) -> Tensor:
-        """A vector for each of the sequences int64 (n, N): (n, h)."""
-        raise self._lacks("features")
-
-    def compared_features(self, index: int, count: int) -> Tensor:
-        """Those of the real sequences that samples of the index-th seed are compared with."""
-        return self.features(self.compared(index, count))
-
-    def _lacks(self, what: str) -> ConfigError:
-        return ConfigError(
-            f"evaluation.metrics: data.{self.key} is {self.name}, which has no {what}; remove the metric"
-        )
 
     # Checks and sizes of params.yaml.
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from ladd.diffusion.noise import derive
-
-
-class RowSource(Protocol):
-    """Rows that are looked up by index: a tensor, or shards on disk."""
-
-    @property
-    def shape(self) -> Sequence[int]:
-        """(M, ...)."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Tensor, /) -> Tensor: ...
 
 
 class Batch(NamedTuple):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,39 +14,17 @@ from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.errors import PreemptedError, TrainingError
 from ladd.latents.model import LatentModel
 from ladd.progress import bar
-from ladd.training.batches import Batch, Batches, BatchOrder
+from ladd.training.batches import Batches, BatchOrder
 from ladd.training.checkpoint import Checkpoint
 from ladd.training.ema import WeightAverage
-from ladd.training.executor import ExecutorContext
+from ladd.training.executor import InlineContext
 from ladd.training.replica import Replica, shard_like, shard_optimiser, whole_state
+from ladd.training.tasks import TokenTask
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ladd.config import TrainingConfig
-
-
-class Task(Protocol):
-    """What is trained."""
-
-    size: int  # training sequences
-
-    @property
-    def model(self) -> nn.Module:
-        """The networks."""
-        ...
-
-    def read(self, indices: np.ndarray) -> Batch:
-        """Rows of the training data, int64 (B,); called in a thread."""
-        ...
-
-    def losses(self, batch: Batch, noise: SampleNoise, step: int) -> dict[str, Tensor]:
-        """Scalar losses, means over a batch or a part of it; "loss" is the one that is minimised."""
-        ...
-
-    def validate(self, model: Any) -> dict[str, float]:
-        """Metrics on validation data of a model of the same class (the averaged weights)."""
-        ...
 
 
 class Trainer:
@@ -60,7 +37,7 @@ class Trainer:
         seed: all of the run's random numbers follow from it and the step.
     """
 
-    def __init__(self, task: Task, config: TrainingConfig, context: ExecutorContext, *, seed: int):
+    def __init__(self, task: TokenTask, config: TrainingConfig, context: InlineContext, *, seed: int):
         self.task, self.config, self.context, self.seed = task, config, context, seed
         self.device = next(task.model.parameters()).device
         self.average = WeightAverage(task.model, config.ema)

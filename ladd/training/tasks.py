@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ladd.data.shards import Rows
 from ladd.diffusion.noise import SampleNoise
 from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.latents.statistics import spread_rows
-from ladd.training.batches import Batch, RowSource
+from ladd.training.batches import Batch
 
 # Validation losses use the same noise every time, so that their curves show the model and not the draw.
 _VALIDATION_SEED = 0
@@ -20,6 +21,7 @@ _VALIDATION_SEQUENCES = 1024
 _VALIDATION_LOGITS = 2**28  # at a time: all sequences of a small vocabulary, a few of a large one
 
 # (model, x int64 (B, N), stored latents or None, noise, step) -> scalar losses; "loss" is the one that is minimised.
+RowSource = Rows | Tensor
 Losses = Callable[[Any, Tensor, Tensor | None, SampleNoise, int], dict[str, Tensor]]
 
 

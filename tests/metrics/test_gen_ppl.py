@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ladd.evaluation.perplexity import perplexity
+from ladd.evaluation.estimate import perplexity
 from ladd.evaluation.teacher import TeacherScores
 from ladd.metrics.gen_ppl import gen_ppl
 

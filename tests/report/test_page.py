@@ -8,15 +8,17 @@ import re
 import pytest
 
 from ladd.errors import ArtifactError
-from ladd.report.page import lead, write_page
-from ladd.report.plots import plot_codebook, plot_swd
+from ladd.report.codebook import plot_codebook
+from ladd.report.lead import lead
+from ladd.report.page import write_page
+from ladd.report.plots import SWD, plot_quality
 from ladd.report.table import summarise
 
 
 @pytest.fixture
 def given(rows, table, tmp_path) -> dict:
     figures = {"Quality <by> steps": tmp_path / "swd.png", "Code use": tmp_path / "codebook.png"}
-    plot_swd(table(rows), tmp_path / "swd.png")
+    plot_quality(table(rows), tmp_path / "swd.png", SWD, "token_steps")
     plot_codebook({"k4": [0.1, 0.4, 0.5, 0.0]}, tmp_path / "codebook.png")
     return {
         "title": "Sawtooth & co",

@@ -13,8 +13,7 @@ from torch import Tensor
 from ladd.assets import asset_folder
 from ladd.config import EncoderConfig, Suite, ViewConfig
 from ladd.data.shards import Rows
-from ladd.evaluation.estimate import estimate
-from ladd.evaluation.perplexity import perplexity
+from ladd.evaluation.estimate import estimate, perplexity
 from ladd.evaluation.rows import Row, measured
 from ladd.evaluation.teacher import TEACHER_RULE, Teacher, TeacherScores, load_teacher
 from ladd.latents.frozen import FrozenTextEncoder

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ladd.data.shards import Rows
 from ladd.diffusion.noise import derive
-from ladd.evaluation.perplexity import perplexity
+from ladd.evaluation.estimate import perplexity
 from ladd.evaluation.rows import Row, measured
 from ladd.metrics.base import Samples
 from ladd.metrics.values import Values
