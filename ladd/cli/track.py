@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from ladd.cli.folders import check_suite_folder
+from ladd.cli.arguments import check_suite_folder
 
 DESCRIPTION = """\
 Give every stage that dvc.lock has and that is up to date its run in MLflow, from the files that it wrote: for a fresh

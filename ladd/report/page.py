@@ -11,7 +11,6 @@ import polars as pl
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.blocks import blocks
-from ladd.report.lead import lead
 from ladd.report.table import summarise
 from ladd.report.templates import rendered
 
@@ -40,7 +39,6 @@ def write_page(
     html = rendered(
         "page.html.j2",
         title=title,
-        lead=lead(summary),
         blocks=blocks(summary),
         figures={caption: _embedded(figure) for caption, figure in figures.items()},
         parameters=parameters,

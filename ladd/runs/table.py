@@ -10,10 +10,9 @@ import polars as pl
 from ladd.errors import ConfigError
 from ladd.report.cells import Block, flagged
 from ladd.report.comparable import check_comparable
-from ladd.report.headline import essential_metrics
 from ladd.report.labels import ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
 from ladd.report.select import at_base_temperature
-from ladd.report.table import block_text
+from ladd.report.table import block_text, essential_metrics
 from ladd.runs.rows import TRAINED
 
 # What rows can be grouped by, and its column.

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
 from ladd.config.evaluation import shortest
+from ladd.evaluation.bounds import BINS, LossByTime
 from ladd.evaluation.estimate import estimate, ratio
-from ladd.evaluation.loss_by_time import BINS, LossByTime
 from ladd.evaluation.rows import Row, TimeRow
 from ladd.files import write_json
 from ladd.stages.artifacts import use_device

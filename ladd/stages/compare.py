@@ -11,10 +11,10 @@ from ladd.config import Suite
 from ladd.files import write_atomically, write_json
 from ladd.report.codebook import plot_codebook
 from ladd.report.curves import plot_curves
-from ladd.report.figures import quality_figures
 from ladd.report.labels import family_name, schedule_name
 from ladd.report.loss_by_time import loss_by_time_caption, plot_loss_by_time
 from ladd.report.page import write_page
+from ladd.report.plots import quality_figures
 from ladd.report.samples import SampleGroup, sample_metrics, write_samples_page
 from ladd.report.table import render, summarise
 from ladd.stages.comparison import publish_comparison

@@ -9,8 +9,7 @@ from pathlib import Path
 from ladd.config import Suite
 from ladd.errors import ArtifactError, TrackingError
 from ladd.git import git_tags
-from ladd.report.headline import headline
-from ladd.report.table import summarise
+from ladd.report.table import headline, summarise
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.results import read_results
 from ladd.stages.tracked import TRACKED

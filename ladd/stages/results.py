@@ -16,7 +16,7 @@ from ladd.errors import ArtifactError
 from ladd.evaluation.rows import COLUMNS, Row, TimeRow
 from ladd.files import write_atomically, write_json
 from ladd.git import code_version
-from ladd.report.rules import ALIKE, over_seeds
+from ladd.report.select import ALIKE, over_seeds
 
 if TYPE_CHECKING:
     from ladd.tracking import TrackedRun

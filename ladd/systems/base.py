@@ -12,9 +12,8 @@ from ladd.config.evaluation import SweepConfig
 from ladd.config.latents import LatentsConfig, LatentShape
 from ladd.config.models import SystemSettings
 from ladd.diffusion.noise import SampleNoise
-from ladd.evaluation.bounds import BoundSettings
+from ladd.evaluation.bounds import BoundSettings, LossByTime
 from ladd.evaluation.cost import Passes, SampleCost, backbone_macs
-from ladd.evaluation.loss_by_time import LossByTime
 from ladd.registry import discover
 from ladd.samplers.base import Sampler
 

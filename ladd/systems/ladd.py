@@ -18,9 +18,8 @@ from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.diffusion.times import ChannelTimes, TimeDraw, draw_channel_times
-from ladd.evaluation.bounds import BoundSettings, average_draws
+from ladd.evaluation.bounds import BoundSettings, LossByTime, average_draws, loss_by_time
 from ladd.evaluation.cost import Passes, SampleCost, backbone_macs
-from ladd.evaluation.loss_by_time import LossByTime, loss_by_time
 from ladd.latents.codebook import Codebook
 from ladd.latents.model import encode_frozen
 from ladd.latents.prior import LatentPrior

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from ladd.errors import ArtifactError
 from ladd.report.codebook import plot_codebook
 from ladd.report.curves import plot_curves
-from ladd.report.figures import quality_figures
-from ladd.report.plots import AXES, GEN_PPL, SWD, plot_quality
+from ladd.report.plots import AXES, GEN_PPL, SWD, plot_quality, quality_figures
 from ladd.report.series import draw, draw_floor, quality_series
 from ladd.report.style import family_colour
 from ladd.report.table import summarise

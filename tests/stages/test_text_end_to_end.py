@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from ladd.stages.loss_by_time import TIME_DRAWS
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from ladd.data.shards import Rows
 from ladd.files import file_hash
 from ladd.stages.artifacts import load_latents, load_tokens
+from ladd.stages.bound import TIME_DRAWS
 from ladd.stages.declaration import read_declaration
 from ladd.stages.manifest import content_hash
 from ladd.stages.sample import starting_tokens

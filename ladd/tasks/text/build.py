@@ -12,10 +12,9 @@ from ladd.assets import asset_files, asset_folder, assets_of, check_pinned
 from ladd.config import Suite
 from ladd.errors import ConfigError
 from ladd.files import write_json
-from ladd.tasks.text.documents import BATCH, read_documents
+from ladd.tasks.text.documents import BATCH, read_documents, split_documents, split_last
 from ladd.tasks.text.packing import pack_corpus
 from ladd.tasks.text.settings import CorpusConfig, LastDocuments, TextDataConfig
-from ladd.tasks.text.split import split_documents, split_last
 from ladd.tasks.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

@@ -1,12 +1,18 @@
-"""References of text: unigram and bigram models, real text, the same with its words shuffled."""
+"""References of text: unigram and bigram models, real text, the same with its words shuffled.
+
+The two models score all N positions of a block, as the diffusion models do, its specials included. The bigram's context of
+position 0 is the start of a block, a symbol of its own, so a BOS that is always there costs next to nothing; to the
+unigram it is a token like any other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ladd.data.shards import Rows
@@ -17,10 +23,111 @@ from ladd.metrics.base import Samples
 from ladd.metrics.values import Values
 from ladd.progress import counted
 from ladd.tasks.base import SHOWN, Shown
-from ladd.tasks.text.ngram import Bigram, Unigram, count_ngrams, fit_bigram
 
 if TYPE_CHECKING:
     from ladd.tasks.text import TextTask
+
+BUFFER = 1 << 22  # pairs held before they are counted
+WEIGHTS = tuple(percent / 100 for percent in range(5, 100, 5))
+
+
+@dataclass(frozen=True)
+class NgramCounts:
+    """Counts over training blocks.
+
+    Attributes:
+        tokens: int64 (V,).
+        pairs: int64 (D,), those that occur, context * V + token in rising order; the start's context is V.
+        counts: int64 (D,), of the pairs.
+    """
+
+    tokens: Tensor
+    pairs: Tensor
+    counts: Tensor
+
+
+def count_ngrams(blocks: Iterable[Tensor], vocabulary: int) -> NgramCounts:
+    """Counts of blocks, each (B, N) of ids below V, in one pass; memory grows only with the pairs that occur."""
+    tokens = torch.zeros(vocabulary, dtype=torch.long)
+    pairs, counts = torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
+    buffer: list[Tensor] = []
+    for block in blocks:
+        tokens += block.flatten().long().bincount(minlength=vocabulary)
+        buffer.append(pair_ids(block, vocabulary).flatten())
+        if sum(map(len, buffer)) >= BUFFER:
+            pairs, counts = _merge(pairs, counts, buffer)
+            buffer = []
+    return NgramCounts(tokens, *_merge(pairs, counts, buffer))
+
+
+def pair_ids(x: Tensor, vocabulary: int) -> Tensor:
+    """Every token with the one before it, int64 (B, N): context * V + token."""
+    x = x.long()
+    contexts = torch.nn.functional.pad(x[:, :-1], (1, 0), value=vocabulary)
+    return contexts * vocabulary + x
+
+
+def _merge(pairs: Tensor, counts: Tensor, buffer: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Add the pairs in the buffer to the counts."""
+    if not buffer:
+        return pairs, counts
+    new, new_counts = torch.cat(buffer).unique(return_counts=True)
+    merged, place = torch.cat([pairs, new]).unique(return_inverse=True)
+    return merged, torch.zeros_like(merged).index_add(0, place, torch.cat([counts, new_counts]))
+
+
+class Unigram:
+    """Add-one estimate: p(v) = (c(v) + 1) / (total + V).
+
+    Args:
+        counts: of training blocks.
+    """
+
+    def __init__(self, counts: NgramCounts):
+        raised = counts.tokens.double() + 1
+        self.probability = raised / raised.sum()
+
+    def nll(self, x: Tensor) -> Tensor:
+        """Per sequence of x (n, N), nats per token, float64 (n,)."""
+        return -self.probability[x.long()].log().mean(dim=1)
+
+
+class Bigram:
+    """Interpolated with the unigram: p(v | u) = weight c(u, v) / c(u) + (1 - weight) p(v) (Jelinek and Mercer).
+
+    A context that was never seen leaves the unigram alone.
+
+    Args:
+        counts: of training blocks.
+        weight: of the bigram, in [0, 1); see `fit_bigram`.
+    """
+
+    def __init__(self, counts: NgramCounts, weight: float):
+        self.counts, self.weight, self.unigram = counts, weight, Unigram(counts)
+        self.vocabulary = len(counts.tokens)
+        self.contexts = torch.zeros(self.vocabulary + 1, dtype=torch.long)
+        self.contexts.index_add_(0, counts.pairs // self.vocabulary, counts.counts)
+
+    def nll(self, x: Tensor) -> Tensor:
+        """Per sequence of x (n, N), nats per token, float64 (n,)."""
+        wanted = pair_ids(x, self.vocabulary)
+        place = torch.searchsorted(self.counts.pairs, wanted).clamp_max(len(self.counts.pairs) - 1)
+        seen = torch.where(self.counts.pairs[place] == wanted, self.counts.counts[place], 0)
+        context = self.contexts[wanted // self.vocabulary]
+        weight = torch.where(context > 0, self.weight, 0.0).double()
+        frequency = seen.double() / context.clamp_min(1)
+        return -(weight * frequency + (1 - weight) * self.unigram.probability[x.long()]).log().mean(dim=1)
+
+
+def fit_bigram(counts: NgramCounts, held_out: Tensor) -> Bigram:
+    """The bigram whose weight, a multiple of 0.05, is best on blocks (m, N) that are not in the counts.
+
+    Hold out the end of the training blocks, never validation blocks.
+    """
+    models = [Bigram(counts, weight) for weight in WEIGHTS]
+    losses = [float(model.nll(held_out).mean()) for model in counted(models, "bigram", "weight")]
+    return models[losses.index(min(losses))]
+
 
 BATCH = 4096  # blocks counted at a time
 HELD_OUT = 0.05  # share of the training blocks, the last ones, that the bigram's weight is chosen on

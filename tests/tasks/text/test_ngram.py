@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ladd.tasks.text import ngram
-from ladd.tasks.text.ngram import WEIGHTS, Bigram, Unigram, count_ngrams, fit_bigram
+from ladd.tasks.text.references import WEIGHTS, Bigram, Unigram, count_ngrams, fit_bigram
 
 BLOCKS = torch.tensor([[0, 1, 1, 2], [0, 1, 2, 2]])  # V = 4: 3 never occurs
 COUNTS = count_ngrams([BLOCKS[:1], BLOCKS[1:]], 4)

@@ -4,7 +4,7 @@ import datasets
 import pytest
 
 from ladd.errors import ConfigError
-from ladd.tasks.text.split import drawn_places, split_documents, split_last
+from ladd.tasks.text.documents import drawn_places, split_documents, split_last
 
 
 def numbered(count: int) -> datasets.Dataset:

@@ -1,11 +1,16 @@
-"""Numbers as arguments of commands, with their bounds."""
+"""Arguments of commands: numbers with their bounds, lists with commas, folders of suites."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from ladd.config.messages import cut
+from ladd.errors import ConfigError
 
 MOST = 2**31 - 1
 DIGITS = 20  # of a whole number, its sign among them
@@ -44,3 +49,23 @@ def number(least: float | None = None, most: float | None = None, *, above: floa
 
     read.__name__ = "number"
     return read
+
+
+def check_suite_folder(folder: str | Path) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    if not os.path.isdir(folder):  # of Path, it raises over a name that is too long
+        raise ConfigError(f"--suite: {cut(str(folder))} is no folder; name one that has a params.yaml")
+
+
+def names(text: str) -> list[str]:
+    """Words between commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def wholes(text: str) -> list[int]:
+    """Whole numbers between commas."""
+    return [int(word) for word in names(text)]
