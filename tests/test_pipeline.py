@@ -38,7 +38,7 @@ PLUMBING = {
         f"ladd/stages/{name}.py"
         for name in (
             *("__init__", "artifacts", "chain", "comparison", "declaration", "hashes", "manifest", "md5"),
-            *("recorded", "runtime", "signals", "tracked", "unchanged", "unmasked"),
+            *("recorded", "runtime", "signals", "tracked", "unchanged"),
         )
     ),
 }

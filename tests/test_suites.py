@@ -14,8 +14,7 @@ import yaml
 
 from ladd.config import load_suite
 from ladd.dry_run import named_assets
-from ladd.evaluation.cost import backbone_macs
-from ladd.systems.base import System
+from ladd.systems.base import System, backbone_macs
 from ladd.tasks.text.settings import CorpusConfig, LastDocuments
 
 REPOSITORY = Path(__file__).resolve().parents[1]

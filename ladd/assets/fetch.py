@@ -47,7 +47,6 @@ def asset_folder(asset: AssetConfig, root: Path) -> Path:
 
     Args:
         asset: its block of params.yaml.
-        root: of the repository.
     """
     return fetch_asset(asset, store_folder(root), root)
 

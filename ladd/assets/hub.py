@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ladd.assets.hashes import check_hash, listing_hash
+from ladd.assets.local import check_hash, listing_hash
 from ladd.errors import AssetError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from ladd.assets.hashes import check_hash
+from ladd.assets.local import check_hash
 from ladd.assets.store import make_once
 from ladd.errors import AssetError
 from ladd.files import file_hash

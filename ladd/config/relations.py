@@ -122,7 +122,6 @@ class Relations:
                 )
             self._check_steps(place, steps, data.tokens)
         with _at(key):
-            samplers[sweep.schedule].check(sweep)
             model.system.check_sweep(model, sweep)
         self._check_given(key, sweep, model)
         reference = suite.evaluation_of(sweep.data).reference

@@ -14,9 +14,8 @@ from ladd.diffusion.noise import derive
 from ladd.generation.given import check_prefix, checked_task, given_tokens, read_template
 from ladd.generation.settings import OPTIONS, sweep_of
 from ladd.generation.weights import URI_SCHEMES, Weights, final_weights, load_model, tracked_weights
-from ladd.samplers.base import sample_in_batches
+from ladd.samplers.base import check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
-from ladd.stages.unmasked import check_unmasked
 from ladd.systems.base import System
 from ladd.tasks import Task
 

@@ -62,7 +62,6 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
     values |= {"token_steps": [steps], "frontier": None, "given": None, "seeds": [seed]}
     sweep = checked(samplers[schedule].Settings, values, f"the setting of {name}")
     try:
-        samplers[schedule].check(sweep)
         config.system.check_sweep(config, sweep)
     except ValueError as error:
         raise ConfigError(f"{name}.{error}") from None

@@ -13,8 +13,7 @@ from torch import Tensor
 from ladd.data.shards import Rows, shard_path, write_shard
 from ladd.errors import ArtifactError
 from ladd.latents.frozen import FrozenTextEncoder
-from ladd.latents.normalise import normalise_latents
-from ladd.latents.reduction import PrincipalComponents, Reduction, truncate
+from ladd.latents.reduction import PrincipalComponents, Reduction, normalise_latents, truncate
 from ladd.progress import bar
 
 if TYPE_CHECKING:

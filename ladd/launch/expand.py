@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 from ladd.config import Suite, check_suite
 from ladd.errors import ConfigError
-from ladd.launch.cells import Cell, cells_of
-from ladd.launch.grid import Grid
+from ladd.launch.grid import Cell, Grid, cells_of
 from ladd.launch.overrides import apply_overrides
-from ladd.launch.shorten import shorten
 from ladd.launch.sweeps import Sampling, baseline_sweep, cell_sweep
 from ladd.launch.values import Values, difference, unshared
 
@@ -170,3 +168,25 @@ def _sizes(block: Values) -> Values:
     return block.get("training", {}) | {
         key: block[key] for key in ("steps", "quantise_after", "reference") if key in block
     }
+
+
+def shorten(trained: Values, steps: int | None) -> Values:
+    """A block with a training (latents, a baseline, a model) or steps of its own (a codebook), trained for ``steps``.
+
+    With fewer steps than before, warm-up and the start of the quantiser come as much earlier, so that the block stays
+    valid; with more they stay. Validation and checkpoints keep their intervals and their cost. The argument stays as it
+    is.
+    """
+    if steps is None:
+        return trained
+    if "training" not in trained:
+        return trained | {"steps": steps}
+    training = trained["training"]
+    changed = trained | {"training": training | {"steps": steps}}
+    share = steps / training["steps"]
+    if share >= 1:
+        return changed
+    changed["training"]["warmup"] = int(training["warmup"] * share)
+    if trained.get("quantise_after"):
+        changed["quantise_after"] = min(max(1, int(trained["quantise_after"] * share)), steps - 1)
+    return changed

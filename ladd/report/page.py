@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import jinja2
 import polars as pl
 
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.blocks import blocks
 from ladd.report.table import summarise
-from ladd.report.templates import rendered
 
 
 def write_page(
@@ -55,3 +56,20 @@ def _embedded(figure: Path) -> str:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ArtifactError(f"figure {figure} is not a PNG file; draw it again")
     return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Text of a template.
+
+    Args:
+        template: file name in this folder.
+        values: what it names; one that is missing is an error.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)

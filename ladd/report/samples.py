@@ -12,7 +12,7 @@ import polars as pl
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.labels import sampling, uncertain
-from ladd.report.templates import rendered
+from ladd.report.page import rendered
 
 SHOWN = 4  # samples per group
 METRICS = {"gen_ppl": "Gen PPL", "entropy_sequence": "entropy", "distinct_2": "distinct-2", "mauve": "MAUVE"}

@@ -9,8 +9,7 @@ import polars as pl
 
 from ladd.config import Suite
 from ladd.files import write_atomically, write_json
-from ladd.report.codebook import plot_codebook
-from ladd.report.curves import plot_curves
+from ladd.report.curves import plot_codebook, plot_curves
 from ladd.report.labels import family_name, schedule_name
 from ladd.report.loss_by_time import loss_by_time_caption, plot_loss_by_time
 from ladd.report.page import write_page

@@ -12,20 +12,18 @@ import torch
 from torch import Tensor
 
 from ladd.config import Suite, SweepConfig, SweepPoint
-from ladd.evaluation.cost import Passes
 from ladd.evaluation.rows import Row
 from ladd.files import write_json
-from ladd.metrics.base import Samples
-from ladd.metrics.values import Values
+from ladd.metrics.base import Samples, Values
 from ladd.progress import counted
+from ladd.samplers.base import check_unmasked
 from ladd.stages.artifacts import load_array, use_device
 from ladd.stages.bound import inference_name
 from ladd.stages.chain import describe_model
 from ladd.stages.results import base_row, bounds_folder, log_results, write_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.tracked import stage_run, tag_outputs
-from ladd.stages.unmasked import check_unmasked
-from ladd.systems.base import System
+from ladd.systems.base import Passes, System
 from ladd.tasks import Task, task_of
 from ladd.tasks.base import SHOWN
 

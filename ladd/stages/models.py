@@ -22,7 +22,7 @@ from ladd.stages.runtime import Stage
 from ladd.stages.train import Training, seed_weights, train_stage
 from ladd.systems.base import System
 from ladd.systems.stage1 import LearnedLatents
-from ladd.training.tasks import TokenTask
+from ladd.training.batches import TokenTask
 
 
 def main(stage: Stage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ladd.files import write_json
-from ladd.metrics.values import Values
+from ladd.metrics.base import Values
 from ladd.stages.artifacts import use_device
 from ladd.stages.measure import values_folder
 from ladd.stages.results import base_row, write_results

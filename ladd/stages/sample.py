@@ -20,11 +20,10 @@ from ladd.data.shards import token_type
 from ladd.diffusion.noise import derive
 from ladd.files import write_atomically, write_json
 from ladd.progress import bar
-from ladd.samplers.base import Sampler, sample_in_batches
+from ladd.samplers.base import Sampler, check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
 from ladd.stages.runtime import TIMED, Stage, machine, run_stage
 from ladd.stages.trained import load_trained
-from ladd.stages.unmasked import check_unmasked
 from ladd.systems.base import System
 from ladd.tasks import task_of
 

@@ -22,10 +22,10 @@ from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
 from ladd.stages.signals import EndRequests
 from ladd.stages.tracked import stage_run, tag_outputs
+from ladd.training.batches import TokenTask
 from ladd.training.checkpoint import AVERAGE, checkpoint_step, latest_step
 from ladd.training.executor import STOP, GroupContext, InlineContext
 from ladd.training.loop import Trainer
-from ladd.training.tasks import TokenTask
 
 
 def seed_weights(stage: Stage) -> None:

@@ -20,8 +20,7 @@ from ladd.diffusion.noise import SampleNoise, derive
 from ladd.errors import ConfigError
 from ladd.evaluation.bounds import BoundSettings
 from ladd.evaluation.rows import Row
-from ladd.metrics.base import Metric, Source, metric_of
-from ladd.metrics.values import Values
+from ladd.metrics.base import Metric, Source, Values, metric_of
 
 if TYPE_CHECKING:
     from ladd.config import EncoderConfig

@@ -30,8 +30,7 @@ from ladd.errors import ConfigError
 from ladd.evaluation.bounds import token_bound
 from ladd.evaluation.estimate import Estimate, estimate
 from ladd.evaluation.rows import Row, measured
-from ladd.metrics.base import Samples
-from ladd.metrics.values import Values
+from ladd.metrics.base import Samples, Values
 from ladd.progress import counted
 from ladd.samplers.ancestral import Ancestral
 from ladd.samplers.base import sample_in_batches

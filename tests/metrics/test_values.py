@@ -11,9 +11,8 @@ import torch
 
 from ladd.evaluation.estimate import Estimate
 from ladd.evaluation.rows import Row
-from ladd.metrics.base import Metric, Samples
+from ladd.metrics.base import FILE, Metric, Samples, Values
 from ladd.metrics.entropy import SequenceEntropy
-from ladd.metrics.values import FILE, Values
 
 ROW, CPU = Row("suite", "model", "family"), {"device": "cpu", "threads": 1}
 X = torch.tensor([[0, 1, 2], [2, 2, 0]])

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from ladd.errors import ArtifactError
-from ladd.report.codebook import plot_codebook
+from ladd.report.curves import plot_codebook
 from ladd.report.page import write_page
 from ladd.report.plots import SWD, plot_quality
 

@@ -9,8 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from ladd.errors import ArtifactError
-from ladd.report.codebook import plot_codebook
-from ladd.report.curves import plot_curves
+from ladd.report.curves import plot_codebook, plot_curves
 from ladd.report.plots import AXES, GEN_PPL, SWD, plot_quality, quality_figures
 from ladd.report.series import draw, draw_floor, quality_series
 from ladd.report.style import family_colour

@@ -18,10 +18,10 @@ from ladd.evaluation.rows import Row, measured
 from ladd.evaluation.teacher import TEACHER_RULE, Teacher, TeacherScores, load_teacher
 from ladd.latents.frozen import FrozenTextEncoder
 from ladd.latents.reduction import truncate
-from ladd.metrics.values import Values
+from ladd.metrics.base import Values
 from ladd.tasks.base import Bounds, HeldOut, Plain, Shown, Task
-from ladd.tasks.text.borders import block_documents
 from ladd.tasks.text.build import TOKENIZER, build_corpora
+from ladd.tasks.text.packing import block_documents
 from ladd.tasks.text.references import ngram_rows, real_rows
 from ladd.tasks.text.settings import FeaturesConfig, TextDataConfig, TextEvaluationConfig
 from ladd.tasks.text.small import shrink, stand_ins

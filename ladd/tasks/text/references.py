@@ -1,7 +1,7 @@
 """References of text: unigram and bigram models, real text, the same with its words shuffled.
 
-The two models score all N positions of a block, as the diffusion models do, its specials included. The bigram's context of
-position 0 is the start of a block, a symbol of its own, so a BOS that is always there costs next to nothing; to the
+The two models score all N positions of a block, as the diffusion models do, its specials included. The bigram's context
+of position 0 is the start of a block, a symbol of its own, so a BOS that is always there costs next to nothing; to the
 unigram it is a token like any other.
 """
 
@@ -19,8 +19,7 @@ from ladd.data.shards import Rows
 from ladd.diffusion.noise import derive
 from ladd.evaluation.estimate import perplexity
 from ladd.evaluation.rows import Row, measured
-from ladd.metrics.base import Samples
-from ladd.metrics.values import Values
+from ladd.metrics.base import Samples, Values
 from ladd.progress import counted
 from ladd.tasks.base import SHOWN, Shown
 

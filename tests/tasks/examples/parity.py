@@ -15,8 +15,7 @@ from ladd.data.shards import write_shards
 from ladd.diffusion.noise import derive
 from ladd.evaluation.estimate import estimate
 from ladd.evaluation.rows import Row, measured
-from ladd.metrics.base import Samples
-from ladd.metrics.values import Values
+from ladd.metrics.base import Samples, Values
 from ladd.tasks.base import Bounds, Plain, Shown, Task
 
 

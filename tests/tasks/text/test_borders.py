@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from ladd.data.shards import Rows, write_shards
-from ladd.tasks.text import borders
-from ladd.tasks.text.borders import block_documents
-from ladd.tasks.text.packing import pack
+from ladd.tasks.text import packing as module
+from ladd.tasks.text.packing import block_documents, pack
 
 BOS, EOS, VOCABULARY = 98, 99, 100
 CPU = torch.device("cpu")
@@ -33,7 +32,7 @@ def most(block: torch.Tensor) -> int:
 @pytest.mark.parametrize("packing", ["framed", "plain"])
 @pytest.mark.parametrize("batch", [4096, 3])
 def test_document_of_a_block_is_the_one_that_most_tokens_are_of(tmp_path, monkeypatch, packing, batch):
-    monkeypatch.setattr(borders, "_BATCH", batch)
+    monkeypatch.setattr(module, "_BATCH", batch)
     # Of these, no block is shared by two documents in equal parts: EOS counts for the one that it ends.
     rows = packed(tmp_path, [9, 1, 30, 2, 2, 13, 7, 40, 3, 11], packing)
     wanted = torch.from_numpy(np.random.default_rng(0).permutation(len(rows)))

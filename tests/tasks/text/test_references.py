@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ladd.tasks.text import ngram
+from ladd.tasks.text import references
 from ladd.tasks.text.references import WEIGHTS, Bigram, Unigram, count_ngrams, fit_bigram
 
 BLOCKS = torch.tensor([[0, 1, 1, 2], [0, 1, 2, 2]])  # V = 4: 3 never occurs
@@ -54,7 +54,7 @@ def test_first_token_that_never_changes_is_nearly_free():
 def test_blocks_and_buffer_do_not_change_the_counts(monkeypatch, buffer):
     x = torch.randint(30, (100, 8), dtype=torch.int32)
     whole = count_ngrams([x], 30)
-    monkeypatch.setattr(ngram, "BUFFER", buffer)
+    monkeypatch.setattr(references, "BUFFER", buffer)
     parts = count_ngrams(x.split(7), 30)
     assert all(torch.equal(getattr(whole, name), getattr(parts, name)) for name in ("tokens", "pairs", "counts"))
 

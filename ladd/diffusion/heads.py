@@ -1,4 +1,4 @@
-"""Cross-entropy behind a head of many outputs, without the logits of all rows at once.
+"""Behind a head of many outputs: cross-entropy, and draws by inversion, without the logits of all rows at once.
 
 At V = 151,670 the logits of 512 rows take 310 MB, and their log-softmax and its gradient as much again. Here a few rows
 at a time get logits, loss and gradient, and the logits are dropped. `torch.nn.functional.linear_cross_entropy` does so
@@ -8,13 +8,16 @@ nothing to save, and autograd does it all.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LOGITS_AT_A_TIME = 2**25  # 128 MiB in float32
+from ladd.errors import SamplingError
+
+LOGITS_AT_A_TIME = 2**25  # 128 MiB in float32; 640 MiB at the peak of a draw, of them 512 in float64
 
 
 def weighted_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, weight: Tensor) -> Tensor:
@@ -36,7 +39,7 @@ def weighted_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, wei
     """
     if not _large(head):
         return F.cross_entropy(_wide(head(hidden)), targets, reduction="none") * weight
-    parts = max(1, -(-len(hidden) * head.out_features // LOGITS_AT_A_TIME))
+    parts = parts_of(len(hidden), head.out_features)
     if torch.is_grad_enabled():
         return _WithGradients.apply(hidden, head.weight, head.bias, targets, weight, parts)
     losses = [
@@ -100,3 +103,50 @@ class _WithGradients(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None  # scaled in place: these are as large as the head
         # Without a row there is no share, and the gradients are zero already.
         return (*(g.mul_(share[0]) if len(share) else g for g in gradients), None, None, None)
+
+
+def draw_categorical(
+    logits: Tensor, uniform: Tensor, *, temperature: float = 1.0, precision: str = "float64"
+) -> Tensor:
+    """Draws from the distribution of each row, by inversion of its cumulative distribution.
+
+    Float32 cannot resolve the tail of the distribution (and float32 Gumbel noise lowers the temperature),
+    so the default is float64.
+
+    Args:
+        logits: (M, V), -inf where impossible.
+        uniform: (M,) draws in (0, 1), or (M, D) for D draws from each row.
+        temperature: divides the logits; > 0.
+        precision: "float64" or "float32", of the softmax and of its cumulative sum.
+    Returns:
+        int64, of the shape of ``uniform``.
+    Raises:
+        SamplingError: a row is not a distribution (NaN, infinite, or impossible everywhere).
+    """
+    dtype = {"float64": torch.float64, "float32": torch.float32}[precision]
+    cumulative = torch.softmax(logits.to(dtype) / temperature, dim=-1).cumsum(dim=-1)
+    if not torch.isfinite(cumulative[:, -1]).all():
+        raise SamplingError("logits of a categorical draw are NaN, +inf or all -inf: the weights or inputs are broken")
+    # Scaling by the last entry keeps rounding in the sum from leaving the range.
+    total = cumulative[:, -1:].contiguous()
+    threshold = total * (uniform if uniform.ndim == 2 else uniform[:, None]).to(dtype)
+    drawn = torch.searchsorted(cumulative, threshold.contiguous(), right=True)
+    # A uniform that float32 rounds to 1 takes the last entry that still adds to the sum, never an impossible one.
+    return drawn.minimum(torch.searchsorted(cumulative, total)).view(uniform.shape)
+
+
+def parts_of(rows: int, outputs: int) -> int:
+    """Into how many parts rows of so many logits are split to keep within `LOGITS_AT_A_TIME`."""
+    return max(1, -(-rows * outputs // LOGITS_AT_A_TIME))
+
+
+def draw_behind_head(
+    head: nn.Module, hidden: Tensor, uniform: Tensor, *, temperature: float = 1.0, precision: str = "float64"
+) -> Tensor:
+    """Draws behind a head from hidden states (M, d), see `draw_categorical`; a large head runs on some at a time."""
+    outputs = head.out_features if isinstance(head, nn.Linear) else hidden.shape[-1]
+    parts = parts_of(len(hidden), outputs)
+    categorical = partial(draw_categorical, temperature=temperature, precision=precision)
+    pairs = zip(hidden.tensor_split(parts), uniform.tensor_split(parts), strict=True)
+    drawn = [categorical(head(h), u) for h, u in pairs]
+    return drawn[0] if parts == 1 else torch.cat(drawn)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ladd.errors import SamplingError
-from ladd.stages.unmasked import check_unmasked
+from ladd.samplers.base import check_unmasked
 
 
 def test_samples_with_a_mask_are_counted_and_refused():
