@@ -65,12 +65,12 @@ def test_what_differs_today_is_listed(root, suite, logged):
     [entry] = [entry for entry in lock["stages"][STAGE]["deps"] if entry["path"] == "artifacts/models/di"]
     before, entry["md5"] = entry["md5"], "0123.dir"
     (suite / "dvc.lock").write_text(yaml.safe_dump(lock))
-    (root / "ladd/models.py").write_text("# another one\n")
+    (root / "ladd/registry.py").write_text("# another one\n")
     commit(root)
     (root / "ladd/files.py").write_text("# not committed\n")
     assert differences(root, suite, logged) == [
         "code: 1 commit to ladd/ or dvc.yaml since",
-        "code: 2 files differ from it: ladd/files.py, ladd/models.py",
+        "code: 2 files differ from it: ladd/files.py, ladd/registry.py",
         "parameter sweeps.di-seq.token_lag: 1.0 then, 2.0 now",
         f"input artifacts/models/di: {before} then, 0123.dir now",
     ]
