@@ -56,7 +56,7 @@ ui: install ## launch, watch and compare in the browser: Prefect, MLflow and the
 	python -m flows.ui
 
 test: install-dev ## the test suite (minutes)
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile
 
 test-slow: install-dev ## the slow tests too: kill and resume, two runs from scratch
 	pytest -m ''
@@ -75,19 +75,18 @@ matrix: ## checks and tests on each Python from 3.11 to 3.13 that is installed, 
 	  else echo "Python $$version is not installed: skipped"; fi; \
 	done
 
-bench: install-dev $(VENV)/.installed-bench ## speed and memory as ratios to the dense way, on 2 cores (15 minutes; docs/SPEED.md)
+bench: install-dev ## speed and memory as ratios to the dense way, on 2 cores (15 minutes; docs/SPEED.md)
 	python -m benchmarks.speed suites/lm1b co-32-joint --batch 2 --memory-batch 8
 	python -m benchmarks.speed suites/text-demo co-joint --batch 32 --memory-batch 32 --budgets 1 2 4 8 16 32
 	python -m benchmarks.speed suites/text-demo mdlm --batch 32 --memory-batch 32 --budgets 1 2 4 8 16 32
 	python -m benchmarks.speed . di-seq --batch 128 --memory-batch 128 --budgets 1 2 4 8
 	python -m benchmarks.latents
-	python -m benchmarks.packing --megabytes 30
 	python -m benchmarks.costs
 
 lock: install-dev ## write the lock anew from pyproject.toml; versions stay (--upgrade: see requirements/lock.py)
 	python -m requirements.lock
 
-licences: install-dev $(VENV)/.installed-bench $(VENV)/.installed-dashboard ## write docs/LICENCES.md
+licences: install-dev $(VENV)/.installed-dashboard ## write docs/LICENCES.md
 	python -m requirements.licences
 
 clean: ## remove stage outputs and resume state, unless a stage runs; the DVC cache and tracked runs stay

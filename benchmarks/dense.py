@@ -17,7 +17,7 @@ from ladd.diffusion.noise import StreamNoise
 from ladd.diffusion.process import DrawSettings, Noised, Prediction, Step
 from ladd.diffusion.times import TimeDraw
 from ladd.systems.base import System
-from ladd.training.ema import WeightAverage
+from ladd.training.loop import WeightAverage
 
 
 def masked_cross_entropy(hidden: Tensor, head: nn.Module, targets: Tensor, masked: Tensor, weight: Tensor) -> Tensor:

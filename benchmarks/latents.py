@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from itertools import islice
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.speed import in_turns, show
+from ladd.assets import asset_folder
 from ladd.config import load_suite
+from ladd.latents.frozen import FrozenTextEncoder
 from ladd.latents.reduction import truncate
-from ladd.stages.data import make_tokenizer, split_of
-from ladd.stages.text import fetch
-from ladd.text.encoder import FrozenTextEncoder
+from ladd.tasks.text.build import make_tokenizer, training_documents
 
 
 def main() -> None:
@@ -32,10 +32,13 @@ def main() -> None:
     suite = load_suite()
     torch.set_num_threads(suite.compute.threads)
     data, config = suite.data["sotu"], suite.encoders["minilm"]
-    tokenizer = make_tokenizer(suite, "sotu", data)
-    ids = np.concatenate(tokenizer.encode(list(islice(split_of(suite, data, validation=True), 12))))
+    with tempfile.TemporaryDirectory() as scratch:
+        train, validation = training_documents(suite, data, Path(scratch))
+        tokenizer = make_tokenizer(suite, "sotu", data, train)
+        ids = np.concatenate(tokenizer.encode(list(validation[:12]["text"])))
     x = torch.from_numpy(ids[: options.blocks * data.tokens].astype(np.int64)).view(-1, data.tokens)
-    encoder = FrozenTextEncoder.load(fetch(suite, config.asset) / config.folder, tokenizer, batch=config.batch)
+    folder = asset_folder(config.asset, Path(suite.root)) / config.folder
+    encoder = FrozenTextEncoder.load(folder, tokenizer, batch=config.batch)
     reductions = {name: truncate(encoder.hidden, view.width) for name, view in config.views.items()}
 
     def ours() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ladd.config import Suite, SystemSettings, load_suite
-from ladd.evaluation.cost import backbone_macs
+from ladd.systems.base import backbone_macs
 
 PEAK = 989e12  # bf16 FLOP/s of an H100 SXM, dense: the maker's figure
 UTILISATION = 0.40  # share of the peak that a training of this size reaches: assumed, to be measured on a GPU

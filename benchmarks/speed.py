@@ -34,9 +34,9 @@ from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.diffusion.times import TimeDraw
 from ladd.samplers.base import Sampler, sample
 from ladd.systems.base import System
+from ladd.training.batches import TokenTask
 from ladd.training.checkpoint import Checkpoint
 from ladd.training.loop import Trainer
-from ladd.training.tasks import TokenTask
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # bf16 FLOP/s, dense: the makers' figures
 

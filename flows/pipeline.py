@@ -15,8 +15,8 @@ from flows.alive import alive
 from flows.artifacts import show_results, show_text
 from flows.environment import ROOT
 from flows.suite import TASK_RUNNER, Jobs, Launch, failure
+from ladd.cli.arguments import whole
 from ladd.cli.launch import assignment
-from ladd.cli.numbers import whole
 from ladd.config import load_suite
 from ladd.errors import LaddError
 from ladd.launch.confine import suite_folder

@@ -27,18 +27,15 @@ from ladd.stages.planned import stages_in_order
 from ladd.stages.runtime import WORK, execute, stage_lock
 from ladd.storage import storage_error
 from ladd.systems.base import System
+from ladd.tasks import Task
 from ladd.yaml_files import write_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
 
 OFFLINE_SUITE = "suites/text-demo"  # names the assets that stand in
-OFFLINE_VOCABULARY = 30522  # of the tokenizer of its encoder
 TOKENS, WIDTH, CODES = 32, 8, 4  # N, w, K, at most
-VOCABULARY = 320  # of a tokenizer that is trained, at most: 256 bytes and what two short documents repeat
 SAMPLES, SEEDS = 4, 2  # per point of a sweep; how many seeds
 SEQUENCES = 8  # that are measured
-DOCUMENTS = 2  # of a corpus
-VALIDATION_DOCUMENTS = 12  # of one for validation, which the short news items stand in for
 EXECUTOR = {
     "kind": "inline",
     "workers": 1,
@@ -73,8 +70,13 @@ def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]
     sampling = {"samples": SAMPLES, "seeds": values["evaluation"]["reference"]["seeds"][:SEEDS]}
     values |= {"suite": f"{values['suite']}-dry-run", "compute": {"device": "cpu", "threads": 1}}
     values["run"] = {"workers": min(values["run"]["workers"], 2), "shard": 64, "latent_shard": 64, "batch": SAMPLES}
+    evaluation = values["evaluation"]
+    evaluation |= {"time_draws": 2, "sequences": SEQUENCES, "batch": SEQUENCES}
+    evaluation["reference"] |= sampling
+    sizes = {"sequences": SEQUENCES, "samples": SAMPLES, "seeds": len(sampling["seeds"])}
     for data in values["data"].values():
-        _shrink_data(data, len(sampling["seeds"]))
+        data["tokens"] = min(data["tokens"], TOKENS)
+        find("ladd.tasks", Task, data["kind"], "kind").small(data, evaluation, sizes)
     for encoder in values["encoders"].values():
         encoder |= {"batch": 16, "fit": 64}
         for view in encoder["views"].values():
@@ -88,42 +90,18 @@ def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]
         _shrink_training(trained)
     for sweep in values["sweeps"].values():
         _shrink_sweep(sweep, values, sampling)
-    _shrink_evaluation(values["evaluation"], sampling)
     return values, substitutions
 
 
 def _replace_assets(values: Values, offline: Values) -> Iterator[Substitution]:
     """Replace every asset of the hub by the offline one of the same role."""
-    (corpora, *_), (encoder, *_) = offline["data"].values(), offline["encoders"].values()
-    others = list(corpora["zero_shot"].values())
-    model = {key: encoder[key] for key in ("asset", "folder")}
-    tokenizer = {
-        "asset": encoder["asset"],
-        "files": f"{encoder['folder']}/tokenizer.json",
-        "vocabulary": OFFLINE_VOCABULARY,
-    }
     for key, data in values["data"].items():
-        if data["kind"] != "text":
-            continue
-        yield from _replace(f"data.{key}.tokenizer", data["tokenizer"], tokenizer)
-        yield from _replace(f"data.{key}.train", data["train"], _documents(corpora["train"]))
-        if isinstance(data["validation"], dict):
-            yield from _replace(f"data.{key}.validation", data["validation"], _documents(others[-1]))
-        for index, (name, corpus) in enumerate(data["zero_shot"].items()):
-            yield from _replace(f"data.{key}.zero_shot.{name}", corpus, _documents(others[index % len(others)]))
+        task = find("ladd.tasks", Task, data["kind"], "kind")
+        for place, block, stand_in in task.stand_ins(data, values["evaluation"], offline):
+            yield from _replace(place.replace("data.", f"data.{key}.", 1), block, stand_in)
+    encoder = next(iter(offline["encoders"].values()))
     for key, block in values["encoders"].items():
-        yield from _replace(f"encoders.{key}", block, model)
-    if (evaluation := values["evaluation"])["kind"] == "text":
-        teacher = {key: offline["evaluation"]["teacher"][key] for key in ("asset", "file")}
-        yield from _replace("evaluation.teacher", evaluation["teacher"], teacher)
-        yield from _replace("evaluation.features", evaluation["features"], model)
-
-
-def _documents(corpus: Values) -> Values:
-    """Where documents are and how they are read; the detokeniser stays that of the corpus that is replaced."""
-    return {"field": None, "encoding": "utf-8"} | {
-        key: corpus[key] for key in ("asset", "files", "format", "field", "encoding") if key in corpus
-    }
+        yield from _replace(f"encoders.{key}", block, {name: encoder[name] for name in ("asset", "folder")})
 
 
 def _replace(place: str, block: Values, stand_in: Values) -> Iterator[Substitution]:
@@ -131,27 +109,6 @@ def _replace(place: str, block: Values, stand_in: Values) -> Iterator[Substituti
     if asset is not None and asset["source"] == "hub":
         yield Substitution(place, f"{asset['name']} {asset.get('file') or ''}".strip(), stand_in["asset"]["name"])
         block |= stand_in
-
-
-def _shrink_data(data: Values, seeds: int) -> None:
-    data["tokens"] = min(data["tokens"], TOKENS)
-    if data["kind"] == "sawtooth":
-        data |= {"train": 256, "validation": SEQUENCES, "reference": 2 * SAMPLES * seeds}
-        return
-    if data["tokenizer"]["kind"] == "bpe":
-        data["tokenizer"]["vocabulary"] = min(data["tokenizer"]["vocabulary"], VOCABULARY)
-    for corpus in (data["train"], *data["zero_shot"].values()):
-        _shrink_corpus(corpus, DOCUMENTS)
-    if isinstance(data["validation"], dict) and "last" in data["validation"]:
-        data["validation"] = {"last": DOCUMENTS // 2}
-    elif isinstance(data["validation"], dict):
-        _shrink_corpus(data["validation"], VALIDATION_DOCUMENTS)
-    else:
-        data["validation"] = 1 / DOCUMENTS  # one of them
-
-
-def _shrink_corpus(corpus: Values, documents: int) -> None:
-    corpus["documents"] = min(corpus.get("documents") or documents, documents)
 
 
 def _shrink_latents(latents: Values, tokens: int) -> None:
@@ -180,18 +137,6 @@ def _shrink_sweep(sweep: Values, values: Values, sampling: Values) -> None:
         others = [each for each in sweep["frontier"]["temperatures"] if each != sweep["temperature"]]
         temperatures = others[:1] or [sweep["temperature"] / 2]
         sweep["frontier"] = {"token_steps": steps[-1:], "temperatures": temperatures}
-
-
-def _shrink_evaluation(evaluation: Values, sampling: Values) -> None:
-    evaluation |= {"time_draws": 2, "sequences": SEQUENCES, "batch": SEQUENCES}
-    evaluation["reference"] |= sampling
-    if evaluation["kind"] == "sawtooth":
-        evaluation |= {"directions": 10, "grid": 64}
-        evaluation["reference"] |= {"token_steps": [1, 2], "batch": SAMPLES}
-        return
-    evaluation |= {"zero_shot_sequences": SEQUENCES, "mauve_clusters": 2}
-    evaluation["teacher"] |= {"batch": SAMPLES, "window": min(evaluation["teacher"]["window"], 64)}
-    evaluation["features"]["batch"] = SAMPLES
 
 
 def named_assets(values: Any) -> Iterator[Values]:

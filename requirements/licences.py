@@ -32,7 +32,7 @@ advice. Nothing of them is in this repository; an image that is passed on holds 
 """
 NOTES = """
 `run` is what `make install` brings, `cluster` and `dashboard` are in the image `ladd` too, and `servers`, the image
-`ladd-tracking`, is a part of `run` and `cluster`. `dev` and `bench` are in no image. `cuda` comes with a build of torch
+`ladd-tracking`, is a part of `run` and `cluster`. `dev` is in no image. `cuda` comes with a build of torch
 for CUDA alone.
 
 ## All

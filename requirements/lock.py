@@ -37,7 +37,6 @@ USES = {
     "cluster": "Ray, S3 and PostgreSQL",
     "dashboard": "Ray's dashboard, for the container image",
     "dev": "tests and checks",
-    "bench": "what the benchmarks compare with",
     "servers": "MLflow's and Prefect's servers, for their image: after `build` alone",
 }
 CUDA = re.compile(r"(nvidia-|cuda-).+|triton")

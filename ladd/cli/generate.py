@@ -7,8 +7,7 @@ import contextlib
 import json
 from functools import partial
 
-from ladd.cli.folders import check_suite_folder
-from ladd.cli.numbers import number, whole
+from ladd.cli.arguments import check_suite_folder, number, whole
 
 DESCRIPTION = """\
 Print samples of a trained model of a suite, drawn as the stage `sample` draws them: with the settings of a sweep

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, WrapValidator, model_validator
@@ -18,10 +17,8 @@ from ladd.config.blocks import (
     Seed,
     Several,
     Temperature,
-    Text,
 )
-from ladd.config.data import AssetConfig
-from ladd.config.named import by_name
+from ladd.config.named import named
 
 Budgets = Annotated[list[Count], Field(min_length=1, max_length=1000)]
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]
@@ -92,6 +89,11 @@ class SweepConfig(Block):
         return self
 
     @property
+    def inference(self) -> str:
+        """Name of the inference schedule: of the settings that likelihood bounds depend on."""
+        return self.schedule + ("" if self.latent_lead == 1 else f"-lead-{shortest(self.latent_lead)}")
+
+    @property
     def points(self) -> list[SweepPoint]:
         """Every setting that is sampled, each at all seeds."""
         points = [SweepPoint(token_steps=steps, temperature=self.temperature) for steps in self.token_steps]
@@ -103,72 +105,28 @@ class SweepConfig(Block):
 
 def _of_sampler(values: Any, validate: ValidatorFunctionWrapHandler) -> SweepConfig:
     """A sweep as its sampler wants it: some have more settings than others."""
-    if isinstance(values, SweepConfig) or not isinstance(values, dict) or values.get("schedule", "none") == "none":
-        return validate(values)
-    base = import_module("ladd.samplers.base").Sampler  # it is above settings
-    return by_name("ladd.samplers", base, "schedule", values).Settings.model_validate(values)
+    default = isinstance(values, dict) and values.get("schedule", "none") == "none"
+    return (
+        validate(values) if default or not isinstance(values, dict) else named("Sampler", "schedule")(values, validate)
+    )
 
 
 Sweep = Annotated[SerializeAsAny[SweepConfig], WrapValidator(_of_sampler)]
 
 
 class ReferenceConfig(Block):
-    """Samples of the exact posterior denoiser and of the data itself, measured like those of a model."""
+    """Sets of real sequences, and what else a task is held against, measured like the samples of a model."""
 
-    token_steps: Budgets
     samples: Samples  # those of the sweeps, to be comparable
     seeds: Seeds
-    batch: Batch
 
 
-class SawtoothEvaluationConfig(Block):
-    """How samples and models of the sawtooth are measured."""
+class EvaluationConfig(Block):
+    """How samples and models are measured; each task has a class of its own, chosen by `kind`."""
 
-    kind: Literal["sawtooth"]
-    directions: Annotated[int, Field(ge=2, le=100_000)]  # of the sliced Wasserstein distance
+    kind: str  # name of the task
     time_draws: Annotated[int, Field(ge=1, le=10_000)]  # per sequence, of the likelihood bounds
     sequences: Several  # validation sequences of the bounds
-    grid: Annotated[int, Field(ge=1, le=100_000)]  # quadrature points of the exact references
     batch: Batch
     reference: ReferenceConfig
-
-
-class TeacherConfig(Block):
-    """Autoregressive model that scores generated text."""
-
-    asset: AssetConfig
-    file: Text  # folder of the model, or its GGUF file, within the asset
-    batch: Batch  # texts at a time
-    window: Batch  # teacher tokens of a text that are scored
-
-
-class FeaturesConfig(Block):
-    """Encoder whose mean token state stands for a text in MAUVE."""
-
-    asset: AssetConfig
-    folder: Text
-    batch: Batch
-
-
-class TextReferenceConfig(Block):
-    """Sets of real text that are measured like samples; the sizes are those of the sweeps."""
-
-    samples: Samples
-    seeds: Seeds
-
-
-class TextEvaluationConfig(Block):
-    """How samples and models of text are measured."""
-
-    kind: Literal["text"]
-    time_draws: Annotated[int, Field(ge=2, le=10_000)]  # per sequence, of the likelihood bounds
-    sequences: Several  # validation sequences of the bounds
-    zero_shot_sequences: Several  # at most so many of every other corpus
-    batch: Batch
-    teacher: TeacherConfig
-    features: FeaturesConfig
-    mauve_clusters: Annotated[int, Field(ge=2, le=2**20)]
-    reference: TextReferenceConfig
-
-
-EvaluationConfig = Annotated[SawtoothEvaluationConfig | TextEvaluationConfig, Field(discriminator="kind")]
+    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)  # besides those of the task, with their settings

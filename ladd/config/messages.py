@@ -14,8 +14,6 @@ Checked = TypeVar("Checked", bound=BaseModel)
 SHOWN = 200  # characters of a value
 MESSAGE = 1000  # characters of a line
 LINES = 50
-# Blocks whose entries are of one class or another by their kind, and the place of that class's name in error locations.
-_TAGGED = {"data": 2, "evaluation": 1}
 
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxlist, _short.maxdict, _short.maxtuple = 3, 12, 12, 12
@@ -66,18 +64,10 @@ def _part(part: object) -> str:
 
 
 def _line(item: Any) -> str:
-    place = list(item["loc"])
-    if place and (tag := _TAGGED.get(str(place[0]))) and len(place) > tag:
-        del place[tag]
-    key = ".".join(map(_part, place))
+    key = ".".join(map(_part, item["loc"]))
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = "unknown key; remove it or correct its name"
-    elif item["type"] == "union_tag_invalid":
-        key = f"{key}.kind"
-        message = f"{shown(item['input']['kind'])} is not one of {item['ctx']['expected_tags']}"
-    elif item["type"] == "union_tag_not_found":
-        key, message = f"{key}.kind", "Field required"
     elif item["type"] not in ("value_error", "missing"):
         message = f"{shown(item['input'])}: {message}"
     return f"{key}: {message}" if key else message

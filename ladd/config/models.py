@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Annotated, Any, ClassVar
 
 from pydantic import SerializeAsAny, WrapValidator
 
 from ladd.config.blocks import Block, Key, NetworkConfig, TrainingConfig
-from ladd.config.named import by_name
+from ladd.config.named import named
 
 
 class SystemSettings(Block):
@@ -31,11 +30,4 @@ class SystemSettings(Block):
         return None
 
 
-def _of_system(values: Any, _: Any) -> SystemSettings:
-    if isinstance(values, SystemSettings):
-        return values
-    base = import_module("ladd.systems.base").System  # it is above settings
-    return by_name("ladd.systems", base, "family", values).Settings.model_validate(values)
-
-
-SystemConfig = Annotated[SerializeAsAny[SystemSettings], WrapValidator(_of_system)]
+SystemConfig = Annotated[SerializeAsAny[SystemSettings], WrapValidator(named("System", "family"))]

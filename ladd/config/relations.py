@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ladd.config.data import SawtoothConfig, TextDataConfig
-from ladd.config.evaluation import SawtoothEvaluationConfig, SweepConfig
+from ladd.config.evaluation import SweepConfig
 from ladd.config.models import SystemSettings
 from ladd.config.suite import Suite
 
@@ -51,7 +50,7 @@ class Relations:
             self._check_length(f"latents.{key}.length", latents.length, data.tokens)
         for key, encoder in suite.encoders.items():
             data = self._find(f"encoders.{key}.data", suite.data, encoder.data)
-            if not isinstance(data, TextDataConfig):
+            if not data.task.reads_text:
                 raise ValueError(f"encoders.{key}.data: {encoder.data!r} is {data.kind}; a text encoder needs text")
             for name, view in encoder.views.items():
                 place = f"encoders.{key}.views.{name}.length"
@@ -123,10 +122,9 @@ class Relations:
                 )
             self._check_steps(place, steps, data.tokens)
         with _at(key):
-            samplers[sweep.schedule].check(sweep)
             model.system.check_sweep(model, sweep)
         self._check_given(key, sweep, model)
-        reference = suite.evaluation.reference
+        reference = suite.evaluation_of(sweep.data).reference
         for name in ("samples", "seeds"):
             if getattr(sweep, name) != getattr(reference, name):
                 raise ValueError(
@@ -138,7 +136,7 @@ class Relations:
         if sweep.given is None:
             return
         data = self.suite.data[sweep.data]
-        if isinstance(data, SawtoothConfig):
+        if not data.task.given:
             raise ValueError(f"{key}.given: {sweep.given.kind!r}; {sweep.data!r} is drawn whole, write null")
         if not 1 <= (count := round(sweep.given.share * data.tokens)) < data.tokens:
             raise ValueError(f"{key}.given.share: {sweep.given.share} gives {count} of N = {data.tokens} tokens")
@@ -148,24 +146,17 @@ class Relations:
             )
 
     def _check_evaluation(self) -> None:
-        suite, evaluation = self.suite, self.suite.evaluation
-        reference = evaluation.reference
+        suite = self.suite
+        if isinstance(suite.evaluation, dict) and suite.evaluation.keys() != suite.data.keys():
+            known = sorted(suite.data)
+            raise ValueError(f"evaluation: {sorted(suite.evaluation)}; write one block, or one for each of {known}")
         for name, data in suite.data.items():
-            if data.kind != evaluation.kind:
-                raise ValueError(f"evaluation.kind: {evaluation.kind!r} cannot measure data.{name}, a {data.kind}")
-            if not isinstance(data, SawtoothConfig) or not isinstance(evaluation, SawtoothEvaluationConfig):
-                continue  # the sizes of text are known when it is packed
-            if 2 * reference.samples * len(reference.seeds) > data.reference:
-                raise ValueError(
-                    f"evaluation.reference.samples: {reference.samples} samples x {len(reference.seeds)} seeds need "
-                    f"twice as many real sequences (model and floor), data.{name}.reference is {data.reference}"
-                )
-            if evaluation.sequences > data.validation:
-                raise ValueError(
-                    f"evaluation.sequences: {evaluation.sequences} must be at most data.{name}.validation, "
-                    f"{data.validation}"
-                )
-            self._check_steps("evaluation.reference.token_steps", evaluation.reference.token_steps, data.tokens)
+            kind = suite.evaluation_of(name).kind
+            if data.kind != kind:
+                raise ValueError(f"evaluation.kind: {kind!r} cannot measure data.{name}, a {data.kind}")
+            task = data.task(suite, name)
+            task.metrics()
+            task.check()
 
     def _check_steps(self, key: str, steps: list[int], tokens: int) -> None:
         if max(steps) > tokens:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator, model_validator
 
 from ladd.config.blocks import Batch, Block, ComputeConfig, Key, Seed, Text, Workers
 from ladd.config.data import DataConfig
-from ladd.config.evaluation import EvaluationConfig, Sweep
+from ladd.config.evaluation import EvaluationConfig, Sweep, SweepConfig
 from ladd.config.inherit import read_settings
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
 from ladd.config.messages import checked
 from ladd.config.models import SystemConfig, SystemSettings
+from ladd.config.named import named
 from ladd.errors import ConfigError
 from ladd.registry import suite_folder
 
@@ -28,6 +29,18 @@ class RunConfig(Block):
     batch: Batch = 512  # samples that are drawn at a time
 
 
+Evaluation = Annotated[SerializeAsAny[EvaluationConfig], WrapValidator(named("Task", "kind", "Evaluation"))]
+_EACH = TypeAdapter(dict[Key, Evaluation])
+
+
+def _one_or_each(values: Any, _: Any) -> Any:
+    """The block `evaluation`, or such a block for every data set."""
+    each = isinstance(values, dict) and values and "kind" not in values
+    if each and all(isinstance(value, dict) for value in values.values()):
+        return _EACH.validate_python(values)
+    return named("Task", "kind", "Evaluation")(values, _)
+
+
 class Suite(Block):
     """A whole params.yaml."""
 
@@ -36,14 +49,15 @@ class Suite(Block):
     seed: Seed
     compute: ComputeConfig
     run: RunConfig = Field(default_factory=RunConfig)
-    data: dict[Key, DataConfig]
+    data: dict[Key, Annotated[SerializeAsAny[DataConfig], WrapValidator(named("Task", "kind"))]]
     encoders: dict[Key, EncoderConfig] = Field(default={})
     latents: dict[Key, LatentsConfig] = Field(default={})
     codebooks: dict[Key, CodebookConfig] = Field(default={})
     baselines: dict[Key, SystemConfig] = Field(default={})  # systems without latents
     models: dict[Key, SystemConfig] = Field(default={})
     sweeps: dict[Key, Sweep]
-    evaluation: EvaluationConfig
+    # Of all data sets, or of each by its key.
+    evaluation: Annotated[Evaluation | dict[Key, Evaluation], WrapValidator(_one_or_each)]
 
     @model_validator(mode="before")
     @classmethod
@@ -72,6 +86,19 @@ class Suite(Block):
     def model(self, key: str) -> SystemSettings:
         """The baseline or model of that name."""
         return self.baselines[key] if key in self.baselines else self.models[key]
+
+    def inferences(self, model: str) -> dict[str, SweepConfig]:
+        """The inference schedules that a model is sampled under, each with the first sweep that has it."""
+        found: dict[str, SweepConfig] = {}
+        for sweep in self.sweeps.values():
+            # Given tokens change what is sampled, not what is likely.
+            if sweep.model == model and sweep.given is None:
+                found.setdefault(sweep.inference, sweep)
+        return found
+
+    def evaluation_of(self, data: str) -> EvaluationConfig:
+        """How models of a data set are measured."""
+        return self.evaluation[data] if isinstance(self.evaluation, dict) else self.evaluation
 
     def view_of(self, latents: str) -> tuple[str, str] | None:
         """Encoder and view behind latents, or None where they are learned."""

@@ -1,7 +1,9 @@
 """Rows of numbers in memory-mapped Arrow files: blocks of tokens (N), latents (L, w), codes (L).
 
-A folder holds ``00000.arrow``, ``00001.arrow``, ..., each an Arrow IPC file with one record batch and one column,
+A folder holds ``00000.arrow``, ``00001.arrow``, ..., each an Arrow stream with one record batch and one column,
 "values": FixedSizeList(n) of the stored type, n the numbers per row; the shape of a row is in the schema's metadata.
+``datasets.Dataset.from_file`` opens such a file too. Stages read it without that library, which takes seconds to import
+and gathers a batch of 32 rows in fifteen times the time (677 against 45 microseconds).
 Every shard but the last has the same number of rows, so that the bytes depend on the content alone, not on how it came.
 """
 
@@ -42,7 +44,7 @@ def write_shard(path: Path, values: np.ndarray) -> None:
     numbers = pa.array(np.ascontiguousarray(values).reshape(-1))
     rows = pa.FixedSizeListArray.from_arrays(numbers, math.prod(values.shape[1:]))
     schema = pa.schema([(COLUMN, rows.type)], metadata={"shape": json.dumps(values.shape[1:])})
-    with whole_file(path) as file, pa.ipc.new_file(file, schema) as writer:
+    with whole_file(path) as file, pa.ipc.new_stream(file, schema) as writer:
         writer.write_batch(pa.record_batch([rows], schema=schema))
 
 
@@ -135,13 +137,13 @@ def _map(path: Path) -> np.ndarray:
     import pyarrow as pa  # here, as above
 
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    except pa.ArrowInvalid as error:
+        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
         raise ArtifactError(
             f"{path} is not a whole Arrow file ({error}): delete its folder, rerun its stage"
         ) from error
-    shape = json.loads(reader.schema.metadata[b"shape"])
-    return reader.get_batch(0).column(COLUMN).values.to_numpy(zero_copy_only=True).reshape(-1, *shape)
+    shape = json.loads(table.schema.metadata[b"shape"])
+    return table[COLUMN].chunk(0).values.to_numpy(zero_copy_only=True).reshape(-1, *shape)
 
 
 class Rows:

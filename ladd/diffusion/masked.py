@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ladd.diffusion.categorical import draw_behind_head
-from ladd.diffusion.cross_entropy import weighted_cross_entropy
+from ladd.diffusion.heads import draw_behind_head, weighted_cross_entropy
 from ladd.diffusion.noise import StreamNoise
 from ladd.diffusion.process import DrawSettings, Noised, Prediction, Process, Step
 from ladd.diffusion.schedules import DiscreteSchedule

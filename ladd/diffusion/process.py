@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -107,22 +107,9 @@ class Process(ABC):
         """
 
 
-class TokenDenoiser(Protocol):
-    """What a process of tokens alone needs of a network, or of an exact reference."""
-
-    @property
-    def token_head(self) -> nn.Module:
-        """(M, d) -> logits (M, V)."""
-        ...
-
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Hidden states (B, N, d) of x int64 (B, N) at times t (B,)."""
-        ...
-
-
 def token_loss(
     process: Process,
-    denoiser: TokenDenoiser,
+    denoiser: Any,
     x: Tensor,
     noise: SampleNoise,
     step: int,
@@ -132,6 +119,7 @@ def token_loss(
 ) -> Tensor:
     """Loss (B,) of tokens x int64 (B, N) at one low-discrepancy time per sequence, in nats per sequence.
 
+    The denoiser takes x_t and times t (B,) to hidden states (B, N, d), and has a `token_head` (M, d) -> logits (M, V).
     With weight "elbo" its mean is an unbiased estimate of the negative ELBO, whatever the warp of the times.
     """
     times = low_discrepancy_times(noise.whole.uniform("t_x", step, 1)[:, 0], warp).select(noise.rows)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ladd.diffusion.categorical import draw_categorical, parts_of
+from ladd.diffusion.heads import draw_categorical, parts_of
 from ladd.diffusion.noise import StreamNoise
 from ladd.diffusion.process import DrawSettings, Noised, Prediction, Process, Step
 from ladd.diffusion.schedules import DiscreteSchedule

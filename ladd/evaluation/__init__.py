@@ -1,3 +1,3 @@
-"""Metrics, exact references, likelihood bounds and cost accounting."""
+"""Likelihood bounds, cost accounting, and the schema of a result row."""
 
-EVALUATOR_VERSION = "3"  # raise it when a metric's value may change; rows of different versions are not compared
+LIKELIHOOD_VERSION = "3"  # raise it when a bound may change; rows of different versions are not compared

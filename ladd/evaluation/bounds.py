@@ -1,15 +1,17 @@
-"""Likelihood bounds, always with the ELBO weight, over several time draws per sequence (paper, Eqs. 6, 70, 80)."""
+"""Likelihood bounds with the ELBO weight over several time draws (paper, Eqs. 6, 70, 80), and token losses by time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ladd.diffusion.noise import SampleNoise, derive
-from ladd.diffusion.process import Process, TokenDenoiser, token_loss
+from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.noise import SampleNoise, StreamNoise, derive
+from ladd.diffusion.process import Process, token_loss
 from ladd.progress import bar
 
 
@@ -54,6 +56,50 @@ def average_draws(x: Tensor, settings: BoundSettings, loss: Callable[[Tensor, Sa
 
 
 @torch.no_grad()
-def token_bound(process: Process, denoiser: TokenDenoiser, x: Tensor, settings: BoundSettings) -> Tensor:
+def token_bound(process: Process, denoiser: Any, x: Tensor, settings: BoundSettings) -> Tensor:
     """A bound (n,) on -log p(x) of tokens alone, nats per token; x int64 (n, N)."""
     return average_draws(x, settings, lambda rows, noise, draw: token_loss(process, denoiser, x[rows], noise, draw))
+
+
+BINS = 10  # of equal width in t_x
+
+
+class LossByTime(NamedTuple):
+    """Of every sequence and bin, float64 (n, BINS), per token of the sequence and time draw.
+
+    Attributes:
+        weighted: loss with the ELBO weight, nats. Summed over the bins it is the token_elbo of the same draws.
+        plain: loss without a weight, nats.
+        masked: masked tokens; plain / masked is the loss of a masked token.
+    """
+
+    weighted: Tensor
+    plain: Tensor
+    masked: Tensor
+
+
+@torch.no_grad()
+def loss_by_time(
+    process: MaskedProcess,
+    x: Tensor,
+    settings: BoundSettings,
+    plain_loss: Callable[[Tensor, SampleNoise, int], tuple[Tensor, Tensor]],
+) -> LossByTime:
+    """Losses of masked tokens x int64 (n, N) by bin.
+
+    Args:
+        process: of the tokens.
+        x: clean.
+        settings: of the estimate; its draws are those of a bound with the same.
+        plain_loss: (rows of x, their noise, draw) -> unweighted losses (B,) in nats per sequence, and their times (B,).
+    """
+
+    def loss(rows: Tensor, noise: SampleNoise, draw: int) -> Tensor:
+        plain, t = plain_loss(rows, noise, draw)
+        masked = process.draw_mask(t, StreamNoise(noise, "token", draw), x.shape[1]).sum(dim=1)  # once more
+        plain = plain.double()
+        values = torch.stack([plain * process.schedule.elbo_weight(t), plain, masked.double()], dim=1)
+        place = torch.nn.functional.one_hot((t * BINS).long().clamp_max(BINS - 1), BINS)
+        return (values[:, :, None] * place[:, None]).flatten(1)  # zero outside the bin of t
+
+    return LossByTime(*average_draws(x, settings, loss).unflatten(1, (3, BINS)).unbind(dim=1))

@@ -1,7 +1,8 @@
-"""Means and ratios with standard errors, of independent values or of groups of values that depend on each other."""
+"""Means, ratios and perplexities with standard errors; values may depend on each other within groups."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -53,3 +54,16 @@ def ratio(numerator: Tensor, denominator: Tensor, groups: Tensor | None = None) 
         return Estimate(float(value), None, len(numerator))
     variance = residual.square().sum() * count / (count - 1)
     return Estimate(float(value), float(variance.sqrt() / denominator.sum()), len(numerator))
+
+
+def perplexity(nll_per_token: Tensor, groups: Tensor | None = None) -> Estimate:
+    """exp of the mean over sequences of equal length (paper, Eq. 80), its error by the delta method.
+
+    Args:
+        nll_per_token: (n,), nats per token.
+        groups: int64 (n,), such as the document of every sequence: sequences of one group may depend on each other.
+            None where all are independent.
+    """
+    mean = estimate(nll_per_token.double(), groups)
+    value = math.exp(mean.value)
+    return Estimate(value, None if mean.stderr is None else value * mean.stderr, mean.n)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from torch import Tensor
-
-from ladd.evaluation import EVALUATOR_VERSION
-from ladd.evaluation.diversity import positional_entropy, sequence_entropy
-from ladd.evaluation.estimate import Estimate, estimate
-from ladd.evaluation.metrics import sliced_wasserstein
+from ladd.evaluation import LIKELIHOOD_VERSION
+from ladd.evaluation.estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Row:
     n: int = 0
     documents: int | None = None  # that the n sequences are of, where the error is that over documents
     precision: str = "float64"
-    evaluator_version: str = EVALUATOR_VERSION
+    evaluator_version: str = LIKELIHOOD_VERSION
     tokenizer: str = ""  # whose tokens were counted: that of the data, or of the teacher; "" without text
     seed: int | None = None
 
@@ -48,7 +44,6 @@ class TimeRow:
     """Token loss of one model in one bin of t_x."""
 
     model: str  # key of the model
-    sweep: str
     family: str
     latents: str = ""  # clean, noisy, shared or masked; "" without latents
     t_low: float = 0.0
@@ -59,20 +54,7 @@ class TimeRow:
     per_masked_stderr: float | None = None
     n: int = 0  # sequences
     documents: int | None = None  # that they are of; None where each is independent
-    evaluator_version: str = EVALUATOR_VERSION
-
-
-@dataclass(frozen=True)
-class SampleMetricSettings:
-    """How sample metrics are computed.
-
-    Attributes:
-        directions: of the sliced Wasserstein distance.
-        seed: of the directions; one for all models.
-    """
-
-    directions: int
-    seed: int
+    evaluator_version: str = LIKELIHOOD_VERSION
 
 
 COLUMNS = [field.name for field in fields(Row)]
@@ -81,18 +63,3 @@ COLUMNS = [field.name for field in fields(Row)]
 def measured(row: Row, metric: str, result: Estimate) -> Row:
     """A row with a measurement filled in."""
     return replace(row, metric=metric, value=result.value, stderr=result.stderr, n=result.n)
-
-
-def sample_rows(row: Row, samples: Tensor, real: Tensor, settings: SampleMetricSettings) -> list[Row]:
-    """Sample metrics of one set of samples int64 (n, N) against as many real sequences.
-
-    The standard error of swd is that of the mean over directions. The one over sampling seeds is what models are
-    compared by; it is taken where seeds are averaged.
-    """
-    distances = sliced_wasserstein(samples, real, settings.directions, settings.seed)
-    positional = positional_entropy(samples)
-    return [
-        measured(row, "swd", estimate(distances)._replace(n=len(samples))),
-        measured(row, "entropy_sequence", estimate(sequence_entropy(samples))),
-        replace(row, metric="entropy_positional", value=positional, n=len(samples)),
-    ]

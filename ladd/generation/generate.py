@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
 from ladd.diffusion.noise import derive
-from ladd.generation.given import Script, check_prefix, given_tokens, read_template, script_of
+from ladd.generation.given import check_prefix, checked_task, given_tokens, read_template
 from ladd.generation.settings import OPTIONS, sweep_of
 from ladd.generation.weights import URI_SCHEMES, Weights, final_weights, load_model, tracked_weights
-from ladd.samplers.base import sample_in_batches
+from ladd.samplers.base import check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
-from ladd.stages.unmasked import check_unmasked
 from ladd.systems.base import System
+from ladd.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     tracked = tracked_weights(suite, request.name) if request.name.startswith(URI_SCHEMES) else None
     name = request.name if tracked is None else f"{_block(suite, tracked.model)}.{tracked.model}"
     sweep = sweep_of(suite, name, request.options, request.seed)
-    script = script_of(suite, sweep.data)
-    start, shown = _start(suite, sweep, script, request)
+    task = checked_task(suite, sweep.data)
+    start, shown = _start(suite, sweep, task, request)
     weights = tracked or final_weights(suite, sweep.model)
     compute = suite.compute.model_copy(update={"device": request.device or suite.compute.device})
     device = use_device(compute)
@@ -88,17 +88,17 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
     places = (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist()
     rows = samples.tokens[:, :shown].tolist()
-    return [_generated(suite, sweep, weights, script, row, places, index) for index, row in enumerate(rows)]
+    return [_generated(suite, sweep, weights, task, row, places, index) for index, row in enumerate(rows)]
 
 
-def _start(suite: Suite, sweep: SweepConfig, script: Script, request: Request) -> tuple[Tensor, int]:
+def _start(suite: Suite, sweep: SweepConfig, task: Task, request: Request) -> tuple[Tensor, int]:
     """The tokens that every sample starts from, int64 (N,), and how many of them are written out."""
     tokens, mask_id = suite.data[sweep.data].tokens, suite.data[sweep.data].vocabulary
     start = torch.full((tokens,), mask_id)
     parts = _parts(request)
     if parts is None:
         return start, tokens
-    given = given_tokens(parts, script, tokens=tokens, mask_id=mask_id)
+    given = given_tokens(parts, task, tokens=tokens, mask_id=mask_id)
     start[: len(given)] = given
     if suite.model(sweep.model).system.left_to_right:
         check_prefix(start, mask_id)
@@ -120,13 +120,13 @@ def _generated(
     suite: Suite,
     sweep: SweepConfig,
     weights: Weights,
-    script: Script,
+    task: Task,
     tokens: list[int],
     given: list[int],
     index: int,
 ) -> Generated:
     return Generated(
-        text=script.decode(tokens),
+        text=task.decode(tokens),
         tokens=tokens,
         given=given,
         sample=index,

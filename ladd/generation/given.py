@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ladd.config import SawtoothConfig, Suite
+from ladd.config import Suite
 from ladd.errors import ConfigError
 from ladd.stages.manifest import check_outputs
-from ladd.stages.text import TOKENIZER, load_tokenizer
+from ladd.tasks import Task, task_of
 
 Parts = Sequence[str | int]  # text, and gaps by their number of tokens
 
@@ -23,42 +20,15 @@ Parts = Sequence[str | int]  # text, and gaps by their number of tokens
 _BRACES = re.compile(r"\{\{|\}\}|\{([1-9][0-9]{0,8})\}|[{}]")
 
 
-@dataclass(frozen=True)
-class Script:
-    """How the tokens of a data set are written.
-
-    Attributes:
-        encode: text to ids, without special tokens.
-        decode: ids to text, without special tokens.
-        bos: id that every block starts with, or None where blocks start anywhere.
-    """
-
-    encode: Callable[[str], list[int]]
-    decode: Callable[[Sequence[int]], str]
-    bos: int | None
-
-
-def script_of(suite: Suite, data: str) -> Script:
-    """The script of a data set: digits, or that of the tokenizer it was packed with.
+def checked_task(suite: Suite, data: str) -> Task:
+    """The task of a data set; what it reads and writes text with is what the manifest of the data says.
 
     Raises:
-        ArtifactError: the tokenizer is missing, or is not what the manifest of the data says.
+        ArtifactError: it is missing, or another.
     """
-    config = suite.data[data]
-    if isinstance(config, SawtoothConfig):
-        return Script(partial(_read_digits, vocabulary=config.vocabulary), lambda ids: "".join(map(str, ids)), None)
-    if (path := Path(f"artifacts/data/{data}/{TOKENIZER}")).is_file():  # else the next line says what to do
-        check_outputs([path])
-    tokenizer = load_tokenizer(data)
-    bos = tokenizer.bos if config.packing == "framed" else None
-    return Script(lambda text: tokenizer.encode([text])[0].tolist(), tokenizer.decode, bos)
-
-
-def _read_digits(text: str, vocabulary: int) -> list[int]:
-    allowed = "".join(map(str, range(vocabulary)))
-    if wrong := sorted(set(text) - set(allowed)):
-        raise ConfigError(f"prompt or template: {wrong} are no tokens of this data; write it with {list(allowed)}")
-    return [int(digit) for digit in text]
+    task = task_of(suite, data)
+    check_outputs([path for path in task.readers if path.is_file()])  # else reading says what to do
+    return task
 
 
 def read_template(template: str) -> list[str | int]:
@@ -86,24 +56,24 @@ def read_template(template: str) -> list[str | int]:
     return [*parts, text] if text else parts
 
 
-def given_tokens(parts: Parts, script: Script, *, tokens: int, mask_id: int) -> Tensor:
+def given_tokens(parts: Parts, task: Task, *, tokens: int, mask_id: int) -> Tensor:
     """Ids of text and gaps, int64 (n,) with n <= N; gaps are masked, and BOS comes first where blocks start with it.
 
     Each stretch of text is tokenised by itself: a space at its border belongs to it.
 
     Args:
         parts: of a template, or a prompt alone.
-        script: of the data set.
+        task: of the data set.
         tokens: N.
         mask_id: V.
     Raises:
         ConfigError: they are more than N tokens.
     """
-    encoded = [part if isinstance(part, int) else script.encode(part) for part in parts]
-    encoded = encoded if script.bos is None else [[script.bos], *encoded]
+    encoded = [part if isinstance(part, int) else task.encode(part) for part in parts]
+    encoded = encoded if task.start is None else [[task.start], *encoded]
     count = sum(part if isinstance(part, int) else len(part) for part in encoded)
     if count > tokens:
-        framed = "" if script.bos is None else ", BOS among them"
+        framed = "" if task.start is None else ", BOS among them"
         raise ConfigError(
             f"prompt or template: it has {count} tokens{framed}, but the model's sequences have N = {tokens}; "
             "shorten it"

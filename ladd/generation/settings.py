@@ -61,7 +61,6 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
     values |= {"token_steps": [steps], "frontier": None, "given": None, "seeds": [seed]}
     sweep = checked(samplers[schedule].Settings, values, f"the setting of {name}")
     try:
-        samplers[schedule].check(sweep)
         config.system.check_sweep(config, sweep)
     except ValueError as error:
         raise ConfigError(f"{name}.{error}") from None
@@ -82,7 +81,8 @@ def _base(suite: Suite, name: str) -> dict[str, Any]:
 
 
 def _alone(suite: Suite, key: str) -> dict[str, Any]:
-    config, reference = suite.model(key), suite.evaluation.reference
+    config = suite.model(key)
+    reference = suite.evaluation_of(config.data).reference
     return {
         "model": key,
         "data": config.data,

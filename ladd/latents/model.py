@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ladd.diffusion.noise import StepStream
 from ladd.distributed import gather_rows, own_rows, world_size
 from ladd.latents.codebook import Codebook, vector_quantiser
-from ladd.latents.normalise import normalise_latents
+from ladd.latents.reduction import normalise_latents
 from ladd.networks import Encoder, MMDiT
 
 

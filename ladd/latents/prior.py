@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from ladd.diffusion.gaussian import GaussianProcess
 from ladd.diffusion.noise import SampleNoise, StreamNoise
 from ladd.diffusion.times import low_discrepancy_times
-from ladd.networks.layers import TimeEmbedding
-from ladd.networks.transformer import Transformer
+from ladd.networks.transformer import TimeEmbedding, Transformer
 
 
 class LatentPrior(nn.Module):

@@ -1,7 +1,7 @@
 """From the encoder's width h to the latents' width w: Matryoshka truncation or principal components.
 
 Reductions are linear, so they commute with the means of the pooling. They do not normalise: that is done by
-`ladd.latents.normalise.normalise_latents` when latents are stored, or where a model encodes.
+`normalise_latents` when latents are stored, or where a model encodes.
 """
 
 from __future__ import annotations
@@ -123,3 +123,12 @@ def _check_width(hidden: int, width: int) -> None:
             f"width: latents of width {width} cannot be cut from encoder states of width {hidden}; "
             f"set it to {hidden} or less"
         )
+
+
+def normalise_latents(z: Tensor, scale: float) -> Tensor:
+    """Vectors of norm ``scale`` along the last axis (paper, Eq. 75).
+
+    A fixed norm keeps the encoder from raising the signal-to-noise ratio by growing its outputs. With
+    scale = sqrt(w) the coordinates have unit variance, the scale that the schedules are made for.
+    """
+    return torch.nn.functional.normalize(z, dim=-1) * scale

@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 from ladd.config import Suite, check_suite
 from ladd.errors import ConfigError
-from ladd.launch.cells import Cell, cells_of
-from ladd.launch.grid import Grid
+from ladd.launch.grid import Cell, Grid, cells_of
 from ladd.launch.overrides import apply_overrides
-from ladd.launch.shorten import shorten
 from ladd.launch.sweeps import Sampling, baseline_sweep, cell_sweep
 from ladd.launch.values import Values, difference, unshared
 
@@ -108,7 +106,7 @@ class _Expander:
         changed = {
             "root": "../..",
             "suite": grid.name,
-            "data": {key: self._data(data) for key, data in base["data"].items() if key in used},
+            "data": {key: self._data(key) for key in base["data"] if key in used},
             **{block: {} for block in BLOCKS},
             "baselines": baselines,
             "sweeps": sweeps,
@@ -116,11 +114,10 @@ class _Expander:
         }
         return base | changed
 
-    def _data(self, data: Values) -> Values:
+    def _data(self, key: str) -> Values:
         """Enough real sequences to compare samples with, and as many again for the floor of the distances."""
-        if data["kind"] != "sawtooth":
-            return data
-        return data | {"reference": max(data["reference"], 2 * self.sampling.samples * len(self.sampling.seeds))}
+        task, room = self.suite.data[key].task, 2 * self.sampling.samples * len(self.sampling.seeds)
+        return task.with_room(self.base["data"][key], room)
 
     def _with_cells(self, frame: Values, cells: Iterable[Cell]) -> Values:
         values = frame | {block: dict(frame[block]) for block in BLOCKS}
@@ -171,3 +168,25 @@ def _sizes(block: Values) -> Values:
     return block.get("training", {}) | {
         key: block[key] for key in ("steps", "quantise_after", "reference") if key in block
     }
+
+
+def shorten(trained: Values, steps: int | None) -> Values:
+    """A block with a training (latents, a baseline, a model) or steps of its own (a codebook), trained for ``steps``.
+
+    With fewer steps than before, warm-up and the start of the quantiser come as much earlier, so that the block stays
+    valid; with more they stay. Validation and checkpoints keep their intervals and their cost. The argument stays as it
+    is.
+    """
+    if steps is None:
+        return trained
+    if "training" not in trained:
+        return trained | {"steps": steps}
+    training = trained["training"]
+    changed = trained | {"training": training | {"steps": steps}}
+    share = steps / training["steps"]
+    if share >= 1:
+        return changed
+    changed["training"]["warmup"] = int(training["warmup"] * share)
+    if trained.get("quantise_after"):
+        changed["quantise_after"] = min(max(1, int(trained["quantise_after"] * share)), steps - 1)
+    return changed

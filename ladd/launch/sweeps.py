@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from ladd.config import SystemSettings
 from ladd.errors import ConfigError
-from ladd.launch.cells import Cell
-from ladd.launch.grid import Grid
+from ladd.launch.grid import Cell, Grid
 from ladd.launch.values import Values
 
 # Of a schedule that the base suite does not sample the model with: nothing runs ahead, nothing is extra.

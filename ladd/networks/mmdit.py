@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ladd.networks.layers import TimeEmbedding
-from ladd.networks.transformer import Transformer
+from ladd.networks.transformer import TimeEmbedding, Transformer
 
 
 class MMDiT(nn.Module):

@@ -12,42 +12,37 @@ from ladd.report.labels import (
     BOUNDS_NOTE,
     COSTS,
     PERPLEXITY_NOTE,
-    SAMPLING,
     STANDS_IN,
     ZERO_SHOT,
     ZERO_SHOT_NOTE,
+    sampling,
     sampling_note,
     uncertain,
 )
 from ladd.report.matched import matched
-from ladd.report.select import sampled
-from ladd.report.throughput import throughput
+from ladd.report.select import sampled, with_entropy
 
 VAL_PPL, BOUND_PPL, BOUND = "data Val PPL", "full bound, PPL", "full bound, nats per token"
 
 
 def blocks(summary: pl.DataFrame) -> list[Block]:
-    """Likelihoods, what was sampled, matched compute, the frontier, then whatever else; empty blocks are left out.
-
-    Args:
-        summary: what ``summarise`` returns.
-    """
+    """Likelihoods, what was sampled, matched compute, the frontier, then whatever else; empty blocks are left out."""
     metric = pl.col("metric")
     of_text = metric.is_in(["val_ppl", "full_bound"]) if "val_ppl" in summary["metric"] else pl.lit(value=False)
     bounds = metric.is_in([*BOUNDS, *STANDS_IN]) & ~of_text
-    zero_shot, swept = metric.str.starts_with(ZERO_SHOT), metric.is_in(list(SAMPLING))
+    zero_shot, swept = metric.str.starts_with(ZERO_SHOT), metric.is_in(list(sampling()))
     candidates = [
         _bounds(summary.filter(bounds)),
         _perplexities(summary.filter(of_text)),
         _zero_shot(summary.filter(zero_shot)),
     ]
-    for name in SAMPLING:
+    for name in sampling():
         candidates.append(_by_steps(summary, name, given=""))
         if name == "gen_ppl":
             candidates += [*(matched(summary, x) for x in COSTS), few_step_half(summary), throughput(summary)]
             candidates += frontier_blocks(summary)
     for given in sorted(set(summary["given"]) - {""}):
-        candidates += [_by_steps(summary, name, given) for name in SAMPLING]
+        candidates += [_by_steps(summary, name, given) for name in sampling()]
     candidates.append(_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept)))
     return [block for block in candidates if block.rows or block.references]
 
@@ -90,7 +85,7 @@ def _zero_shot(summary: pl.DataFrame) -> Block:
 
 
 def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
-    shown = SAMPLING[metric]
+    shown = sampling()[metric]
     rows = sampled(summary, metric, given).with_columns(pl.col("value", "stderr") * shown.factor)
     steps = [str(step) for step in sorted(rows["token_steps"].drop_nulls().unique())] or ["any"]
     latents_first = (rows["latent_steps"].fill_null(0) > 0).any()
@@ -115,3 +110,28 @@ def _others(summary: pl.DataFrame) -> Block:
 
     labels = sorted({column(row) for row in summary.iter_rows(named=True)})
     return tabulate("Other measurements, each in its own unit", "", summary, labels, column, flagged(4))
+
+
+def throughput(summary: pl.DataFrame) -> Block:
+    """Sequences per second per point of Gen PPL, 1 / (seconds x Gen PPL), by token steps; higher is better.
+
+    Returns:
+        Rows are models and schedules, columns token steps. The standard error is that of Gen PPL alone: seconds are one
+        measurement per seed on one machine.
+    """
+    rows = with_entropy(sampled(summary, "gen_ppl"), summary).filter(pl.col("seconds_per_sample") > 0)
+    value = 1 / (pl.col("seconds_per_sample") * pl.col("value"))
+    rows = rows.with_columns(value=value, stderr=value * pl.col("stderr") / pl.col("value"))
+    steps = [str(step) for step in sorted(rows["token_steps"].drop_nulls().unique())]
+    note = "entropy beside it: text of low entropy has a low Gen PPL; the standard error is that of Gen PPL alone"
+    title = "Sequences per second per point of Gen PPL, in thousandths · per-sequence entropy, by token steps"
+
+    def column(row: Record) -> str:
+        return str(row["token_steps"])
+
+    def text(row: Record) -> str:
+        entropy = "" if row["entropy"] is None else f" · {row['entropy']:.2f}"
+        error = None if row["stderr"] is None else 1000 * row["stderr"]
+        return uncertain(1000 * row["value"], error, 2) + entropy
+
+    return tabulate(title, note, rows, steps, column, text).without_latents().inessential()

@@ -6,7 +6,7 @@ import polars as pl
 
 from ladd.errors import ArtifactError
 from ladd.report.labels import REFERENCES
-from ladd.report.rules import ALIKE
+from ladd.report.select import ALIKE
 
 # Known answers, from quadrature instead of a network: as many draws as the quadrature needs, at its own precision.
 KNOWN_ANSWERS = ("oracle", "exact")

@@ -70,10 +70,6 @@ class Comparison:
 def versus_mdlm(summary: pl.DataFrame, x: str = FRONTIER) -> list[Comparison]:
     """Every LADD model and schedule against MDLM, at those of MDLM's budgets that lie between two of its own.
 
-    Args:
-        summary: what ``summarise`` returns.
-        x: a key of COSTS, the budget that is matched.
-
     Returns:
         In the order of tables, each by rising budget; none without an MDLM.
     """
@@ -97,10 +93,6 @@ def lower_half(ladder: Curve) -> list[float]:
 
 def few_step_half(summary: pl.DataFrame, x: str = FRONTIER) -> Block:
     """Difference in Gen PPL to MDLM, its standard error and the entropy difference, at the lower half of the budgets.
-
-    Args:
-        summary: what ``summarise`` returns.
-        x: a key of COSTS, the budget that is matched.
 
     Returns:
         Rows are LADD models and schedules; no rows without an MDLM or a LADD model.

@@ -12,11 +12,7 @@ PANELS = 3
 
 
 def frontier_rows(summary: pl.DataFrame) -> pl.DataFrame:
-    """Gen PPL of models at all temperatures, nothing given, with the columns entropy and entropy_stderr.
-
-    Args:
-        summary: what ``summarise`` returns.
-    """
+    """Gen PPL of models at all temperatures, nothing given, with the columns entropy and entropy_stderr."""
     swept = (pl.col("metric") == "gen_ppl") & (pl.col("given") == "") & pl.col("temperature").is_not_null()
     rows = with_entropy(summary.filter(swept & ~pl.col("family").is_in([*REFERENCES])), summary)
     return rows.filter(pl.col("entropy").is_not_null())
@@ -29,11 +25,7 @@ def real_point(summary: pl.DataFrame) -> pl.DataFrame:
 
 
 def frontier_budgets(rows: pl.DataFrame) -> list[int]:
-    """Step budgets at which a model other than AR has several temperatures: all, or the first, middle and last of many.
-
-    Args:
-        rows: what ``frontier_rows`` returns.
-    """
+    """Step budgets at which a model other than AR has several temperatures: of many the first, middle and last."""
     swept = rows.filter((~pl.col("family").is_in(left_to_right())) & pl.col("token_steps").is_not_null())
     counts = swept.group_by("suite", "model", "schedule", "latent_steps", "token_steps").agg(pl.col("value").count())
     budgets = sorted(set(counts.filter(pl.col("value") > 1)["token_steps"]))
@@ -44,18 +36,13 @@ def at_budget(rows: pl.DataFrame, budget: int) -> pl.DataFrame:
     """Rows at one step budget; AR, which has no choice of steps, is in all.
 
     Args:
-        rows: what ``frontier_rows`` returns.
         budget: token steps.
     """
     return rows.filter((pl.col("token_steps") == budget) | pl.col("family").is_in(left_to_right()))
 
 
 def frontier_blocks(summary: pl.DataFrame) -> list[Block]:
-    """One block per budget of ``frontier_budgets``: rows are models and schedules, columns temperatures.
-
-    Args:
-        summary: what ``summarise`` returns.
-    """
+    """One block per budget of ``frontier_budgets``: rows are models and schedules, columns temperatures."""
     rows = frontier_rows(summary)
     return [_block(at_budget(rows, budget), real_point(summary), budget) for budget in frontier_budgets(rows)]
 

@@ -22,10 +22,6 @@ def plot_frontier(compare: pl.DataFrame, path: Path) -> None:
 
     Down and to the right is better. The point of temperature 1 has a dark edge.
 
-    Args:
-        compare: tidy table that ``summarise`` takes.
-        path: PNG to write.
-
     Raises:
         ArtifactError: no model has several temperatures at one budget, with both metrics.
     """

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from ladd.metrics.base import Metric
+from ladd.registry import discover
 from ladd.systems.base import systems
 
 REFERENCES = {
@@ -42,15 +44,14 @@ class Sampled(NamedTuple):
     essential: bool = False  # printed in the terminal too
 
 
-SAMPLING = {
-    "swd": Sampled("SWD to real data (sliced Wasserstein distance), in thousandths", 1000.0, 2, essential=True),
-    "gen_ppl": Sampled("Gen PPL (perplexity of the samples under the teacher)", 1.0, 1, essential=True),
-    "entropy_positional": Sampled("Positional entropy (of the marginal at each position), nats", 1.0, 4),
-    "entropy_sequence": Sampled("Per-sequence unigram entropy, nats", 1.0, 4),
-    **{f"distinct_{n}": Sampled(f"distinct-{n} (share of {n}-grams that are different)", 1.0, 4) for n in (1, 2, 3, 4)},
-    "mauve": Sampled("MAUVE to real text (1 is best)", 1.0, 3),
-    "seconds_per_sequence": Sampled("Sampling time per sequence, milliseconds", 1000.0, 2),
-}
+SECONDS = Sampled("Sampling time per sequence, milliseconds", 1000.0, 2)
+
+
+def sampling() -> dict[str, Sampled]:
+    """What has one value per sampling seed, by name, in the order of the tables: registered metrics, and seconds."""
+    metrics = sorted(discover("ladd.metrics", Metric).values(), key=lambda metric: (metric.order, metric.name))
+    shown = {each.name: Sampled(each.title, each.factor, each.digits, each.essential) for each in metrics}
+    return shown | {"seconds_per_sequence": SECONDS}
 
 
 class Cost(NamedTuple):

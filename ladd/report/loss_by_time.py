@@ -47,7 +47,6 @@ def plot_loss_by_time(losses: pl.DataFrame, path: Path) -> None:
 
     Args:
         losses: rows of `TimeRow`.
-        path: PNG to write.
 
     Raises:
         ArtifactError: there is no row.

@@ -60,12 +60,7 @@ class Curve:
 
 
 def curves(summary: pl.DataFrame, x: str) -> list[Curve]:
-    """Gen PPL and entropy of every model and schedule against the cost ``x``, nothing given, temperature nearest to 1.
-
-    Args:
-        summary: what ``summarise`` returns.
-        x: a key of COSTS.
-    """
+    """Gen PPL and entropy of every model and schedule against a cost, nothing given, temperature nearest to 1."""
     rows = with_entropy(sampled(summary, "gen_ppl"), summary).filter(pl.col(x) > 0)
     made = []
     for key, group in rows.sort(x, "token_steps").group_by(ROW, maintain_order=True):
@@ -113,10 +108,6 @@ def _both(before: float | None, after: float | None, combine: Callable[[float, f
 
 def matched(summary: pl.DataFrame, x: str) -> Block:
     """Gen PPL and per-sequence entropy of every model at the budgets of MDLM.
-
-    Args:
-        summary: what ``summarise`` returns.
-        x: a key of COSTS, the budget that is matched.
 
     Returns:
         Rows are models and schedules, columns budgets; no rows without Gen PPL, costs or an MDLM.

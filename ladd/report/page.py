@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import jinja2
 import polars as pl
 
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.blocks import blocks
-from ladd.report.lead import lead
 from ladd.report.table import summarise
-from ladd.report.templates import rendered
-
-__all__ = ["lead", "write_page"]
 
 
 def write_page(
@@ -30,9 +28,7 @@ def write_page(
     """Write the page, whole or not at all.
 
     Args:
-        path: HTML file.
         title: headline, plain text.
-        compare: tidy table that ``summarise`` takes.
         figures: PNG files by caption, in the order of the page; their bytes go into the page.
         parameters: text of params.yaml.
         provenance: what made the numbers, by name.
@@ -44,7 +40,6 @@ def write_page(
     html = rendered(
         "page.html.j2",
         title=title,
-        lead=lead(summary),
         blocks=blocks(summary),
         figures={caption: _embedded(figure) for caption, figure in figures.items()},
         parameters=parameters,
@@ -61,3 +56,20 @@ def _embedded(figure: Path) -> str:
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ArtifactError(f"figure {figure} is not a PNG file; draw it again")
     return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Text of a template.
+
+    Args:
+        template: file name in this folder.
+        values: what it names; one that is missing is an error.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)

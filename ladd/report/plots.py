@@ -1,4 +1,4 @@
-"""Figures of sample quality. Equal data give equal bytes."""
+"""Figures of sample quality, and which of them a table has rows for. Equal data give equal bytes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ladd.errors import ArtifactError
-from ladd.report.codebook import plot_codebook
-from ladd.report.curves import plot_curves
+from ladd.report.frontier import frontier_budgets, frontier_rows
 from ladd.report.frontier_plot import plot_frontier
 from ladd.report.labels import COSTS, sampling_note
 from ladd.report.select import sampled
 from ladd.report.series import FLOOR, Series, draw, draw_floor, quality_series
 from ladd.report.style import figure_to, note, plain_log_ticks, side_legend
 from ladd.report.table import summarise
-
-__all__ = ["plot_codebook", "plot_curves", "plot_frontier", "plot_gen_ppl", "plot_quality_compute", "plot_swd"]
 
 
 class Quality(NamedTuple):
@@ -34,50 +31,14 @@ class Quality(NamedTuple):
 SWD = Quality("swd", "sliced Wasserstein distance to real data\n(in units of token value)", FLOOR)
 GEN_PPL = Quality("gen_ppl", "Gen PPL", "Real text")
 AXES = {"token_steps": "token denoising steps"} | {name: cost.title for name, cost in COSTS.items()}
-SWD_COMPUTE = "compute per sample ($10^9$ multiply-adds, latent passes included)"
 
 
-def plot_swd(compare: pl.DataFrame, path: Path) -> None:
-    """SWD against token denoising steps, both logarithmic, with the floor of real data.
-
-    Args:
-        compare: tidy table that ``summarise`` takes.
-        path: PNG to write.
+def plot_quality(compare: pl.DataFrame, path: Path, quality: Quality, x: str, title: str = "") -> None:
+    """A metric against token steps or a cost, ``x`` of AXES, both logarithmic, with the value of real data.
 
     Raises:
-        ArtifactError: no row of the metric swd has token steps.
+        ArtifactError: no row of the metric has ``x``.
     """
-    _plot(compare, path, SWD, "token_steps", AXES["token_steps"])
-
-
-def plot_quality_compute(compare: pl.DataFrame, path: Path) -> None:
-    """SWD against the multiply-adds that a sample costs, latent passes included.
-
-    Args:
-        compare: tidy table that ``summarise`` takes.
-        path: PNG to write.
-
-    Raises:
-        ArtifactError: no row of the metric swd has a cost.
-    """
-    _plot(compare, path, SWD, "gmacs_per_sample", SWD_COMPUTE)
-
-
-def plot_gen_ppl(compare: pl.DataFrame, path: Path, x: str) -> None:
-    """Gen PPL against token steps or a cost, both logarithmic, with that of real text.
-
-    Args:
-        compare: tidy table that ``summarise`` takes.
-        path: PNG to write.
-        x: key of AXES.
-
-    Raises:
-        ArtifactError: no row of the metric gen_ppl has ``x``.
-    """
-    _plot(compare, path, GEN_PPL, x, AXES[x])
-
-
-def _plot(compare: pl.DataFrame, path: Path, quality: Quality, x: str, title: str) -> None:
     summary = summarise(compare)
     lines = quality_series(summary, x, quality.metric)
     if not lines:
@@ -93,7 +54,7 @@ def _plot(compare: pl.DataFrame, path: Path, quality: Quality, x: str, title: st
         else:
             axes.set_xscale("log")
             plain_log_ticks(axes.xaxis)
-        axes.set_xlabel(title)
+        axes.set_xlabel(title or AXES[x])
 
 
 def _quality(figure: Figure, axes: Axes, summary: pl.DataFrame, lines: list[Series], quality: Quality) -> None:
@@ -112,3 +73,45 @@ def _integer_ticks(axes: Axes, steps: list[int]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(steps))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+# (what, against what): words of the caption, stem of the file, title of the axis if it is not that of `AXES`.
+FIGURES = {
+    (SWD, "token_steps"): ("Sliced Wasserstein distance against token steps", "swd", ""),
+    (SWD, "gmacs_per_sample"): (
+        "Sliced Wasserstein distance against compute",
+        "swd-compute",
+        "compute per sample ($10^9$ multiply-adds, latent passes included)",
+    ),
+}
+# Words of the caption and stem of the file, by column.
+GEN_PPL_AGAINST = {
+    "token_steps": ("token steps", "gen-ppl"),
+    "nominal_gmacs_per_sample": (f"{COSTS['nominal_gmacs_per_sample'].unit}, as the paper counts", "gen-ppl-backbone"),
+    "gmacs_per_sample": (f"{COSTS['gmacs_per_sample'].unit}, passes that were needed", "gen-ppl-made"),
+    "gflops_per_sample": (f"{COSTS['gflops_per_sample'].unit}, head and latent passes included", "gen-ppl-compute"),
+    "seconds_per_sample": ("wall-clock time", "gen-ppl-seconds"),
+}
+FIGURES |= {
+    (GEN_PPL, x): (f"Gen PPL against {against}; down is better, at equal entropy", stem, "")
+    for x, (against, stem) in GEN_PPL_AGAINST.items()
+}
+
+
+def quality_figures(compare: pl.DataFrame, folder: Path) -> dict[str, Path]:
+    """Draw every figure of sample quality that the table has rows for, into a folder.
+
+    Returns:
+        Files by caption, in the order of the page; none for a table without samples.
+    """
+    summary = summarise(compare)
+    made = {}
+    for (quality, x), (caption, stem, title) in FIGURES.items():
+        if quality_series(summary, x, quality.metric):
+            made[caption] = folder / f"{stem}.png"
+            plot_quality(compare, made[caption], quality, x, title)
+    if frontier_budgets(frontier_rows(summary)):
+        caption = "Quality and diversity over temperature: down and to the right is better"
+        made[caption] = folder / "frontier.png"
+        plot_frontier(compare, made[caption])
+    return made

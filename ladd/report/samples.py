@@ -11,8 +11,8 @@ import polars as pl
 
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
-from ladd.report.labels import SAMPLING, uncertain
-from ladd.report.templates import rendered
+from ladd.report.labels import sampling, uncertain
+from ladd.report.page import rendered
 
 SHOWN = 4  # samples per group
 METRICS = {"gen_ppl": "Gen PPL", "entropy_sequence": "entropy", "distinct_2": "distinct-2", "mauve": "MAUVE"}
@@ -42,7 +42,6 @@ def write_samples_page(
     """Write the page, whole or not at all, self-contained. The first ``shown`` of every group, never chosen ones.
 
     Args:
-        path: HTML file.
         samples: groups in the order of the page.
         title: headline, plain text.
         note: of the whole page, such as how the models were trained, plain text.
@@ -73,7 +72,6 @@ def sample_metrics(
     """Metrics of one set of samples, as text by name; what was not measured is left out.
 
     Args:
-        summary: what ``summarise`` returns.
         model: key of the sweep, or of a reference.
         token_steps: budget; None for real text.
         temperature: of the sampler; None for real text.
@@ -87,7 +85,7 @@ def sample_metrics(
     )
     by_name = {row["metric"]: row for row in rows.iter_rows(named=True)}
     return {
-        word: uncertain(by_name[name]["value"], by_name[name]["stderr"], min(SAMPLING[name].digits, 3)).replace(
+        word: uncertain(by_name[name]["value"], by_name[name]["stderr"], min(sampling()[name].digits, 3)).replace(
             "±", " ± "
         )
         for name, word in METRICS.items()

@@ -1,4 +1,4 @@
-"""Which rows of the summary belong in one table or figure."""
+"""Which rows belong in one table or figure, which are comparable, and their averages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ def sampled(summary: pl.DataFrame, metric: str, given: str = "") -> pl.DataFrame
     """Rows of one sampling metric, each model at its temperature nearest to 1.
 
     Args:
-        summary: what ``summarise`` returns.
         metric: its name.
         given: which tokens the sampler was given; "" for none.
     """
@@ -32,9 +31,24 @@ def with_entropy(rows: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         rows: of one metric.
-        summary: what ``summarise`` returns.
     """
     keys = [*SWEEP, "token_steps", "temperature"]
     entropy = summary.filter(pl.col("metric") == "entropy_sequence")
     beside = entropy.select(*keys, entropy=pl.col("value"), entropy_stderr=pl.col("stderr"))
     return rows.join(beside, on=keys, how="left", nulls_equal=True, maintain_order="left")
+
+
+# Rows of one metric that differ in one of these are not comparable: the evaluator computed something else, perplexity
+# per token counts other tokens, another arithmetic sampled, or the bias of a metric in n (MAUVE, SWD, positional
+# entropy, distinct-n) is another.
+ALIKE = ("evaluator_version", "tokenizer", "precision", "n")
+
+
+def over_seeds() -> list[pl.Expr]:
+    """Columns value and stderr of a group of rows that differ in their sampling seed.
+
+    The standard error is the sample standard deviation / sqrt(seeds) from two seeds on, and the row's own below that.
+    """
+    spread = pl.col("value").std(ddof=1) / pl.len().sqrt()
+    stderr = pl.when(pl.len() > 1).then(spread).otherwise(pl.col("stderr").first())
+    return [pl.col("value").mean(), stderr.alias("stderr")]

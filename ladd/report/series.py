@@ -45,9 +45,8 @@ def quality_series(summary: pl.DataFrame, x: str, metric: str = "swd") -> list[S
     """A metric of every model and schedule against the column ``x``, without rows where x is null or not positive.
 
     Args:
-        summary: what ``summarise`` returns.
         x: token_steps or a key of COSTS.
-        metric: key of SAMPLING.
+        metric: one of `sampling`.
     """
     rows = sampled(summary, metric).filter((pl.col("family") != "real") & (pl.col(x) > 0)).sort("token_steps")
     lines = dict(rows.group_by(LINE, maintain_order=True))

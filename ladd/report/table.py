@@ -1,4 +1,4 @@
-"""Averages over sampling seeds, and the plain-text table that a run prints at its end."""
+"""Averages over sampling seeds, the plain-text table that a run prints at its end, and its most telling numbers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ladd.errors import ArtifactError
 from ladd.report.blocks import blocks
 from ladd.report.cells import Block
 from ladd.report.comparable import check_comparable
-from ladd.report.labels import COSTS, families
-from ladd.report.rules import ALIKE, over_seeds
+from ladd.report.labels import BOUNDS, COSTS, STANDS_IN, families, sampling
+from ladd.report.select import ALIKE, at_base_temperature, over_seeds
 
 SWEPT = ("token_steps", "latent_steps", "temperature", "given")
 KEYS = ("suite", "model", "family", "schedule", "L", "K", "w", *SWEPT, "metric")
@@ -123,3 +123,25 @@ def _line(block: Block, cells: tuple[str, ...]) -> str:
         for i, (cell, width) in enumerate(zip(cells, block.widths, strict=True))
     ]
     return "  ".join(aligned).rstrip()
+
+
+BOUND_METRICS = (*BOUNDS, *STANDS_IN, "val_ppl")
+
+
+def essential_metrics() -> list[str]:
+    """The metrics of samples that are printed in the terminal too."""
+    return [name for name, shown in sampling().items() if shown.essential]
+
+
+def headline(summary: pl.DataFrame) -> dict[str, float]:
+    """Bounds and the essential metrics of samples, by METRIC/SWEEP, and METRIC/SWEEP/steps_K where there is a budget.
+
+    Sweeps that are given tokens are left out; each other one is at its temperature nearest to 1.
+    """
+    wanted = pl.col("metric").is_in([*BOUND_METRICS, *essential_metrics()]) & (pl.col("given") == "")
+    rows = at_base_temperature(summary.filter(wanted & pl.col("token_steps").is_not_null()))
+    rows = pl.concat([summary.filter(wanted & pl.col("token_steps").is_null()), rows])
+    return {
+        f"{row['metric']}/{row['model']}" + (f"/steps_{row['token_steps']}" if row["token_steps"] else ""): row["value"]
+        for row in rows.iter_rows(named=True)
+    }

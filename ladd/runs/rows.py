@@ -17,7 +17,7 @@ from ladd.config import Suite, load_suite
 from ladd.config.evaluation import GivenConfig
 from ladd.errors import ArtifactError
 from ladd.report.labels import REFERENCES
-from ladd.report.rules import ALIKE
+from ladd.report.select import ALIKE
 from ladd.report.table import summarise
 from ladd.stages.results import MEASURED, SCHEMA, read_curve, read_results
 
@@ -57,7 +57,7 @@ def _from_mlflow(folder: Path, suite: Suite) -> pl.DataFrame:
     from ladd.tracking import current_evaluations
 
     with contextlib.chdir(folder):
-        evaluations = current_evaluations(Path(suite.root), suite.suite, current_fingerprints(suite, ["evaluate"]))
+        evaluations = current_evaluations(Path(suite.root), suite.suite, current_fingerprints(suite, ["measure"]))
     return _typed([row for evaluation in evaluations for row in _rows_of(evaluation)])
 
 

@@ -83,7 +83,7 @@ def _ensure(suite: Suite, declaration: Declaration, experiment: Experiment) -> s
 def _fill(suite: Suite, declaration: Declaration, run: TrackedRun) -> None:
     """By the code that the stages use."""
     name, _, key = declaration.name.partition("@")
-    if name == "evaluate":
+    if name == "measure":
         table = read_results(Path(f"results/evaluate/{key}.csv"))
         log_results(table, run)
         log_seconds(table, key, suite.sweeps[key], run)

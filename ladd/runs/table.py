@@ -10,10 +10,9 @@ import polars as pl
 from ladd.errors import ConfigError
 from ladd.report.cells import Block, flagged
 from ladd.report.comparable import check_comparable
-from ladd.report.headline import SAMPLE_METRICS
-from ladd.report.labels import SAMPLING, ZERO_SHOT, ZERO_SHOT_NOTE, families, uncertain
+from ladd.report.labels import ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
 from ladd.report.select import at_base_temperature
-from ladd.report.table import block_text
+from ladd.report.table import block_text, essential_metrics
 from ladd.runs.rows import TRAINED
 
 # What rows can be grouped by, and its column.
@@ -59,7 +58,7 @@ def _known(option: str, wanted: Sequence[Any], known: Any) -> list[Any]:
 
 def _metrics(rows: pl.DataFrame, wanted: Sequence[str]) -> list[str]:
     known = sorted(rows["metric"].unique())
-    return _known("--metric", wanted or [name for name in SAMPLE_METRICS if name in known] or known[:1], known)
+    return _known("--metric", wanted or [name for name in essential_metrics() if name in known] or known[:1], known)
 
 
 def _telling(rows: pl.DataFrame, by: Sequence[str]) -> list[str]:
@@ -104,11 +103,11 @@ def _label(metrics: Sequence[str], metric: int, steps: int) -> str:
 
 
 def _title(metric: str) -> str:
-    return SAMPLING[metric].title if metric in SAMPLING else metric
+    return sampling()[metric].title if metric in sampling() else metric
 
 
 def _cell(row: dict[str, Any]) -> str:
-    if (shown := SAMPLING.get(row["metric"])) is None:
+    if (shown := sampling().get(row["metric"])) is None:
         return flagged(2 if row["metric"] == "val_ppl" or row["metric"].startswith(ZERO_SHOT) else 4)(row)
     stderr = None if row["stderr"] is None else row["stderr"] * shown.factor
     return uncertain(row["value"] * shown.factor, stderr, shown.digits)

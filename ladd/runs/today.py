@@ -67,7 +67,7 @@ def stage_settings(suite: Suite, run: LoggedRun) -> dict[str, Any]:
     """
     name, _, key = run.tags["dvc.stage"].partition("@")
     if name not in PLANNED or key not in keys_of(suite, name):
-        raise ConfigError(f"{PLANNED[name].block if name in PLANNED else 'the pipeline'} has no {key!r}")
+        raise ConfigError(f"{' or '.join(PLANNED[name].blocks) if name in PLANNED else 'the pipeline'} has no {key!r}")
     return PLANNED[name].settings(suite, key)
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ladd.diffusion.categorical import draw_behind_head
+from ladd.diffusion.heads import draw_behind_head
 from ladd.diffusion.noise import SampleNoise, StreamNoise
 from ladd.diffusion.process import Step
 from ladd.samplers.base import Sampler, State, time_grid

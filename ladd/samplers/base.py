@@ -13,6 +13,7 @@ from torch import Tensor
 from ladd.config.evaluation import SweepConfig
 from ladd.diffusion.noise import SampleNoise, StreamNoise
 from ladd.diffusion.process import DrawSettings, Prediction, Step
+from ladd.errors import SamplingError
 from ladd.samplers.sources import Stream
 
 
@@ -195,3 +196,20 @@ def reverse_tokens(
     prediction = predict(rows, step.t.expand(int(rows.sum())))._replace(rows=rows)
     x = process.reverse(state.tokens, wanted, prediction, step, draws, sampler.draw_settings)
     return replace(state, tokens=x, token_passes=state.token_passes + rows)
+
+
+def check_unmasked(tokens: Tensor, mask_id: int, what: str) -> None:
+    """Refuse samples that still hold the mask: they would be measured as if it were a token.
+
+    Args:
+        tokens: int (n, N), samples.
+        mask_id: V.
+        what: was sampled, for the message.
+    Raises:
+        SamplingError: there are some.
+    """
+    if count := int((tokens == mask_id).any(dim=1).sum()):
+        raise SamplingError(
+            f"{what}: {count} of {len(tokens)} samples still hold the mask at the end; the time grid does not reach 0: "
+            "lower token_lag"
+        )

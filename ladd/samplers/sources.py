@@ -90,11 +90,8 @@ def share_equal_rows(network: Callable[..., Any], share: bool = True) -> Callabl
     At t = 1 all tokens are masked, and samples that were given nothing are the same. What is timed shares no rows:
     every sample then makes the passes that it is charged for.
     """
-    if not share:
-        return network
-    return lambda *inputs: network(*map(one_row_if_equal, inputs))
 
+    def one_if_equal(rows: Tensor | None) -> Tensor | None:
+        return rows[:1] if isinstance(rows, torch.Tensor) and (rows == rows[:1]).all() else rows
 
-def one_row_if_equal(rows: Tensor | None) -> Tensor | None:
-    """The first row alone, where all are equal to it."""
-    return rows[:1] if isinstance(rows, torch.Tensor) and (rows == rows[:1]).all() else rows
+    return (lambda *inputs: network(*map(one_if_equal, inputs))) if share else network

@@ -1,15 +1,7 @@
 """baseline@M: train a model without latents."""
 
-from __future__ import annotations
-
-from ladd.stages.models import training
-from ladd.stages.runtime import Stage, run_stage
-from ladd.stages.train import train_stage
-
-
-def main(stage: Stage) -> None:
-    train_stage(stage, training)
-
+from ladd.stages.models import main, training  # noqa: F401  # workers look for `training` here
+from ladd.stages.runtime import run_stage
 
 if __name__ == "__main__":
     run_stage("baseline", main)

@@ -26,7 +26,7 @@ def describe_chain(
     chain: dict[str, Any] = {"seed": suite.seed, "compute": suite.compute.model_dump()}
     if sweep is not None:
         chain["sweep"] = suite.sweeps[sweep].model_dump()
-        chain["evaluation"] = suite.evaluation.model_dump()
+        chain["evaluation"] = suite.evaluation_of(suite.sweeps[sweep].data).model_dump()
         model = suite.sweeps[sweep].model
     if model is not None:
         config = suite.model(model)

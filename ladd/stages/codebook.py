@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ladd.diffusion.noise import derive
 from ladd.files import write_json
-from ladd.latents.quantise import codebook_report, fit_codebook
+from ladd.latents.codebook import codebook_report, fit_codebook
 from ladd.stages.artifacts import REDUCTION, load_latents, save_latents, save_weights, use_device
 from ladd.stages.recorded import record_codebook
 from ladd.stages.runtime import Stage, run_stage

@@ -8,14 +8,13 @@ from pathlib import Path
 import polars as pl
 
 from ladd.config import Suite
-from ladd.evaluation import EVALUATOR_VERSION
 from ladd.files import write_atomically, write_json
 from ladd.git import git_tags
-from ladd.report.figures import quality_figures
+from ladd.report.curves import plot_codebook, plot_curves
 from ladd.report.labels import family_name, schedule_name
 from ladd.report.loss_by_time import loss_by_time_caption, plot_loss_by_time
 from ladd.report.page import write_page
-from ladd.report.plots import plot_codebook, plot_curves
+from ladd.report.plots import quality_figures
 from ladd.report.samples import SampleGroup, sample_metrics, write_samples_page
 from ladd.report.table import render, summarise
 from ladd.stages.comparison import publish_comparison
@@ -41,7 +40,7 @@ def main(stage: Stage) -> None:
         compare=compare,
         figures=_figures(suite, compare, results),
         parameters=write_yaml(suite.model_dump(mode="json")),
-        provenance={"suite": suite.suite, "evaluator version": EVALUATOR_VERSION, "seed": str(suite.seed)},
+        provenance={"suite": suite.suite, "seed": str(suite.seed)},
     )
     groups = [group for key in keys for group in _sample_groups(suite, key, summary, results)]
     write_samples_page(results / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
@@ -79,7 +78,7 @@ def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Pa
     figures = quality_figures(compare, plots)
     plot_curves(histories, plots / "curves.png")
     figures["Training curves"] = plots / "curves.png"
-    if not (losses := read_loss_by_time(suite.sweeps)).is_empty():
+    if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
         figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"
         plot_loss_by_time(losses, plots / "loss-by-time.png")
     if usage:

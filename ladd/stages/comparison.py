@@ -9,8 +9,7 @@ from pathlib import Path
 from ladd.config import Suite
 from ladd.errors import ArtifactError, TrackingError
 from ladd.git import git_tags
-from ladd.report.headline import headline
-from ladd.report.table import summarise
+from ladd.report.table import headline, summarise
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.results import read_results
 from ladd.stages.tracked import TRACKED
@@ -21,11 +20,7 @@ RESULTS = Path("results")
 
 
 def publish_comparison(suite: Suite) -> None:
-    """Do as `show_comparison`; where the server went away since the stage began, a warning says how to do it later.
-
-    Args:
-        suite: settings; its folder is the working directory.
-    """
+    """Do as `show_comparison`; where the server went away since the stage began, a warning says how to do it later."""
     try:
         with answering(tracking_uri(Path(suite.root))):
             show_comparison(suite)
@@ -34,11 +29,7 @@ def publish_comparison(suite: Suite) -> None:
 
 
 def show_comparison(suite: Suite) -> None:
-    """Mark the runs of the suite as current or superseded, and show what `compare` wrote on the run of the suite.
-
-    Args:
-        suite: settings; its folder is the working directory.
-    """
+    """Mark the runs of the suite as current or superseded, and show what `compare` wrote on the run of the suite."""
     root = Path(suite.root)
     experiment = Experiment(root, suite.suite)
     experiment.mark(current_fingerprints(suite))
@@ -59,7 +50,6 @@ def current_fingerprints(suite: Suite, stages: Collection[str] = TRACKED.keys())
     Results can be there without the artifacts behind them, in a fresh clone.
 
     Args:
-        suite: settings; its folder is the working directory.
         stages: names of those that are wanted.
     """
     found: dict[str, str | None] = {}

@@ -72,7 +72,7 @@ def read_declaration(name: str, key: str | None, folder: Path = Path()) -> Decla
     if name not in stages or name not in PLANNED:
         raise ConfigError(f"dvc.yaml has no stage {name!r}; it has {sorted(stages)}")
     if (key or ALL) not in (keys := keys_of(suite, name)):
-        raise ConfigError(f"{PLANNED[name].block} in params.yaml has no {key!r}; it has {sorted(keys)}")
+        raise ConfigError(f"{' or '.join(PLANNED[name].blocks)} in params.yaml has no {key!r}; it has {sorted(keys)}")
     code = Code(folder / suite.root, folder)
     entry = entry_of(suite, code, name, key or ALL)
     files = code.files(

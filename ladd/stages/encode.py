@@ -10,13 +10,13 @@ import torch
 from ladd.cluster import share_out, workers_asked
 from ladd.data.shards import Rows
 from ladd.files import write_json
+from ladd.latents.frozen import FrozenTextEncoder
+from ladd.latents.precompute import encode_blocks, fit_reductions
 from ladd.latents.reduction import Reduction
 from ladd.latents.statistics import latent_statistics
-from ladd.stages.artifacts import REDUCTION, load_latents, load_tokens, use_device
-from ladd.stages.encoders import load_encoder
+from ladd.stages.artifacts import REDUCTION, load_latents, use_device
 from ladd.stages.runtime import Stage, run_stage
-from ladd.text.encoder import FrozenTextEncoder
-from ladd.text.precompute import encode_blocks, fit_reductions
+from ladd.tasks import task_of
 
 DESCRIBED = 4096  # blocks that the statistics of a view are taken from, the first of the training data
 
@@ -47,9 +47,8 @@ def main(stage: Stage) -> None:
 def _inputs(stage: Stage) -> tuple[FrozenTextEncoder, dict[str, Rows]]:
     """The encoder, and the blocks of both splits."""
     suite, config = stage.suite, stage.suite.encoders[stage.key]
-    device = use_device(suite.compute)
-    splits = {split: load_tokens(config.data, split, device) for split in ("train", "validation")}
-    return load_encoder(suite, config.data, config, device), splits
+    task = task_of(suite, config.data, use_device(suite.compute))
+    return task.encoder(config), {split: task.rows(split) for split in ("train", "validation")}
 
 
 def _encode_on_worker(stage: Stage, reductions: dict[str, Reduction], worker: int, workers: int) -> None:

@@ -19,10 +19,14 @@ from ladd.stages.artifacts import (
     use_device,
 )
 from ladd.stages.runtime import Stage
-from ladd.stages.train import Training, seed_weights
+from ladd.stages.train import Training, seed_weights, train_stage
 from ladd.systems.base import System
 from ladd.systems.stage1 import LearnedLatents
-from ladd.training.tasks import TokenTask
+from ladd.training.batches import TokenTask
+
+
+def main(stage: Stage) -> None:
+    train_stage(stage, training)
 
 
 def training(stage: Stage) -> Training:

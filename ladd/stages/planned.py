@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from ladd.config import Suite, TextDataConfig
+from ladd.config import Suite
 from ladd.stages.code import Code, module_of
 
 Entry = dict[str, Any]  # values that YAML has
@@ -24,14 +24,14 @@ class Planned(NamedTuple):
     """One stage in the plan.
 
     Attributes:
-        block: of params.yaml that has its keys; None for a stage without.
+        blocks: of params.yaml that have its keys; none for a stage without.
         settings: of a key. Names that dvc.yaml fills into paths (data, latents, model) are among them.
         modules: that a key runs besides the stage's own, where they are found by name at run time.
         besides: of the code that is left out elsewhere, what counts here.
         without: code that its modules import and it does not run.
     """
 
-    block: str | None
+    blocks: tuple[str, ...]
     settings: Callable[[Suite, str], Entry]
     modules: Callable[[Suite, str], Sequence[str]] = lambda suite, key: ()
     besides: tuple[str, ...] = ()
@@ -50,13 +50,14 @@ def stages_in_order(blocks: Mapping[str, Collection[str]]) -> Iterator[tuple[str
         blocks: of params.yaml with their keys.
     """
     for stage, planned in PLANNED.items():
-        yield from ((stage, key) for key in (blocks[planned.block] if planned.block else [None]))
+        keys = [key for block in planned.blocks for key in blocks[block]]
+        yield from ((stage, key) for key in (keys if planned.blocks else [None]))
 
 
 def keys_of(suite: Suite, stage: str) -> list[str]:
     """Keys of a stage."""
-    block = PLANNED[stage].block
-    return [ALL] if block is None else list(getattr(suite, block))
+    blocks = PLANNED[stage].blocks
+    return [key for block in blocks for key in getattr(suite, block)] if blocks else [ALL]
 
 
 def entry_of(suite: Suite, code: Code, stage: str, key: str) -> Entry:
@@ -123,15 +124,24 @@ def _sweep(suite: Suite, key: str) -> Entry:
     return _shared(suite) | _sizes(suite, sweep.data) | _values(sweep) | {"model_settings": _hash(model)}
 
 
-def _evaluated(suite: Suite, key: str) -> Entry:
+def _bound(suite: Suite, key: str) -> Entry:
+    model = {name: value for name, value in _model(suite, key).items() if name != "training"}
+    samplers = suite.model(key).system.samplers(suite.model(key))
+    schedules = {
+        name: {"latent_lead": sweep.latent_lead, "latents_at": samplers[sweep.schedule].latents_at}
+        for name, sweep in suite.inferences(key).items()
+    }
+    evaluation = _values(suite.evaluation_of(model["data"]), exclude={"metrics", "reference"})
+    return {"suite": suite.suite, **model, "model": key, "evaluation": evaluation, "schedules": schedules}
+
+
+def _measured(suite: Suite, key: str) -> Entry:
     sweep = suite.sweeps[key]
-    data = suite.data[sweep.data]
-    corpora = {"zero_shot": list(data.zero_shot)} if isinstance(data, TextDataConfig) else {}
-    return {"suite": suite.suite, **_sweep(suite, key), **corpora, "evaluation": _values(suite.evaluation)}
+    return {"suite": suite.suite, **_sweep(suite, key), "evaluation": _values(suite.evaluation_of(sweep.data))}
 
 
 def _reference(suite: Suite, key: str) -> Entry:
-    settings = {"settings": _values(suite.data[key]), "evaluation": _values(suite.evaluation)}
+    settings = {"settings": _values(suite.data[key]), "evaluation": _values(suite.evaluation_of(key))}
     return {"suite": suite.suite, **_shared(suite), **settings}
 
 
@@ -146,7 +156,17 @@ def _system(suite: Suite, key: str) -> list[str]:
 def _sampler(suite: Suite, key: str) -> list[str]:
     sweep = suite.sweeps[key]
     settings = suite.model(sweep.model)
-    return [module_of(settings.system), module_of(settings.system.samplers(settings)[sweep.schedule])]
+    sampler = module_of(settings.system.samplers(settings)[sweep.schedule])
+    return [*_system(suite, sweep.model), sampler, *_task(suite, sweep.data)]
+
+
+def _task(suite: Suite, data: str) -> list[str]:
+    return [module_of(suite.data[data].task)]
+
+
+def _metrics(suite: Suite, data: str) -> list[str]:
+    task = suite.data[data].task(suite, data)
+    return [*_task(suite, data), *sorted({module_of(type(metric)) for metric in task.metrics()})]
 
 
 def _systems(suite: Suite, key: str) -> list[str]:
@@ -154,18 +174,30 @@ def _systems(suite: Suite, key: str) -> list[str]:
     return sorted({module_of(suite.model(sweep.model).system) for sweep in suite.sweeps.values()})
 
 
-# A system is one file: its bounds and what samplers ask of it stand beside its loss.
-NOT_TRAINED_WITH = ("ladd/evaluation/", "ladd/samplers/")
+# A system is one file: its bounds and what samplers ask of it stand beside its loss. So is a task.
+EVALUATION, SAMPLERS = ("ladd/evaluation/",), ("ladd/samplers/",)
+TRAINED = EVALUATION + SAMPLERS
+BUILT = (*TRAINED, "ladd/metrics/", "ladd/systems/", "ladd/tasks/text/references.py")
 
 PLANNED = {
-    "data": Planned("data", _data),
-    "encode": Planned("encoders", _encoder),
-    "codebook": Planned("codebooks", _codebook),
-    "stage1": Planned("latents", _latents, without=NOT_TRAINED_WITH),
-    "baseline": Planned("baselines", _model, _system, without=NOT_TRAINED_WITH),
-    "stage2": Planned("models", _model, _system, without=NOT_TRAINED_WITH),
-    "sample": Planned("sweeps", _sweep, _sampler, without=("ladd/evaluation/",)),
-    "evaluate": Planned("sweeps", _evaluated, _sampler),
-    "reference": Planned("data", _reference),
-    "compare": Planned(None, _compared, _systems, besides=("ladd/report/",)),
+    "data": Planned(("data",), _data, _task, without=BUILT),
+    "encode": Planned(("encoders",), _encoder, lambda suite, key: _task(suite, suite.encoders[key].data), without=BUILT),
+    "codebook": Planned(("codebooks",), _codebook),
+    "stage1": Planned(("latents",), _latents, without=TRAINED),
+    "baseline": Planned(("baselines",), _model, _system, without=TRAINED),
+    "stage2": Planned(("models",), _model, _system, without=TRAINED),
+    "sample": Planned(("sweeps",), _sweep, _sampler, without=(*EVALUATION, "ladd/metrics/")),
+    "bound": Planned(
+        ("baselines", "models"),
+        _bound,
+        lambda suite, key: [*_system(suite, key), *_task(suite, suite.model(key).data)],
+        without=SAMPLERS,
+    ),
+    "measure": Planned(
+        ("sweeps",),
+        _measured,
+        lambda suite, key: [*_system(suite, suite.sweeps[key].model), *_metrics(suite, suite.sweeps[key].data)],
+    ),
+    "reference": Planned(("data",), _reference, _metrics),
+    "compare": Planned((), _compared, _systems, besides=("ladd/report/",)),
 }

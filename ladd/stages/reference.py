@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ladd.evaluation.rows import Row
 from ladd.files import write_json
+from ladd.metrics.base import Values
 from ladd.stages.artifacts import use_device
-from ladd.stages.measure import base_row
-from ladd.stages.reference_sawtooth import sawtooth_rows
-from ladd.stages.reference_text import text_rows
+from ladd.stages.measure import values_folder
 from ladd.stages.results import write_results
 from ladd.stages.runtime import Stage, run_stage
+from ladd.tasks import task_of
 
 
 def main(stage: Stage) -> None:
-    suite, device = stage.suite, use_device(stage.suite.compute)
-    measure = sawtooth_rows if suite.evaluation.kind == "sawtooth" else text_rows
-    rows, shown = measure(suite, stage.key, base_row(suite, model="", family=""), device)
-    write_results(f"reference-{stage.key}", rows)
-    write_json(Path(f"results/samples/reference-{stage.key}.json"), shown)
+    suite, name = stage.suite, f"reference-{stage.key}"
+    task = task_of(suite, stage.key, use_device(suite.compute))
+    values = Values(values_folder(name), suite.compute.model_dump())
+    rows, shown = task.reference_rows(Row(suite.suite, model="", family=""), values)
+    with stage.output(values_folder(name)) as folder:
+        values.save(folder)
+    write_results(name, rows)
+    write_json(Path(f"results/samples/{name}.json"), shown)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from ladd.config.evaluation import shortest
 from ladd.errors import ArtifactError
 from ladd.evaluation.rows import COLUMNS, Row, TimeRow
 from ladd.files import write_atomically, write_json
-from ladd.report.rules import ALIKE, over_seeds
+from ladd.report.select import ALIKE, over_seeds
 
 if TYPE_CHECKING:
     from ladd.tracking import TrackedRun
@@ -56,7 +56,7 @@ def read_results(path: Path) -> pl.DataFrame:
 
 LOSS_BY_TIME = Path("results/loss_by_time")
 LOSS_BY_TIME_SCHEMA = {
-    **dict.fromkeys(("model", "sweep", "family", "latents"), pl.String),
+    **dict.fromkeys(("model", "family", "latents"), pl.String),
     **dict.fromkeys(("t_low", "t_high", "weighted", "weighted_stderr", "per_masked", "per_masked_stderr"), pl.Float64),
     "n": pl.Int64,
     "documents": pl.Int64,
@@ -64,25 +64,29 @@ LOSS_BY_TIME_SCHEMA = {
 }
 
 
-def write_loss_by_time(key: str, rows: list[TimeRow]) -> None:
-    """Write ``results/loss_by_time/KEY.csv``; without rows it has a header alone."""
+def bounds_folder(model: str) -> Path:
+    """Of the bounds of a model."""
+    return Path(f"artifacts/bounds/{model}")
+
+
+def write_loss_by_time(model: str, rows: list[TimeRow]) -> None:
+    """Write ``results/loss_by_time/MODEL.csv``; without rows it has a header alone."""
     table = pl.DataFrame([vars(row) for row in rows], schema=LOSS_BY_TIME_SCHEMA)
-    write_atomically(LOSS_BY_TIME / f"{key}.csv", table.write_csv().encode())
+    write_atomically(LOSS_BY_TIME / f"{model}.csv", table.write_csv().encode())
 
 
-def read_loss_by_time(keys: Iterable[str]) -> pl.DataFrame:
-    """The losses by time of some sweeps; of several sweeps of one model those of the first that has some.
+def read_loss_by_time(models: Iterable[str]) -> pl.DataFrame:
+    """The losses by time of models.
 
     Raises:
         ArtifactError: a file is missing.
     """
     tables = []
-    for key in keys:
-        if not (path := LOSS_BY_TIME / f"{key}.csv").is_file():
+    for model in models:
+        if not (path := LOSS_BY_TIME / f"{model}.csv").is_file():
             raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
         tables.append(pl.read_csv(path, schema=LOSS_BY_TIME_SCHEMA, empty_string_is_null=False))
-    table = pl.concat(tables)
-    return table.filter(pl.col("sweep") == pl.col("sweep").first().over("model"))
+    return pl.concat(tables)
 
 
 def nested_means(table: pl.DataFrame) -> dict[str, dict]:

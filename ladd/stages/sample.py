@@ -19,14 +19,13 @@ from ladd.data.shards import token_type
 from ladd.diffusion.noise import derive
 from ladd.files import write_atomically, write_json
 from ladd.progress import bar
-from ladd.samplers.base import Sampler, sample_in_batches
+from ladd.samplers.base import Sampler, check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
-from ladd.stages.real import check_real, given_positions, real_chunk
 from ladd.stages.runtime import TIMED, Stage, machine, run_stage
 from ladd.stages.seconds import METRIC, write_seconds
 from ladd.stages.trained import load_trained
-from ladd.stages.unmasked import check_unmasked
 from ladd.systems.base import System
+from ladd.tasks import task_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,9 @@ class Run:
 
 
 def main(stage: Stage) -> None:
-    check_real(stage.suite, stage.suite.sweeps[stage.key].data)  # before anything is drawn that cannot be compared
+    task_of(
+        stage.suite, stage.suite.sweeps[stage.key].data
+    ).check_real()  # before anything is drawn that cannot be compared
     if workers := workers_asked(stage.suite.compute):
         share_out(_sample, (stage,), workers)
     _sample(stage)  # what is not there yet
@@ -126,9 +127,9 @@ def starting_tokens(suite: Suite, sweep: SweepConfig, index: int, device: torch.
     start = torch.full((sweep.samples, data.tokens), data.vocabulary, device=device)
     if sweep.given is None:
         return start
-    real = real_chunk(suite, sweep.data, "given", index, sweep.samples, device)
-    given = given_positions(suite, sweep.given, sweep.seeds[index], sweep.samples, data.tokens, device)
-    return torch.where(given, real, start)
+    task = task_of(suite, sweep.data, device)
+    given = task.given_positions(sweep.given, sweep.seeds[index], sweep.samples)
+    return torch.where(given, task.real("given", index, sweep.samples), start)
 
 
 if __name__ == "__main__":

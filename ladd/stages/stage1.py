@@ -15,7 +15,7 @@ from ladd.stages.artifacts import load_latents, load_tokens, save_latents, save_
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import Training, seed_weights, train_stage
 from ladd.systems.stage1 import LearnedLatents
-from ladd.training.tasks import TokenTask
+from ladd.training.batches import TokenTask
 
 BATCH = 512  # sequences that are encoded at a time
 

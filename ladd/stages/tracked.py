@@ -21,7 +21,7 @@ TRACKED = {
     "codebook": "codebooks",
     "baseline": "baselines",
     "stage2": "models",
-    "evaluate": "sweeps",
+    "measure": "sweeps",
 }
 LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "vector-quantize-pytorch")
 
@@ -58,7 +58,7 @@ def describe_run(suite: Suite, stage_name: str, key: str) -> RunDescription | No
         return _description("latents", describe_chain(suite, latents=key), tags, key)
     if stage_name in ("baseline", "stage2"):
         return _description("model", describe_chain(suite, model=key), describe_model(suite, key), key)
-    if stage_name == "evaluate":
+    if stage_name == "measure":
         sweep = suite.sweeps[key]
         tags = {"schedule": sweep.schedule, "model": sweep.model, **describe_model(suite, sweep.model)}
         return _description("evaluation", describe_chain(suite, sweep=key), tags, key)

@@ -22,9 +22,10 @@ from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
 from ladd.stages.signals import EndRequests
 from ladd.stages.tracked import stage_run, tag_outputs
+from ladd.training.batches import TokenTask
 from ladd.training.checkpoint import AVERAGE, checkpoint_step, latest_step
-from ladd.training.executor import STOP, ExecutorContext, GroupContext, InlineContext
-from ladd.training.loop import Task, Trainer
+from ladd.training.executor import STOP, GroupContext, InlineContext
+from ladd.training.loop import Trainer
 
 
 def seed_weights(stage: Stage) -> None:
@@ -43,7 +44,7 @@ class Training:
         finish: writes the final weights, and what else there is, given the averaged model and the output folder.
     """
 
-    task: Task
+    task: TokenTask
     config: TrainingConfig
     folder: str
     finish: Callable[[Any, Path], None]
@@ -93,7 +94,7 @@ def _train_worker(stage: Stage) -> None:
         run.flush()
 
 
-def _trainer(stage: Stage, training: Training, context: ExecutorContext) -> Trainer:
+def _trainer(stage: Stage, training: Training, context: InlineContext) -> Trainer:
     return Trainer(training.task, training.config, context, seed=derive(stage.suite.seed, stage.declaration.name))
 
 

@@ -10,15 +10,14 @@ from torch.nn import functional as F
 
 from ladd.config.evaluation import SweepConfig
 from ladd.config.models import SystemSettings
-from ladd.diffusion.cross_entropy import weighted_cross_entropy
+from ladd.diffusion.heads import weighted_cross_entropy
 from ladd.diffusion.noise import SampleNoise
 from ladd.evaluation.bounds import BoundSettings
-from ladd.evaluation.cost import Passes, SampleCost, backbone_macs
 from ladd.networks import CausalTransformer
 from ladd.networks.transformer import KeyValueCache
 from ladd.progress import counted
 from ladd.samplers.sources import NextTokenSource
-from ladd.systems.base import System, Values
+from ladd.systems.base import Passes, SampleCost, System, Values, backbone_macs
 
 
 class ArSettings(SystemSettings):

@@ -12,9 +12,7 @@ from ladd.config.evaluation import SweepConfig
 from ladd.config.latents import LatentsConfig, LatentShape
 from ladd.config.models import SystemSettings
 from ladd.diffusion.noise import SampleNoise
-from ladd.evaluation.bounds import BoundSettings
-from ladd.evaluation.cost import Passes, SampleCost, backbone_macs
-from ladd.evaluation.loss_by_time import LossByTime
+from ladd.evaluation.bounds import BoundSettings, LossByTime
 from ladd.registry import discover
 from ladd.samplers.base import Sampler
 
@@ -115,11 +113,12 @@ class System(ABC):
 
     @classmethod
     def check_sweep(cls, settings: Any, sweep: SweepConfig) -> None:
-        """Check a sweep against the model that it samples.
+        """Check a sweep, with one of the samplers that the model takes, against it and against the sampler.
 
         Raises:
             ValueError: it does not fit; the message begins with the name of a setting.
         """
+        cls.samplers(settings)[sweep.schedule].check(sweep)
         for name in cls.unread:
             if value := getattr(sweep, name):
                 raise ValueError(f"{name}: {value}; {cls.name} has no use for it, write 0")
@@ -183,3 +182,36 @@ def systems() -> dict[str, type[System]]:
     """All systems by name, in the order of tables."""
     found = discover("ladd.systems", System)
     return dict(sorted(found.items(), key=lambda item: (item[1].place, item[0])))
+
+
+class SampleCost(NamedTuple):
+    """Averages over samples."""
+
+    nfe: float  # network passes, latent-only ones included
+    gmacs: float  # 10^9 multiply-adds of the backbones
+    gflops: float  # 10^9 floating-point operations, two per multiply-add, of backbones and heads
+
+    @classmethod
+    def of(cls, passes: float, backbones: float, heads: float) -> SampleCost:
+        """From passes, and multiply-adds of backbones and heads."""
+        return cls(passes, backbones / 1e9, 2 * (backbones + heads) / 1e9)
+
+
+class Passes(NamedTuple):
+    """Mean network passes per sample."""
+
+    token_passes: float  # of the network that holds the token stream
+    latent_passes: float  # of a network of the latents alone
+
+
+def backbone_macs(length: int, width: int, layers: int) -> int:
+    """Multiply-adds of one forward pass of the transformer blocks: layers (12 S d^2 + 2 S^2 d) (paper, Eq. 77).
+
+    The paper's tables count these as its "GFLOPs". Norms, conditioning, embeddings and heads are left out.
+
+    Args:
+        length: S, positions of all streams together: N, or N + L.
+        width: d.
+        layers: number of blocks.
+    """
+    return layers * (12 * length * width**2 + 2 * length**2 * width)

@@ -16,12 +16,11 @@ from ladd.diffusion.gaussian import GaussianProcess
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import Prediction
 from ladd.diffusion.schedules import GAUSSIAN_SCHEDULES
-from ladd.evaluation.cost import Passes, backbone_macs
 from ladd.latents.prior import LatentPrior, prior_loss
 from ladd.samplers.base import Sampler
 from ladd.samplers.joint import check_lead
 from ladd.samplers.sources import PairSource, PriorSource, Stream, share_equal_rows
-from ladd.systems.base import Values
+from ladd.systems.base import Passes, Values, backbone_macs
 from ladd.systems.channels import Latents, Vectors
 from ladd.systems.ladd import Ladd, LaddModel, LaddSettings
 

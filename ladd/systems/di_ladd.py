@@ -10,8 +10,8 @@ from torch import Tensor
 from ladd.config.blocks import MaskedName
 from ladd.config.latents import LatentsConfig, LatentShape
 from ladd.diffusion.process import Prediction
-from ladd.evaluation.cost import Passes
 from ladd.samplers.sources import PairSource, Stream, share_equal_rows
+from ladd.systems.base import Passes
 from ladd.systems.channels import Codes, Latents
 from ladd.systems.ladd import WHOLE_RANGE, Ladd, LaddModel, LaddSettings
 

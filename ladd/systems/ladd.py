@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import getitem
 from typing import Any, ClassVar
 
 import torch
@@ -18,16 +20,14 @@ from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.diffusion.times import ChannelTimes, TimeDraw, draw_channel_times
-from ladd.evaluation.bounds import BoundSettings, average_draws
-from ladd.evaluation.cost import Passes, SampleCost, backbone_macs
-from ladd.evaluation.loss_by_time import LossByTime, loss_by_time
+from ladd.evaluation.bounds import BoundSettings, LossByTime, average_draws, loss_by_time
 from ladd.latents.codebook import Codebook
 from ladd.latents.model import encode_frozen
 from ladd.latents.prior import LatentPrior
 from ladd.networks import Encoder, MMDiT
 from ladd.progress import counted
 from ladd.samplers.sources import PairSource
-from ladd.systems.base import Surroundings, System, Values
+from ladd.systems.base import Passes, SampleCost, Surroundings, System, Values, backbone_macs
 from ladd.systems.channels import Channel, Latents, pair_losses, stack_losses
 from ladd.systems.stage1 import build_denoiser, build_encoder
 
@@ -132,16 +132,13 @@ class Ladd(System):
         """The denoiser goes on from the weights of Stage 1, so it must be the same network for the same process."""
         if learned is None:
             return
-        pairs = {
-            "network": ("denoiser", settings.network.model_dump(), learned.denoiser.model_dump()),
-            "latent_channel.schedule": (
-                "latent_channel.schedule",
-                settings.latent_channel.schedule,
-                learned.latent_channel.schedule,
-            ),
-            "token_channel.timed": ("token_channel.timed", settings.token_channel.timed, learned.token_channel.timed),
-        }
-        for name, (place, own, stage1) in pairs.items():
+        for name, place in (
+            ("network", "denoiser"),
+            ("latent_channel.schedule", "latent_channel.schedule"),
+            ("token_channel.timed", "token_channel.timed"),
+        ):
+            both = ((name, settings), (place, learned))
+            own, stage1 = (reduce(getitem, path.split("."), block.model_dump()) for path, block in both)
             if own != stage1:
                 raise ValueError(
                     f"{name}: {own!r} must equal latents.{settings.latents}.{place}, its Stage 1, which is {stage1!r}"

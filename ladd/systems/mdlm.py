@@ -16,8 +16,7 @@ from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import token_loss
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.diffusion.times import draw_channel_times
-from ladd.evaluation.bounds import BoundSettings
-from ladd.evaluation.loss_by_time import LossByTime, loss_by_time
+from ladd.evaluation.bounds import BoundSettings, LossByTime, loss_by_time
 from ladd.networks import DiT
 from ladd.systems.tokens import TokenDiffusion
 

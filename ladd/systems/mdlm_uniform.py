@@ -10,7 +10,7 @@ from ladd.config.blocks import TokenChannelConfig
 from ladd.config.models import SystemSettings
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.diffusion.uniform import UniformProcess
-from ladd.evaluation.cost import Passes, SampleCost, backbone_macs
+from ladd.systems.base import Passes, SampleCost, backbone_macs
 from ladd.systems.tokens import TokenDiffusion
 
 

@@ -40,7 +40,6 @@ def register_checkpoints(
     metrics in the run and not in the model.
 
     Args:
-        client: of the store.
         experiment_id: of the run.
         run_id: of the training.
         checkpoints: each with "name", "path", "sha256", "step" and "metrics".
@@ -95,7 +94,6 @@ def find_checkpoint(root: Path, uri: str) -> LoggedCheckpoint:
     """A checkpoint by its own URI, "models:/m-ID", or the last one of a run, "runs:/RUN_ID".
 
     Args:
-        root: of the repository.
         uri: what to find.
     Raises:
         ConfigError: it is no such URI.

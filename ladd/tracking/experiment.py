@@ -38,7 +38,6 @@ class Experiment:
         """Open the experiment; it and its parent run are made where they are missing.
 
         Args:
-            root: of the repository.
             suite: its name.
         """
         self.root, self.name = root, experiment_name(suite)

@@ -44,7 +44,6 @@ def current_evaluations(root: Path, suite: str, fingerprints: Mapping[str, str |
     no fingerprint is known.
 
     Args:
-        root: of the repository.
         suite: its name.
         fingerprints: of its evaluations, by NAME@KEY; None where it is not known.
     Raises:

@@ -75,7 +75,6 @@ def existing_store(root: Path, wanted: str) -> MlflowClient:
     """A client of a store that is there; nothing is created.
 
     Args:
-        root: of the repository.
         wanted: what is looked for, for the message.
     Raises:
         ArtifactError: there is no tracking database.

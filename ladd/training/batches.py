@@ -1,29 +1,20 @@
-"""Which sequences a training step sees, as a function of (seed, step)."""
+"""A training task: a model, its loss, and which rows of data a step sees, as a function of (seed, step)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from ladd.diffusion.noise import derive
-
-
-class RowSource(Protocol):
-    """Rows that are looked up by index: a tensor, or shards on disk."""
-
-    @property
-    def shape(self) -> Sequence[int]:
-        """(M, ...)."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Tensor, /) -> Tensor: ...
+from ladd.data.shards import Rows
+from ladd.diffusion.noise import SampleNoise, derive
+from ladd.distributed import rank, sum_over_workers, world_size
+from ladd.latents.statistics import spread_rows
 
 
 class Batch(NamedTuple):
@@ -85,3 +76,76 @@ class BatchOrder:
         """Rows of the training set, int64 (B,)."""
         epochs, offsets = np.divmod(self.positions(step), self.size)
         return np.concatenate([self._order(int(e))[offsets[epochs == e]] for e in np.unique(epochs)])
+
+
+# Validation losses use the same noise every time, so that their curves show the model and not the draw.
+_VALIDATION_SEED = 0
+_VALIDATION_SEQUENCES = 1024
+_VALIDATION_LOGITS = 2**28  # at a time: all sequences of a small vocabulary, a few of a large one
+
+# (model, x int64 (B, N), stored latents or None, noise, step) -> scalar losses; "loss" is the one that is minimised.
+RowSource = Rows | Tensor
+Losses = Callable[[Any, Tensor, Tensor | None, SampleNoise, int], dict[str, Tensor]]
+
+
+class TokenTask:
+    """A batch of rows to a loss, and validation by the mean over one fixed batch.
+
+    Args:
+        model: what is trained.
+        compute: its losses.
+        train, validation: tokens (M, N).
+        vocabulary: V.
+        latents, validation_latents: stored latents of both, one row per sequence, where the task has them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        compute: Losses,
+        train: RowSource,
+        validation: RowSource,
+        vocabulary: int,
+        latents: RowSource | None = None,
+        validation_latents: RowSource | None = None,
+    ):
+        self.model, self.compute, self.size, self.vocabulary = model, compute, len(train), vocabulary
+        self.tokens_per_sequence = train.shape[1]
+        self.train, self.validation = (train, latents), (validation, validation_latents)
+
+    def read(self, indices: np.ndarray) -> Batch:
+        """Rows of the training set."""
+        return _read(self.train, torch.from_numpy(indices))
+
+    def losses(self, batch: Batch, noise: SampleNoise, step: int) -> dict[str, Tensor]:
+        """Losses of a training batch."""
+        return self.compute(self.model, batch.tokens.long(), batch.latents, noise, step)
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Losses of the averaged weights on sequences from all over the validation split, shared out to workers."""
+        device = next(self.model.parameters()).device
+        chosen = torch.from_numpy(spread_rows(len(self.validation[0]), _VALIDATION_SEQUENCES)).to(device)
+        rows = torch.arange(len(chosen), device=device)
+        noise = SampleNoise(_VALIDATION_SEED, rows)
+        most = max(1, _VALIDATION_LOGITS // (self.tokens_per_sequence * self.vocabulary))
+        rounds = -(-len(rows) // (most * world_size()))  # as many for every worker: shards want all of them
+        sums: dict[str, float] = {}
+        for part in rows.tensor_split(rounds * world_size())[rank() :: world_size()]:
+            computed = part if len(part) else rows[:1]  # a worker without rows keeps step with the others: weight 0
+            batch = _read(self.validation, chosen[computed])
+            losses = self.compute(model, batch.tokens.long(), batch.latents, noise.part(_slice(computed)), 0)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(part)
+        total = sum_over_workers(torch.tensor(list(sums.values()), dtype=torch.float64, device=device))
+        return dict(zip(sums, (total / len(rows)).tolist(), strict=True))
+
+
+def _slice(rows: Tensor) -> slice:
+    """Neighbouring rows as a slice."""
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+
+
+def _read(data: tuple[RowSource, RowSource | None], rows: Tensor) -> Batch:
+    tokens, latents = data
+    return Batch(tokens[rows], None if latents is None else latents[rows])

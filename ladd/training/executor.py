@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -19,26 +18,6 @@ from ladd.training.checkpoint import (
 
 STOP = "stop"  # a file of this name, beside the checkpoints, asks the workers to save and end
 POLL = 10  # steps between two looks of a group of workers: they must agree, which takes a message
-
-
-class ExecutorContext(Protocol):
-    """One worker of a training run."""
-
-    def latest(self) -> Checkpoint | None:
-        """The checkpoint to go on from, if there is one; the same for all workers."""
-        ...
-
-    def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
-        """Keep a checkpoint, and the averaged weights of those of the steps ``kept``."""
-        ...
-
-    def report(self, row: dict[str, float]) -> None:
-        """Publish metrics of one step; the row has a "step"."""
-        ...
-
-    def stopping(self, step: int) -> bool:
-        """Whether to save and end before this step; the same for all workers."""
-        ...
 
 
 class InlineContext:
@@ -56,17 +35,21 @@ class InlineContext:
         self.folder, self.on_report, self.run_id = folder, on_report, run_id
 
     def latest(self) -> Checkpoint | None:
+        """The checkpoint to go on from, if there is one; the same for all workers."""
         return load_latest_checkpoint(self.folder)
 
     def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
+        """Keep a checkpoint, and the averaged weights of those of the steps ``kept``."""
         checkpoint.run_id = self.run_id
         save_checkpoint(self.folder, checkpoint)
         prune_checkpoints(self.folder, kept)
 
     def report(self, row: dict[str, float]) -> None:
+        """Publish metrics of one step; the row has a "step"."""
         self.on_report(row)
 
     def stopping(self, step: int) -> bool:
+        """Whether to save and end before this step; the same for all workers."""
         return (self.folder / STOP).exists()
 
 

@@ -1,53 +1,29 @@
-"""The training loop: evaluate, save, stop, step, log."""
+"""The training loop: evaluate, save, stop, step, log; and the average of the weights."""
 
 from __future__ import annotations
 
+import copy
 import math
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ladd.diffusion.noise import SampleNoise, derive
-from ladd.distributed import rank, sum_over_workers, world_size
+from ladd.distributed import local, rank, sum_over_workers, world_size
 from ladd.errors import PreemptedError, TrainingError
 from ladd.latents.model import LatentModel
 from ladd.progress import bar
-from ladd.training.batches import Batch, Batches, BatchOrder
+from ladd.training.batches import Batches, BatchOrder, TokenTask
 from ladd.training.checkpoint import Checkpoint
-from ladd.training.ema import WeightAverage
-from ladd.training.executor import ExecutorContext
+from ladd.training.executor import InlineContext
 from ladd.training.replica import Replica, shard_like, shard_optimiser, whole_state
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ladd.config import TrainingConfig
-
-
-class Task(Protocol):
-    """What is trained."""
-
-    size: int  # training sequences
-
-    @property
-    def model(self) -> nn.Module:
-        """The networks."""
-        ...
-
-    def read(self, indices: np.ndarray) -> Batch:
-        """Rows of the training data, int64 (B,); called in a thread."""
-        ...
-
-    def losses(self, batch: Batch, noise: SampleNoise, step: int) -> dict[str, Tensor]:
-        """Scalar losses, means over a batch or a part of it; "loss" is the one that is minimised."""
-        ...
-
-    def validate(self, model: Any) -> dict[str, float]:
-        """Metrics on validation data of a model of the same class (the averaged weights)."""
-        ...
 
 
 class Trainer:
@@ -60,7 +36,7 @@ class Trainer:
         seed: all of the run's random numbers follow from it and the step.
     """
 
-    def __init__(self, task: Task, config: TrainingConfig, context: ExecutorContext, *, seed: int):
+    def __init__(self, task: TokenTask, config: TrainingConfig, context: InlineContext, *, seed: int):
         self.task, self.config, self.context, self.seed = task, config, context, seed
         self.device = next(task.model.parameters()).device
         self.average = WeightAverage(task.model, config.ema)
@@ -257,3 +233,29 @@ class Trainer:
 
 def _shift(rows: slice, by: int) -> slice:
     return slice(rows.start + by, rows.stop + by)
+
+
+class WeightAverage:
+    """Average of a model's parameters; buffers are copied.
+
+    The decay warms up as (1 + n) / (10 + n) after n updates, so that early averages forget the initial weights.
+
+    Args:
+        model: what to average.
+        decay: of the average, in [0, 1).
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the current weights."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        averages: list[Tensor] = [local(p) for p in self.model.parameters()]
+        torch._foreach_lerp_(averages, [local(p.detach()) for p in model.parameters()], 1 - decay)
+        for average, current in zip(self.model.buffers(), model.buffers(), strict=True):
+            average.copy_(current)

@@ -4,8 +4,10 @@ import hashlib
 import os
 
 import pytest
+from pydantic import ValidationError
 
 from ladd.assets import fetch_asset, listing_hash
+from ladd.config import AssetConfig
 from ladd.errors import AssetError
 from tests.assets.builders import path_asset, sha256
 from tests.stages.tiny import commit, git
@@ -86,9 +88,9 @@ def test_a_name_that_no_file_can_have_is_an_error(root, name):
 
 
 @pytest.mark.parametrize("wrong", ["abc", ABC.upper(), "../" + ABC[3:], ABC + "0"])
-def test_what_is_no_hash_is_an_error(root, wrong):
-    with pytest.raises(AssetError, match="64 lower-case hexadecimal digits"):
-        fetch(root, "corpus", wrong)
+def test_what_is_no_hash_is_refused_by_the_settings(wrong):
+    with pytest.raises(ValidationError, match=r"sha256\n.*pattern"):
+        AssetConfig(source="path", name="corpus", sha256=wrong)
 
 
 def test_what_git_does_not_track_is_found_from_a_work_tree(root):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks import dense
-from ladd.diffusion import cross_entropy
+from ladd.diffusion import heads
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import token_loss
@@ -17,7 +17,7 @@ from ladd.samplers.joint import Joint
 from ladd.samplers.sequential import Sequential
 from ladd.systems.channels import Codes, Latents, Vectors, pair_losses
 from ladd.systems.ladd import LaddModel
-from ladd.training.ema import WeightAverage
+from ladd.training.loop import WeightAverage
 from tests.builders import network, perturb
 from tests.samplers.known_answers import draw, pair_source, token_source
 
@@ -90,7 +90,7 @@ def test_samplers_of_pairs_draw_the_tokens_of_the_dense_ones(steps, given, kind,
 
 @pytest.fixture(params=[1, 5], ids=["at once", "in parts"])
 def parts(request, monkeypatch):
-    monkeypatch.setattr(cross_entropy, "LOGITS_AT_A_TIME", SAMPLES * TOKENS * VOCABULARY // request.param)
+    monkeypatch.setattr(heads, "LOGITS_AT_A_TIME", SAMPLES * TOKENS * VOCABULARY // request.param)
 
 
 def gradients_of(model, compute) -> dict[str, torch.Tensor]:

@@ -35,9 +35,9 @@ def test_dry_run_prints_cells_reasons_changes_and_stages(suite, capsys):
         "changed from the base suite:",
         "  models.di: steps: 6 -> 3, warmup: 2 -> 1",
         "  data.saw: reference: 40 -> 60",
-        "7 stages:",
+        "8 stages:",
         *("  data@saw", "  stage1@discrete-L1-K4", "  stage2@di-L1-K4", "  sample@di-L1-K4-joint"),
-        *("  evaluate@di-L1-K4-joint", "  reference@saw", "  compare"),
+        *("  bound@di-L1-K4", "  measure@di-L1-K4-joint", "  reference@saw", "  compare"),
     ]
     assert not (suite / "suites").exists()
 

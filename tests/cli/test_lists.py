@@ -2,7 +2,7 @@
 
 import pytest
 
-from ladd.cli.lists import names, wholes
+from ladd.cli.arguments import names, wholes
 
 
 def test_words_are_split_at_commas_and_trimmed():

@@ -78,8 +78,8 @@ BAD_TEXT = [
     ("data.text.zero_shot.Penn Treebank", OTHER_CORPUS, ["data.text.zero_shot.Penn Treebank", "pattern"]),
     (
         "data.text.train.format",
-        "csv",
-        ["data.text.train.format: 'csv'", "'text', 'lines', 'jsonl', 'parquet' or 'wikipedia'"],
+        "xml",
+        ["data.text.train.format: 'xml'", "'text', 'lines', 'jsonl', 'csv', 'parquet', 'arrow' or 'folder'"],
     ),
     ("data.text.train.detokeniser", "moses", ["data.text.train.detokeniser: 'moses'", "'mdlm-scientific-papers'"]),
     ("data.text.train.documents", 0, ["data.text.train.documents: 0", "greater than or equal to 1"]),
@@ -114,7 +114,7 @@ BAD_TEXT = [
     ("evaluation.teacher", ..., ["evaluation.teacher: Field required"]),
     ("evaluation.features", ..., ["evaluation.features: Field required"]),
     # relations inside one block
-    ("data.text.train.field", "text", ["data.text.train", "field is 'text'", "text null"]),
+    ("data.text.train.field", "text", ["data.text.train", "field is 'text'", "text needs null"]),
     ("data.text.zero_shot.articles.field", None, ["data.text.zero_shot.articles", "field is None", "text's field"]),
     ("data.text.zero_shot.sentences.field", None, ["data.text.zero_shot.sentences", "field is None", "text's field"]),
     ("data.text.tokenizer.kind", "pretrained", ["data.text.tokenizer", "asset must be given for a pretrained"]),

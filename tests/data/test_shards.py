@@ -1,5 +1,6 @@
 """Shards on disk and the rows read from them."""
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -102,6 +103,13 @@ def test_rows_are_views_of_the_files(tmp_path):
     shard = Rows.open(tmp_path, CPU).shards[0]
     assert not shard.flags.owndata
     assert not shard.flags.writeable
+
+
+def test_a_shard_is_a_file_of_the_datasets_library(tmp_path):
+    expected = blocks(5, 3, 1000)
+    write_shards(tmp_path, [expected], tokens=3, vocabulary=1000, shard=9)
+    found = datasets.Dataset.from_file(str(shard_path(tmp_path, 0))).with_format("torch")
+    assert torch.equal(found[:]["values"], torch.from_numpy(expected))
 
 
 def test_shards_of_a_longer_earlier_run_are_gone(tmp_path):

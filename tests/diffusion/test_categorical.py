@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ladd.diffusion import categorical
-from ladd.diffusion.categorical import draw_categorical
+from ladd.diffusion import heads
+from ladd.diffusion.heads import draw_behind_head, draw_categorical
 from ladd.diffusion.noise import SampleNoise
 from ladd.errors import SamplingError
 
@@ -54,9 +54,9 @@ def test_many_draws_from_each_row():
 def test_draws_in_parts_are_the_draws_of_all_at_once(bound, shape, monkeypatch):
     logits, uniform = torch.randn(7, 50), torch.rand(shape, dtype=torch.float64)
     expected, largest, softmax = draw_categorical(logits, uniform), [], torch.softmax
-    monkeypatch.setattr(categorical, "LOGITS_AT_A_TIME", bound)
+    monkeypatch.setattr(heads, "LOGITS_AT_A_TIME", bound)
     monkeypatch.setattr(torch, "softmax", lambda x, dim: largest.append(x.numel()) or softmax(x, dim))
-    assert torch.equal(draw_categorical(logits, uniform), expected)
+    assert torch.equal(draw_behind_head(torch.nn.Identity(), logits, uniform), expected)
     assert max(largest) <= max(bound, 50)  # a row at the least
 
 

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ladd.diffusion import cross_entropy
-from ladd.diffusion.cross_entropy import weighted_cross_entropy
+from ladd.diffusion import heads
+from ladd.diffusion.heads import weighted_cross_entropy
 
 ROWS, WIDTH, VOCABULARY = 23, 6, 50
 
@@ -15,7 +15,7 @@ ROWS, WIDTH, VOCABULARY = 23, 6, 50
 @pytest.fixture
 def in_parts(monkeypatch):
     """At most seven rows at a time."""
-    monkeypatch.setattr(cross_entropy, "LOGITS_AT_A_TIME", 7 * VOCABULARY)
+    monkeypatch.setattr(heads, "LOGITS_AT_A_TIME", 7 * VOCABULARY)
 
 
 def problem(dtype=torch.float64):

@@ -5,8 +5,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ladd.evaluation.cost import backbone_macs
 from ladd.networks import MMDiT
+from ladd.systems.base import backbone_macs
 from tests.builders import network
 
 MDLM, LADD = {"width": 1024, "layers": 13}, {"width": 768, "layers": 12}

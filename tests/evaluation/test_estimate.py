@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from ladd.evaluation.estimate import estimate, ratio
-from ladd.evaluation.generation import perplexity
+from ladd.evaluation.estimate import estimate, perplexity, ratio
 
 
 def clustered(groups: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

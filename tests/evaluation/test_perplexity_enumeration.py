@@ -14,8 +14,7 @@ from torch import nn
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.evaluation.bounds import BoundSettings, token_bound
-from ladd.evaluation.estimate import estimate
-from ladd.evaluation.generation import perplexity
+from ladd.evaluation.estimate import estimate, perplexity
 
 VOCABULARY, TOKENS, MASK = 3, 3, 3
 EVERY = torch.cartesian_prod(*[torch.arange(VOCABULARY)] * TOKENS)  # (27, 3)

@@ -104,7 +104,7 @@ def test_suite_from_its_form_to_its_tables_and_figures(page, site, checkout):
     assert run.end() == "Completed"
     stages = run.stages()
     assert set(stages.values()) == {"Completed"}
-    assert {"stage1@di", "stage2@di-ladd", "evaluate@di-seq", "compare"} < stages.keys()
+    assert {"stage1@di", "stage2@di-ladd", "measure@di-seq", "compare"} < stages.keys()
     assert words((checkout / "results/compare.txt").read_text())[:50] == words(run.artifact("tiny-comparison"))[2:52]
     run.artifact("tiny-figures")
     figures = page.locator("img[src^='data:image/png']")

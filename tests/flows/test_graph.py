@@ -37,7 +37,7 @@ def test_graph_holds_every_stage_of_its_suite_after_its_upstreams(folder):
 
 def test_edges_are_those_of_dvc():
     upstream = read_graph(REPOSITORY).upstream
-    assert set(upstream["evaluate@di-seq"]) == {"data@sawtooth", "stage2@di-ladd", "sample@di-seq"}
+    assert set(upstream["measure@di-seq"]) == {"data@sawtooth", "bound@di-ladd", "sample@di-seq"}
     assert set(upstream["stage2@di-ladd"]) == {"data@sawtooth", "stage1@di"}
     assert upstream["data@sawtooth"] == ("plan",)
     assert upstream["plan"] == ()

@@ -18,7 +18,7 @@ from tests.stages.test_reproducibility import (
 )
 from tests.stages.tiny import REPOSITORY, write_params
 
-CHANGED = ["stage1@di-k4", "stage2@di-ladd-k4", "sample@di-k4-seq", "evaluate@di-k4-seq", "compare"]
+CHANGED = ["stage1@di-k4", "stage2@di-ladd-k4", "sample@di-k4-seq", "bound@di-ladd-k4", "measure@di-k4-seq", "compare"]
 
 
 def other_codebook(folder: Path) -> None:

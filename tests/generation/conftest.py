@@ -10,10 +10,10 @@ import yaml
 
 from ladd.config import Suite, load_suite
 from ladd.stages.manifest import write_manifest
-from ladd.stages.text import TOKENIZER
+from ladd.tasks.text.build import TOKENIZER
 from tests.generation.suites import MODELS, TEXT_TOKENS, text_values, values_with_every_knob, write_weights
 from tests.stages.tiny import make_suite, run_here
-from tests.text.builders import trained
+from tests.tasks.text.builders import trained
 
 
 @pytest.fixture(scope="session")

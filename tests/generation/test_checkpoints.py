@@ -113,7 +113,7 @@ def test_model_that_is_no_longer_in_the_suite_is_an_error(suite, logged):
         generate(suite.model_copy(update={"baselines": fewer}), Request(logged["run"]))
 
 
-@pytest.mark.parametrize(("stage", "checkpoints"), [("stage1@discrete", 1), ("evaluate@mdlm", 0)])
+@pytest.mark.parametrize(("stage", "checkpoints"), [("stage1@discrete", 1), ("measure@mdlm", 0)])
 def test_runs_that_give_no_text_are_errors(suite, stage, checkpoints):
     tags = {"suite": "tiny", "dvc.stage": stage}
     described = {"name": "c", "path": "a/b/c", "sha256": "0", "step": 1, "metrics": {}}

@@ -19,7 +19,7 @@ from ladd.generation.settings import LATENT_STEPS, sweep_of
 from ladd.samplers.base import Samples
 from tests.generation.suites import TEXT_TOKENS, tokens_of
 from tests.stages.tiny import run_here
-from tests.text.builders import trained
+from tests.tasks.text.builders import trained
 
 SWEEPS = ["mdlm", "ar", "di-joint", "di-seq", "co-joint", "co-seq"]
 

@@ -24,7 +24,7 @@ from tests.stages.tiny import REPOSITORY, environment
 
 STAGES = (
     *("data", "encode", "codebook", "stage1", "baseline", "stage2"),
-    *("sample", "evaluate", "reference", "compare"),
+    *("sample", "bound", "measure", "reference", "compare"),
 )
 LIMIT = 300  # seconds after which a stage that hangs is ended
 LATE = (  # what stages import when they need it

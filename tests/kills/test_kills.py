@@ -18,7 +18,10 @@ from tests.kills.suites import SUITES, Suite, differences, observe
 
 TARGETS = [
     *(("sawtooth", stage) for stage in ("data@sawtooth", "stage1@di", "baseline@mdlm", "stage2@di-ladd")),
-    *(("sawtooth", stage) for stage in ("sample@di-seq", "evaluate@di-seq", "reference@sawtooth", "compare")),
+    *(
+        ("sawtooth", stage)
+        for stage in ("sample@di-seq", "bound@di-ladd", "measure@di-seq", "reference@sawtooth", "compare")
+    ),
     *(("text", stage) for stage in ("data@text", "encode@bert", "codebook@codes", "stage2@di")),
 ]
 POINTS = -(-int(os.environ.get("LADD_KILL_POINTS", "84")) // len(TARGETS))  # of a stage

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ladd.latents.normalise import normalise_latents
+from ladd.latents.reduction import normalise_latents
 
 
 @pytest.mark.parametrize("scale", [1.0, 4.0])

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from ladd.errors import ConfigError
-from ladd.latents.codebook import Codebook
-from ladd.latents.quantise import codebook_report, fit_codebook
+from ladd.latents.codebook import Codebook, codebook_report, fit_codebook
 
 SETTINGS = {"codebook": 6, "steps": 60, "batch": 64, "seed": 1}
 

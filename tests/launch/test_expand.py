@@ -298,7 +298,7 @@ def test_suite_loads_every_template_resolves_and_bytes_are_the_same_again(expans
 
 def assert_every_stage_resolves(folder: Path, expansion: Expansion) -> None:
     stages = list(stages_in_order(expansion.values))
-    assert {f"evaluate {cell.name}" for cell in expansion.cells} <= {f"{name} {key}" for name, key in stages}
+    assert {f"measure {cell.name}" for cell in expansion.cells} <= {f"{name} {key}" for name, key in stages}
     for name, key in stages:
         declared = read_declaration(name, key, folder)
         filled = [declared.command, *map(str, declared.dependencies), *map(str, declared.outputs)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ladd.config import LatentsConfig
-from ladd.launch.shorten import shorten
+from ladd.launch.expand import shorten
 from tests.builders import suite_values, training
 
 

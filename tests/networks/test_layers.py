@@ -2,7 +2,7 @@
 
 import torch
 
-from ladd.networks.layers import FinalNorm, TimeEmbedding, modulate, rotary_embedding, rotate, zero_linear
+from ladd.networks.transformer import FinalNorm, TimeEmbedding, modulate, rotary_embedding, rotate, zero_linear
 from tests.builders import perturb
 
 BASE = 100.0

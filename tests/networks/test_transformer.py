@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.networks.layers import rotary_embedding
-from ladd.networks.transformer import Transformer
+from ladd.networks.transformer import Transformer, rotary_embedding
 from tests.builders import network, perturb
 
 

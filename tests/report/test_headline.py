@@ -2,8 +2,7 @@
 
 import pytest
 
-from ladd.report.headline import headline
-from ladd.report.table import summarise
+from ladd.report.table import headline, summarise
 from tests.report.conftest import swd
 
 

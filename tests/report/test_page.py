@@ -8,15 +8,15 @@ import re
 import pytest
 
 from ladd.errors import ArtifactError
-from ladd.report.page import lead, write_page
-from ladd.report.plots import plot_codebook, plot_swd
-from ladd.report.table import summarise
+from ladd.report.curves import plot_codebook
+from ladd.report.page import write_page
+from ladd.report.plots import SWD, plot_quality
 
 
 @pytest.fixture
 def given(rows, table, tmp_path) -> dict:
     figures = {"Quality <by> steps": tmp_path / "swd.png", "Code use": tmp_path / "codebook.png"}
-    plot_swd(table(rows), tmp_path / "swd.png")
+    plot_quality(table(rows), tmp_path / "swd.png", SWD, "token_steps")
     plot_codebook({"k4": [0.1, 0.4, 0.5, 0.0]}, tmp_path / "codebook.png")
     return {
         "title": "Sawtooth & co",
@@ -61,12 +61,3 @@ def test_equal_input_gives_an_equal_page(given, tmp_path):
     for name in ("a.html", "b.html"):
         write_page(tmp_path / name, **given)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-
-
-def test_lead_names_the_nearest_at_the_fewest_steps(rows, table):
-    words = lead(summarise(table(rows)))
-    assert words == (
-        "With 1 token step, Di-LADD sequential (di-ladd-k4, 2 network passes: SWD 0.0080 ± 0.0010) comes nearest to "
-        "real data; MDLM (mdlm, 1 network pass: SWD 0.1200 ± 0.0115); two real sets are 0.0040 ± 0.0010 apart."
-    )
-    assert lead(summarise(table(rows)).filter(metric="token_elbo")) == ""

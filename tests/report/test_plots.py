@@ -9,8 +9,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from ladd.errors import ArtifactError
-from ladd.report.figures import quality_figures
-from ladd.report.plots import AXES, plot_codebook, plot_curves, plot_gen_ppl, plot_quality_compute, plot_swd
+from ladd.report.curves import plot_codebook, plot_curves
+from ladd.report.plots import AXES, GEN_PPL, SWD, plot_quality, quality_figures
 from ladd.report.series import draw, draw_floor, quality_series
 from ladd.report.style import family_colour
 from ladd.report.table import summarise
@@ -22,10 +22,10 @@ def history(final: float, **terms: list[float | None]) -> pl.DataFrame:
     return pl.DataFrame({"step": [0, 100, 200], **losses, **{f"validation/{k}": v for k, v in terms.items()}})
 
 
-@pytest.mark.parametrize("plot", [plot_swd, plot_quality_compute])
-def test_quality_figures(plot, rows, table, tmp_path):
+@pytest.mark.parametrize("x", ["token_steps", "gmacs_per_sample"])
+def test_quality_figures(x, rows, table, tmp_path):
     other = [row | {"value": 0.5} if row["model"] == "ar" else row for row in rows]
-    twice(plot, table(rows), table(other), tmp_path)
+    twice(lambda data, path: plot_quality(data, path, SWD, x), table(rows), table(other), tmp_path)
 
 
 def test_curves(tmp_path):
@@ -66,7 +66,7 @@ def test_latent_shapes_of_one_family_have_shades_of_one_colour(text_rows, table)
 @pytest.mark.parametrize("x", AXES)
 def test_gen_ppl_figures(x, text_rows, table, tmp_path):
     other = [row | {"value": row["value"] * 2} if row["model"] == "co-8" else row for row in text_rows]
-    twice(lambda data, path: plot_gen_ppl(data, path, x), table(text_rows), table(other), tmp_path)
+    twice(lambda data, path: plot_quality(data, path, GEN_PPL, x), table(text_rows), table(other), tmp_path)
 
 
 def test_figures_are_those_that_the_table_has_rows_for(rows, text_rows, table, tmp_path):
@@ -113,9 +113,9 @@ def test_what_cannot_be_drawn_is_refused(rows, table, tmp_path):
     path = tmp_path / "a.png"
     bounds = table([row for row in rows if row["metric"] != "swd"])
     refusals = [
-        (lambda: plot_swd(bounds, path), "token_steps"),
-        (lambda: plot_quality_compute(bounds, path), "gmacs_per_sample"),
-        (lambda: plot_gen_ppl(bounds, path, "seconds_per_sample"), "gen_ppl with seconds_per_sample"),
+        (lambda: plot_quality(bounds, path, SWD, "token_steps"), "token_steps"),
+        (lambda: plot_quality(bounds, path, SWD, "gmacs_per_sample"), "gmacs_per_sample"),
+        (lambda: plot_quality(bounds, path, GEN_PPL, "seconds_per_sample"), "gen_ppl with seconds_per_sample"),
         (lambda: plot_curves({}, path), "no training history"),
         (lambda: plot_curves({"mdlm": history(0.5).drop("train/loss")}, path), "train/loss"),
         (lambda: plot_codebook({}, path), "no codebook"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ladd.report.blocks import throughput
 from ladd.report.table import summarise
-from ladd.report.throughput import throughput
 
 
 def test_one_over_seconds_and_perplexity_with_the_error_of_the_perplexity(text_rows, table):

@@ -75,9 +75,10 @@ def fake_results() -> Suite:
                 write_json(path, {})
         if name in ("stage1", "baseline", "stage2"):
             write_atomically(history_path(declaration.name), HISTORY.encode())
-        if name == "evaluate":
-            write_results(str(key), fake_rows(suite, str(key)))
+        if name == "bound":
             write_loss_by_time(str(key), [])
+        if name == "measure":
+            write_results(str(key), fake_rows(suite, str(key)))
         if name == "reference":
             real = Row(suite=suite.suite, model="real-saw", family="real", metric="swd", value=0.01, n=10, seed=0)
             write_results(f"reference-{key}", [real, replace(real, value=0.02, seed=1)])

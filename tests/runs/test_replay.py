@@ -22,7 +22,7 @@ from ladd.tracking import LoggedRun, find_run
 from tests.runs.fake import fake_values
 from tests.stages.tiny import commit, git
 
-STAGE = "evaluate@di-seq"
+STAGE = "measure@di-seq"
 
 
 def run_of(stage: str = STAGE) -> str:
@@ -49,7 +49,7 @@ def test_run_says_what_it_was(root, suite, logged, capsys):
     text = capsys.readouterr().out
     assert f"{STAGE} of suite tiny, folder suites/tiny" in text
     assert f"{git(root, 'rev-parse', 'HEAD')}, the code as committed" in text
-    assert "python -m ladd.stages.evaluate di-seq\n" in text
+    assert "python -m ladd.stages.measure di-seq\n" in text
     assert f"input    artifacts/models/di {dvc_hash(Path('artifacts/models/di'))}\n" in text
     assert f"output   results/evaluate/di-seq.csv {dvc_hash(Path('results/evaluate/di-seq.csv'))}\n" in text
     assert "nothing differs today" in text
@@ -65,12 +65,12 @@ def test_what_differs_today_is_listed(root, suite, logged):
     [entry] = [entry for entry in lock["stages"][STAGE]["deps"] if entry["path"] == "artifacts/models/di"]
     before, entry["md5"] = entry["md5"], "0123.dir"
     (suite / "dvc.lock").write_text(yaml.safe_dump(lock))
-    (root / "ladd/models.py").write_text("# another one\n")
+    (root / "ladd/registry.py").write_text("# another one\n")
     commit(root)
     (root / "ladd/files.py").write_text("# not committed\n")
     assert differences(root, suite, logged) == [
         "code: 1 commit to ladd/ or dvc.yaml since",
-        "code: 2 files differ from it: ladd/files.py, ladd/models.py",
+        "code: 2 files differ from it: ladd/files.py, ladd/registry.py",
         "parameter token_lag: 1.0 then, 2.0 now",
         f"input artifacts/models/di: {before} then, 0123.dir now",
     ]

@@ -24,7 +24,7 @@ from tests.runs.fake import distance, fake_values
 
 TRAINED = ["stage1@discrete", "stage1@continuous", "stage1@discrete-k5", "baseline@mdlm", "baseline@ar"]
 TRAINED += ["stage2@di", "stage2@co", "stage2@di-k5"]
-EVALUATED = [f"evaluate@{key}" for key in fake_values()["sweeps"]]
+EVALUATED = [f"measure@{key}" for key in fake_values()["sweeps"]]
 
 
 def lines(capsys, *arguments: str) -> dict[str, str]:
@@ -97,7 +97,7 @@ def test_training_has_its_curves_and_checkpoints(synced):
 
 def test_evaluation_has_means_and_errors_and_hashes(synced):
     client, runs = stored(synced[0])
-    run = by_stage(runs)["evaluate@di-seq"]
+    run = by_stage(runs)["measure@di-seq"]
     values = [distance("di-seq", 8, seed) for seed in (0, 1)]
     assert run.data.metrics["swd"] == pytest.approx(sum(values) / 2)
     # Of two values, the sample standard deviation over the square root of 2 is half their distance.
@@ -105,7 +105,7 @@ def test_evaluation_has_means_and_errors_and_hashes(synced):
     assert (run.data.metrics["full_bound"], run.data.metrics["full_bound/stderr"]) == (0.56, 0.001)
     steps = [point.step for point in client.get_metric_history(run.info.run_id, "swd")]
     assert steps == [1, 8]
-    outputs = read_declaration("evaluate", "di-seq").outputs
+    outputs = read_declaration("measure", "di-seq").outputs
     assert {tag: value for tag, value in run.data.tags.items() if tag.startswith("dvc.out.")} == {
         f"dvc.out.{path}": dvc_hash(path) for path in outputs
     }
@@ -129,10 +129,10 @@ def test_outdated_stages_are_left_alone_with_the_reason(suite, capsys):
     found = lines(capsys)
     assert found["stage2@di"] == "skipped: changed deps plan.stage2.di"
     assert found["baseline@ar"] == "skipped: changed outs results/history/baseline-ar.csv"
-    assert found["evaluate@new"] == "skipped: dvc.lock does not have it: it never ran"
+    assert found["measure@new"] == "skipped: dvc.lock does not have it: it never ran"
     assert found["compare"].startswith("skipped: changed deps ")
-    assert found["evaluate@di-seq"] == "skipped: changed deps plan.evaluate.di-seq"
-    assert found["evaluate@mdlm"] == "made"
+    assert found["measure@di-seq"] == "skipped: changed deps plan.measure.di-seq"
+    assert found["measure@mdlm"] == "made"
     _, runs = stored(suite.parents[1])
     of_model = {f"evaluate@{key}" for key, sweep in values["sweeps"].items() if sweep["model"] == "di"}
     assert by_stage(runs).keys() == {*TRAINED, *EVALUATED} - {"stage2@di", "baseline@ar"} - of_model

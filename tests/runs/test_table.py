@@ -34,7 +34,7 @@ QUESTIONS = [
 def track(suite) -> None:
     """Runs of the evaluations, as the stages make them, marked as `compare` does."""
     for key in suite.sweeps:
-        declaration = read_declaration("evaluate", key)
+        declaration = read_declaration("measure", key)
         with open_run(suite, declaration, declaration.fingerprint()) as run:
             log_results(read_results(Path(f"results/evaluate/{key}.csv")), run)
     Experiment(Path(suite.root), suite.suite).mark(current_fingerprints(suite))
@@ -176,7 +176,7 @@ def test_sweep_without_a_run_of_today_is_not_shown_and_named(set_temperature, ca
     shown, _ = swd_of(capsys, "mlflow")
     assert shown.keys() == load_suite().sweeps.keys() - {"di-seq"}
     [record] = caplog.records
-    assert record.getMessage().startswith("evaluate@di-seq: MLflow has no run of it as the suite is now")
+    assert record.getMessage().startswith("measure@di-seq: MLflow has no run of it as the suite is now")
 
 
 def test_after_a_revert_mlflow_agrees_with_dvc_though_nothing_was_marked(set_temperature, capsys, caplog):

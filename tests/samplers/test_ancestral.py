@@ -5,8 +5,8 @@ import torch
 
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
-from ladd.evaluation.exact import SawtoothReference
 from ladd.samplers.ancestral import Ancestral
+from ladd.tasks.sawtooth import SawtoothReference
 from tests.samplers.known_answers import (
     LINEAR,
     all_masked,

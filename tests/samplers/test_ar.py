@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.diffusion.categorical import draw_categorical
+from ladd.diffusion.heads import draw_categorical
 from ladd.networks import CausalTransformer
 from ladd.networks.transformer import KeyValueCache
 from ladd.samplers.ar import LeftToRight

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from ladd.diffusion import categorical
+from ladd.diffusion import heads
 from ladd.diffusion.masked import MaskedProcess, fill
 from ladd.diffusion.process import DrawSettings, Prediction
 from ladd.samplers.ancestral import Ancestral
@@ -71,7 +71,7 @@ def test_a_large_head_runs_on_a_few_positions_at_a_time(together, monkeypatch):
         return fill(STATE, every[:, None].expand(3, 3), Prediction(hidden, head, every), uniform, DrawSettings())
 
     expected = drawn()
-    monkeypatch.setattr(categorical, "LOGITS_AT_A_TIME", 85)
+    monkeypatch.setattr(heads, "LOGITS_AT_A_TIME", 85)
     assert torch.equal(drawn(), expected)
     positions = 3 if together else 9
     assert [len(hidden) for (hidden,) in calls] == [positions, *([2, 1] if together else [2, 2, 2, 2, 1])]

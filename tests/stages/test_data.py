@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from ladd.errors import AssetError, ConfigError
-from ladd.stages.data import make_tokenizer
-from ladd.text.packing import Packed
+from ladd.tasks.text.build import make_tokenizer
+from ladd.tasks.text.packing import Packed
 from tests.builders import path_asset, text_suite_values
 from tests.stages.text_assets import documents, write_corpora
 from tests.stages.tiny import make_suite, run_here
@@ -46,7 +46,7 @@ def test_assets_without_a_commit_stop_the_stage_before_it_reads_anything(tmp_pat
     huggingface_hub = pytest.importorskip("huggingface_hub")
     hub = SimpleNamespace(repo_info=lambda **arguments: SimpleNamespace(sha="d" * 40))
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
-    monkeypatch.setattr("ladd.stages.data.make_tokenizer", lambda *arguments: pytest.fail("documents were read"))
+    monkeypatch.setattr("ladd.tasks.text.build.make_tokenizer", lambda *arguments: pytest.fail("documents were read"))
     values = text_suite_values()
     unpinned = {"source": "hub", "kind": "dataset", "revision": None}
     values["data"]["text"]["zero_shot"]["sentences"]["asset"] = path_asset("org/sentences") | unpinned
@@ -60,14 +60,14 @@ def test_assets_without_a_commit_stop_the_stage_before_it_reads_anything(tmp_pat
 
 def test_one_block_is_too_little_to_train_on(tmp_path, monkeypatch):
     packed = Packed(documents=1, bytes=9, tokens=9, blocks=1, text_hash="")
-    monkeypatch.setattr("ladd.stages.data.pack_corpus", lambda *arguments, **settings: packed)
+    monkeypatch.setattr("ladd.tasks.text.build.pack_corpus", lambda *arguments, **settings: packed)
     with pytest.raises(ConfigError, match=r"data\.text\.tokens: the training documents fill 1 block of 16 tokens"):
         run(tmp_path, monkeypatch, text_suite_values())
 
 
 def test_tokenizer_of_several_files_is_refused(monkeypatch):
-    monkeypatch.setattr("ladd.stages.data.fetch", lambda suite, asset: Path())
-    monkeypatch.setattr("ladd.stages.data.asset_files", lambda folder, pattern: [Path("a.json"), Path("b.json")])
+    monkeypatch.setattr("ladd.tasks.text.build.asset_folder", lambda asset, root: Path())
+    monkeypatch.setattr("ladd.tasks.text.build.asset_files", lambda folder, pattern: [Path("a.json"), Path("b.json")])
     config = SimpleNamespace(tokenizer=SimpleNamespace(asset=path_asset("a"), files="*.json"), vocabulary=290)
     with pytest.raises(ConfigError, match=r"data\.text\.tokenizer\.files: '\*\.json' is of 2 files.*name one"):
-        make_tokenizer(None, "text", config)
+        make_tokenizer(SimpleNamespace(root="."), "text", config, None)

@@ -13,9 +13,9 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from ladd.evaluation import EVALUATOR_VERSION
 from ladd.evaluation.rows import Row
 from ladd.files import file_hash
+from ladd.metrics.swd import SlicedWasserstein
 from ladd.report.table import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.md5 import dvc_hash
@@ -33,7 +33,7 @@ class Finished:
         self.values = yaml.safe_load((folder / "params.yaml").read_text())
         self.client = MlflowClient(tracking_uri=f"sqlite:///{repository}/.mlflow/mlflow.db")
         self.experiment = self.client.get_experiment_by_name("tiny")
-        self.stages = [(name, key) for name, key in stages_in_order(self.values) if name in (*TRAINED, "evaluate")]
+        self.stages = [(name, key) for name, key in stages_in_order(self.values) if name in (*TRAINED, "measure")]
 
     @property
     def compare(self) -> pl.DataFrame:
@@ -121,8 +121,8 @@ def test_every_training_and_evaluation_has_one_finished_run(finished):
         ("stage1@co", "continuous L1 w8 · co"),
         ("baseline@mdlm", "mdlm · mdlm"),
         ("stage2@di-ladd", "di-ladd L1 K16 w8 · di-ladd"),
-        ("evaluate@ar", "ar · ar"),
-        ("evaluate@di-seq", "di-ladd L1 K16 w8 sequential · di-seq"),
+        ("measure@ar", "ar · ar"),
+        ("measure@di-seq", "di-ladd L1 K16 w8 sequential · di-seq"),
     ],
 )
 def test_names_of_runs_say_what_they_are(finished, name, title):
@@ -167,9 +167,9 @@ def test_run_of_the_suite_has_the_means_of_the_table(finished):
         ("stage1@co", {"role": "latents", "kind": "continuous", "L": "1", "K": None, "w": "8"}),
         ("baseline@mdlm", {"role": "model", "family": "mdlm", "L": None, "K": None, "schedule": None}),
         ("stage2@di-ladd", {"role": "model", "family": "di-ladd", "L": "1", "K": "CODES"}),
-        ("evaluate@ar", {"role": "evaluation", "family": "ar", "schedule": "none", "K": None}),
-        ("evaluate@di-joint", {"role": "evaluation", "family": "di-ladd", "schedule": "joint", "K": "CODES"}),
-        ("evaluate@co-seq", {"role": "evaluation", "family": "co-ladd", "schedule": "sequential", "L": "1"}),
+        ("measure@ar", {"role": "evaluation", "family": "ar", "schedule": "none", "K": None}),
+        ("measure@di-joint", {"role": "evaluation", "family": "di-ladd", "schedule": "joint", "K": "CODES"}),
+        ("measure@co-seq", {"role": "evaluation", "family": "co-ladd", "schedule": "sequential", "L": "1"}),
     ],
 )
 def test_runs_are_tagged_for_filtering(finished, name, tags):
@@ -180,7 +180,7 @@ def test_runs_are_tagged_for_filtering(finished, name, tags):
 
 
 def test_evaluation_carries_the_settings_of_its_whole_chain(finished):
-    values, parameters = finished.values, finished.runs()["evaluate@di-seq"].data.params
+    values, parameters = finished.values, finished.runs()["measure@di-seq"].data.params
     blocks = {
         "data": values["data"]["sawtooth"],
         "latents": values["latents"]["di"],
@@ -235,7 +235,7 @@ def test_curves_have_the_points_of_the_history(finished):
 
 def test_evaluations_have_the_means_and_standard_errors_of_the_report(finished):
     summary = summarise(finished.compare).filter(pl.col("model") == "di-seq")
-    run = finished.runs()["evaluate@di-seq"]
+    run = finished.runs()["measure@di-seq"]
     assert summary.height > 10
     for row in summary.iter_rows(named=True):
         for name, column in ((row["metric"], "value"), (f"{row['metric']}/stderr", "stderr")):
@@ -243,13 +243,18 @@ def test_evaluations_have_the_means_and_standard_errors_of_the_report(finished):
             at = {point.step: point.value for point in history}
             assert at.get(row["token_steps"] or 0) == (row[column] and pytest.approx(row[column])), name
     alike = json.loads(run.data.tags["measured.swd"])
-    assert alike == {"n": SAMPLES, "precision": "float64", "evaluator_version": EVALUATOR_VERSION, "tokenizer": ""}
+    assert alike == {
+        "n": SAMPLES,
+        "precision": "float64",
+        "evaluator_version": SlicedWasserstein.version,
+        "tokenizer": "",
+    }
 
 
 def test_evaluation_curves_run_over_the_step_budgets(finished):
     runs = finished.runs()
     for key, sweep in finished.values["sweeps"].items():
-        points = finished.points(runs[f"evaluate@{key}"])
+        points = finished.points(runs[f"measure@{key}"])
         assert points["swd"] == points["swd/stderr"] == sweep["token_steps"]
         assert "token_elbo" in points
 
@@ -294,7 +299,7 @@ def test_stages_write_what_they_declare_and_nothing_else(finished):
 def test_repeated_evaluation_adds_no_run_and_no_point(finished):
     before = finished.runs()
     points = {name: finished.points(run) for name, run in before.items()}
-    run_here("evaluate", "di-seq")
+    run_here("measure", "di-seq")
     after = finished.runs()
     assert {name: run.info.run_id for name, run in after.items()} == {n: run.info.run_id for n, run in before.items()}
     assert {name: finished.points(run) for name, run in after.items()} == points
@@ -317,8 +322,8 @@ def test_runs_that_the_suite_no_longer_has_are_superseded(finished):
     write_params(finished.folder, finished.values | {"sweeps": finished.values["sweeps"] | {"di-seq": other}})
     run_here("compare", None)
     states = {name: run.data.tags["ladd.state"] for name, run in finished.runs().items()}
-    assert [name for name, state in states.items() if state != "current"] == ["evaluate@di-seq"]
-    assert states["evaluate@di-seq"] == "superseded"
+    assert [name for name, state in states.items() if state != "current"] == ["measure@di-seq"]
+    assert states["measure@di-seq"] == "superseded"
     write_params(finished.folder, finished.values)
     run_here("compare", None)
     assert {run.data.tags["ladd.state"] for run in finished.runs().values()} == {"current"}

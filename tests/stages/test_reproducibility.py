@@ -179,15 +179,17 @@ def test_another_codebook_runs_what_depends_on_it_and_nothing_else(copied):
     values = yaml.safe_load((copied / "params.yaml").read_text())
     values["latents"]["di-k4"]["codebook"] = 5
     write_params(copied, values)
-    expected = ["compare", "evaluate@di-k4-seq", "sample@di-k4-seq", "stage1@di-k4", "stage2@di-ladd-k4"]
-    assert sorted(Repro(copied).finish().stages) == expected
+    expected = ["measure@di-k4-seq", "sample@di-k4-seq", "stage1@di-k4", "stage2@di-ladd-k4"]
+    assert sorted(Repro(copied).finish().stages) == ["bound@di-ladd-k4", "compare", *expected]
 
 
 def test_other_step_budgets_train_nothing(copied):
     values = yaml.safe_load((copied / "params.yaml").read_text())
     values["sweeps"]["di-seq"]["token_steps"] = [1, 3]
     write_params(copied, values)
-    assert sorted(Repro(copied).finish().stages) == ["compare", "evaluate@di-seq", "sample@di-seq"]
+    # Bounds know of the budgets, but those of other sweeps are the same as before.
+    ran = [stage for stage in Repro(copied).finish().stages if "bound" not in stage]
+    assert sorted(ran) == ["compare", "measure@di-seq", "sample@di-seq"]
 
 
 def test_parameters_that_are_put_back_run_nothing(tmp_path):
@@ -199,8 +201,8 @@ def test_parameters_that_are_put_back_run_nothing(tmp_path):
     changed["sweeps"]["mdlm"]["temperature"] = 0.9
     changed["evaluation"]["directions"] += 1
     write_params(folder, changed)
-    expected = ["compare", "evaluate@mdlm", "reference@sawtooth", "sample@mdlm"]
-    assert sorted(Repro(folder).finish().stages) == expected
+    expected = ["bound@ar", "bound@mdlm", "compare", "measure@mdlm", "reference@sawtooth"]
+    assert sorted(Repro(folder).finish().stages) == [*expected, "sample@mdlm"]
     assert files_of(folder, "results") != before
     write_params(folder, values)
     assert Repro(folder).finish().stages == []

@@ -47,7 +47,7 @@ def spy(suite, monkeypatch) -> Spy:
     spy = Spy(suite)
     monkeypatch.setattr(sample, "load_trained", lambda *arguments: SimpleNamespace(denoiser=None, latent_denoiser=None))
     monkeypatch.setattr(sample, "sample_in_batches", spy.draw)
-    monkeypatch.setattr(sample, "check_real", lambda *arguments: None)  # there is no data
+    monkeypatch.setattr("ladd.tasks.base.Task.check_real", lambda self: None)  # there is no data
     monkeypatch.setattr("ladd.stages.runtime.check_outputs", lambda paths: None)
     monkeypatch.setattr("ladd.stages.declaration.Declaration.files", lambda self: {})
     monkeypatch.setattr("ladd.stages.declaration.Declaration.fingerprint", lambda self: "0" * 64)

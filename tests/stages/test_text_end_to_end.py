@@ -20,18 +20,17 @@ from safetensors.torch import load_file
 from ladd.data.shards import Rows
 from ladd.files import file_hash
 from ladd.stages.artifacts import load_latents, load_tokens
+from ladd.stages.bound import TIME_DRAWS
 from ladd.stages.declaration import read_declaration
-from ladd.stages.held_out import held_out
-from ladd.stages.loss_by_time import TIME_DRAWS
 from ladd.stages.manifest import content_hash
-from ladd.stages.measure import bound_settings
 from ladd.stages.planned import stages_in_order
 from ladd.stages.sample import starting_tokens
 from ladd.stages.seconds import read_seconds, with_seconds
-from ladd.stages.text import TOKENIZER, load_tokenizer
 from ladd.stages.trained import load_trained
 from ladd.systems.base import System
-from ladd.text import packing
+from ladd.tasks import task_of
+from ladd.tasks.text.build import TOKENIZER
+from ladd.tasks.text.tokenizer import Tokenizer
 from tests.builders import corpus, path_asset, text_suite_values
 from tests.stages.finished import Finished
 from tests.stages.text_assets import write_assets
@@ -161,7 +160,7 @@ def test_likelihoods_are_of_as_many_sequences_as_asked_for(finished):
     assert counts == {"val_ppl": [12], "full_bound": [12], **{name: [6] for name in ZERO_SHOT}}
     assert rows["stderr"].null_count() == 0
     assert rows["documents"].min() > 1
-    assert set(rows["tokenizer"]) == {load_tokenizer("text").file_hash[:32]}
+    assert set(rows["tokenizer"]) == {Tokenizer.load(Path(f"artifacts/data/text/{TOKENIZER}")).file_hash[:32]}
 
 
 def test_rows_name_whose_tokens_were_counted(finished):
@@ -221,7 +220,7 @@ def test_samples_without_given_tokens_are_whole_and_differ_between_seeds(finishe
 
 
 def test_shown_samples_are_the_first_ones_with_their_given_runs(finished):
-    tokenizer = load_tokenizer("text")
+    tokenizer = Tokenizer.load(Path(f"artifacts/data/text/{TOKENIZER}"))
     for key, sweep in finished.suite.sweeps.items():
         shown = finished.results(f"samples/{key}.json")
         assert [(p["token_steps"], p["temperature"]) for p in shown] == [
@@ -291,18 +290,16 @@ def test_learned_encoder_goes_with_its_model(finished):
     assert not Path("artifacts/models/co-learned/reduction.safetensors").exists()
 
 
-def test_losses_by_time_are_those_of_every_sweep_whose_model_has_a_time(finished):
-    expected = {"mdlm": [""], "co": ["clean", "shared", "masked"], "di": ["clean", "noisy", "masked"]}
-    for key, sweep in finished.suite.sweeps.items():
-        rows = pl.read_csv(f"results/loss_by_time/{key}.csv", empty_string_is_null=False)
-        timed = sweep.given is None and sweep.model != "ar"
-        family = {"ccdd": "co", "co-learned": "co"}.get(sweep.model, sweep.model)
-        given = expected[family] if timed else []
+def test_losses_by_time_are_those_of_every_model_that_has_a_time(finished):
+    co, di = ["clean", "shared", "masked"], ["clean", "noisy", "masked"]
+    expected = {"mdlm": [""], "ar": [], "di": di, **dict.fromkeys(["co", "ccdd", "co-learned"], co)}
+    for model, given in expected.items():
+        rows = pl.read_csv(f"results/loss_by_time/{model}.csv", empty_string_is_null=False)
         assert rows.select("latents", "t_low").rows() == [(name, place / 10) for name in given for place in range(10)]
     # They are of the sequences of the bound, and add up to the bound at as many time draws.
-    suite = finished.suite
-    x = held_out(suite, "text", "validation", suite.evaluation.sequences, CPU).tokens
-    settings = replace(bound_settings(suite.evaluation, suite.seed), time_draws=TIME_DRAWS)
+    suite, task = finished.suite, task_of(finished.suite, "text")
+    x = task.held_out("validation", task.evaluation.sequences).tokens
+    settings = replace(task.bound_settings, time_draws=TIME_DRAWS)
     system, sweep = System.of(suite, "mdlm"), suite.sweeps["mdlm"]
     bound = system.bounds(load_trained(suite, "mdlm", CPU), x, settings, sweep)["token_elbo"].mean()
     total = pl.read_csv("results/loss_by_time/mdlm.csv")["weighted"].sum()
@@ -326,18 +323,18 @@ def test_runs_are_tracked_with_the_encoder_behind_their_latents(finished):
     experiment = client.get_experiment_by_name("tiny-text")
     found = client.search_runs([experiment.experiment_id], "tags.role != ''")  # all but that of the suite
     runs = {run.data.tags["dvc.stage"]: run for run in found}
-    tracked = ("stage1", "codebook", "baseline", "stage2", "evaluate")
+    tracked = ("stage1", "codebook", "baseline", "stage2", "measure")
     assert sorted(run.data.tags["dvc.stage"] for run in found) == sorted(
         f"{name}@{key}" for name, key in stages_in_order(VALUES) if name in tracked
     )
     assert {run.info.status for run in found} == {"FINISHED"}
     assert runs["codebook@codes"].data.metrics["perplexity"] == finished.results("stage1/codes.json")["perplexity"]
-    parameters = runs["evaluate@di-seq"].data.params
+    parameters = runs["measure@di-seq"].data.params
     assert parameters["latents.encoder.asset.name"] == "encoder"
     assert parameters["latents.pooling"] == "adaptive"
     assert parameters["latents.codebook"] == "8"
     assert parameters["data.tokenizer.vocabulary"] == str(VOCABULARY)
-    assert runs["evaluate@mdlm"].data.metrics.keys() >= {
+    assert runs["measure@mdlm"].data.metrics.keys() >= {
         "val_ppl",
         "gen_ppl",
         "gen_ppl/stderr/temperature_0.7",
@@ -349,7 +346,7 @@ def test_zero_shot_corpora_are_read_by_field_and_detokenised(finished):
     description = json.loads(Path("artifacts/data/text/description.json").read_text())
     counts = {name: corpus["documents"] for name, corpus in description["corpora"].items()}
     assert counts == {"train": 48, "validation": 12, "zero_shot/sentences": 40, "zero_shot/articles": 30}
-    tokenizer = load_tokenizer("text")
+    tokenizer = Tokenizer.load(Path(f"artifacts/data/text/{TOKENIZER}"))
     texts = {
         name: "".join(tokenizer.decode(row) for row in load_tokens("text", f"zero_shot/{name}", CPU)[:].tolist())
         for name in ("sentences", "articles")
@@ -377,7 +374,6 @@ def test_encoding_again_gives_identical_bytes(finished):
 def test_number_of_workers_does_not_change_the_data(finished, monkeypatch):
     folder = other_suite(finished, with_data("two-workers", workers=2))
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(packing, "_BATCH", 1000)  # characters: a dozen batches, so that both workers get some
     run_here("data", "text")
     assert files_of(Path("artifacts/data/text")) == files_of(finished.folder / "artifacts/data/text")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.text_teacher.tiny import write_folder
+from tests.evaluation.tiny_teacher import write_folder
 
 NOUNS = ["farmer", "river", "letter", "engine", "garden", "soldier", "market", "window"]
 VERBS = ["crossed", "built", "found", "sold", "watched", "forgot"]

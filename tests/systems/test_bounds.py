@@ -6,17 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.data.sawtooth import draw_sequences
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.evaluation.bounds import BoundSettings, average_draws, token_bound
 from ladd.evaluation.estimate import estimate
-from ladd.evaluation.exact import SawtoothReference
 from ladd.samplers.joint import Joint
 from ladd.samplers.sequential import Sequential
 from ladd.systems.ar import Ar
 from ladd.systems.channels import Channel, Codes, Vectors
 from ladd.systems.ladd import Ladd, encode_all
+from ladd.tasks.sawtooth import SawtoothReference, draw_sequences
 from tests.samplers.known_answers import ExactDenoiser, Law, Tables, every_sequence, number, record
 
 TOKENS = 8

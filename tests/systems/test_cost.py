@@ -5,8 +5,7 @@ from pydantic import TypeAdapter
 
 from ladd.config import LatentShape
 from ladd.config.models import SystemConfig
-from ladd.evaluation.cost import Passes, SampleCost
-from ladd.systems.base import Surroundings, System
+from ladd.systems.base import Passes, SampleCost, Surroundings, System
 from tests.builders import network, suite_values
 
 VALUES = suite_values()

@@ -127,9 +127,10 @@ def test_files_of_a_suite_are_run_from_its_parameters_to_samples_and_table(suite
     run_here("data", "saw")
     for key in ("mdlm", "pairs", "uniform"):
         run_here("baseline", key)
+        run_here("bound", key)
     for key in ("pairs", "uniform", "remasked"):
         run_here("sample", key)
-        run_here("evaluate", key)
+        run_here("measure", key)
         table = pl.read_csv(f"results/evaluate/{key}.csv")
         assert {"token_elbo", "swd"} <= set(table["metric"])
         assert table["value"].is_finite().all()

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
-from ladd.evaluation.bounds import BoundSettings, token_bound
+from ladd.evaluation.bounds import BINS, BoundSettings, LossByTime, loss_by_time, token_bound
 from ladd.evaluation.estimate import estimate
-from ladd.evaluation.loss_by_time import BINS, LossByTime, loss_by_time
 from ladd.systems.channels import Channel, Codes, Vectors
 from ladd.systems.ladd import Ladd, encode_all
 from ladd.systems.mdlm import Mdlm

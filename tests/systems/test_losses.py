@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ladd.data.sawtooth import draw_sequences
 from ladd.data.shards import Rows, write_array_shards
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import token_loss
 from ladd.systems.ar import negative_log_likelihood
-from ladd.training import tasks
-from ladd.training.tasks import TokenTask
+from ladd.tasks.sawtooth import draw_sequences
+from ladd.training import batches
+from ladd.training.batches import TokenTask
 from tests.builders import blocks, perturb, stage1, system, untrained
 
 
@@ -223,7 +223,7 @@ def test_validation_in_parts_is_that_of_all_sequences_at_once(key, logits, monke
     # 6 sequences of N = 8 and V = 2, at most one, two or four at a time; the times are stratified over all of them.
     task, sizes = ladd_task(key), []
     expected = task.validate(task.model)
-    monkeypatch.setattr(tasks, "_VALIDATION_LOGITS", logits)
+    monkeypatch.setattr(batches, "_VALIDATION_LOGITS", logits)
     handle = task.model.denoiser.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
     found = task.validate(task.model)
     handle.remove()
@@ -238,13 +238,13 @@ def test_validation_on_any_number_of_workers_is_that_of_one(count, logits, world
     """Every worker makes as many calls of the model as every other, also where rows are too few for all."""
     task = ladd_task("di")
     task.validation = tuple(part[:count] for part in task.validation)
-    monkeypatch.setattr(tasks, "_VALIDATION_LOGITS", logits)
+    monkeypatch.setattr(batches, "_VALIDATION_LOGITS", logits)
     expected, sums, calls = task.validate(task.model), [], []
     handle = task.model.denoiser.register_forward_hook(lambda *_: calls.append(rank))
-    monkeypatch.setattr(tasks, "world_size", lambda: world)
-    monkeypatch.setattr(tasks, "sum_over_workers", lambda values: (sums.append(values), values)[1])
+    monkeypatch.setattr(batches, "world_size", lambda: world)
+    monkeypatch.setattr(batches, "sum_over_workers", lambda values: (sums.append(values), values)[1])
     for rank in range(world):
-        monkeypatch.setattr(tasks, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(batches, "rank", lambda rank=rank: rank)
         names = list(task.validate(task.model))
     handle.remove()
     assert len({calls.count(rank) for rank in range(world)}) == 1
@@ -255,13 +255,13 @@ def test_validation_on_any_number_of_workers_is_that_of_one(count, logits, world
 def test_autoregressive_validation_does_not_depend_on_its_parts(monkeypatch):
     task = token_task("ar")
     whole = task.validate(task.model)
-    monkeypatch.setattr(tasks, "_VALIDATION_LOGITS", 4 * 8 * 2)
+    monkeypatch.setattr(batches, "_VALIDATION_LOGITS", 4 * 8 * 2)
     assert task.validate(task.model) == pytest.approx(whole, rel=1e-6)
 
 
 def test_validation_is_of_sequences_from_all_over_a_large_split(monkeypatch):
     model, large = token_task("ar").model, TRAIN[:10]
-    monkeypatch.setattr(tasks, "_VALIDATION_SEQUENCES", 4)
+    monkeypatch.setattr(batches, "_VALIDATION_SEQUENCES", 4)
     spread = token_task("ar", large[[0, 3, 6, 9]], model).validate(model)
     assert token_task("ar", large, model).validate(model) == spread
     assert token_task("ar", large[:4], model).validate(model) != spread

@@ -74,18 +74,18 @@ def test_suite_without_a_current_evaluation_says_what_to_do(root):
         name="n",
         fingerprint="a",
         parameters={},
-        tags={"role": "evaluation", "dvc.stage": "evaluate@s"},
+        tags={"role": "evaluation", "dvc.stage": "measure@s"},
     )
     with pytest.raises(ArtifactError, match="`dvc repro` or `ladd track sync`"):
-        current_evaluations(root, "s", {"evaluate@s": "b"})
+        current_evaluations(root, "s", {"measure@s": "b"})
 
 
 def test_point_that_was_replaced_is_read_with_its_last_value(root):
-    tags = {"role": "evaluation", "dvc.stage": "evaluate@s"}
+    tags = {"role": "evaluation", "dvc.stage": "measure@s"}
     run = TrackedRun(root, suite="twice", name="n", fingerprint="a", parameters={"p": 1}, tags=tags)
     client = MlflowClient(tracking_uri=tracking_uri(root))
     for timestamp, value in ((2, 0.25), (1, 0.75)):
         client.log_metric(run.run_id, "swd", value, timestamp=timestamp, step=4)
-    [found] = current_evaluations(root, "twice", {"evaluate@s": "a"})
+    [found] = current_evaluations(root, "twice", {"measure@s": "a"})
     assert found.points == {"swd": {4: 0.25}}
-    assert (found.parameters, found.tags["dvc.stage"]) == ({"p": "1"}, "evaluate@s")
+    assert (found.parameters, found.tags["dvc.stage"]) == ({"p": "1"}, "measure@s")

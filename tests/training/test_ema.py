@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ladd.training.ema import WeightAverage
+from ladd.training.loop import WeightAverage
 
 
 def scalar_model(value: float) -> nn.Module:

@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from ladd.config import TrainingConfig
-from ladd.data.sawtooth import draw_sequences
 from ladd.errors import PreemptedError, TrainingError
+from ladd.tasks.sawtooth import draw_sequences
 from ladd.training import loop
-from ladd.training.batches import Batch
+from ladd.training.batches import Batch, TokenTask
 from ladd.training.executor import STOP, InlineContext
 from ladd.training.loop import Trainer
-from ladd.training.tasks import TokenTask
 from tests.builders import blocks, executor, stage1, system, training, untrained
 
 

@@ -12,16 +12,15 @@ import torch
 from torch import nn
 
 from ladd.config import LatentsConfig, TrainingConfig
-from ladd.data.sawtooth import draw_sequences
 from ladd.distributed import gather_rows, own_rows
 from ladd.errors import LaddError
 from ladd.systems.stage1 import LearnedLatents
-from ladd.training.batches import Batch
+from ladd.tasks.sawtooth import draw_sequences
+from ladd.training.batches import Batch, TokenTask
 from ladd.training.checkpoint import Checkpoint, save_checkpoint
 from ladd.training.executor import STOP, GroupContext
 from ladd.training.loop import Trainer
 from ladd.training.replica import whole_state
-from ladd.training.tasks import TokenTask
 from tests.builders import blocks, executor, network, system, training, untrained
 
 STEPS = 12

@@ -1,0 +1,1 @@
+"""Metrics of samples: one file each (see `ladd.metrics.base`)."""

@@ -1,1 +1,0 @@
-"""From documents to blocks of token ids, and back to text."""
