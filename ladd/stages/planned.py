@@ -181,7 +181,11 @@ BUILT = (*TRAINED, "ladd/metrics/", "ladd/systems/", "ladd/tasks/text/references
 
 PLANNED = {
     "data": Planned(("data",), _data, _task, without=BUILT),
-    "encode": Planned(("encoders",), _encoder, lambda suite, key: _task(suite, suite.encoders[key].data), without=BUILT),
+    "encode": Planned(
+        ("encoders",), _encoder, lambda suite, key: _task(suite, suite.encoders[key].data), without=BUILT
+    ),
+        ("encoders",), _encoder, lambda suite, key: _task(suite, suite.encoders[key].data), without=BUILT
+    ),
     "codebook": Planned(("codebooks",), _codebook),
     "stage1": Planned(("latents",), _latents, without=TRAINED),
     "baseline": Planned(("baselines",), _model, _system, without=TRAINED),

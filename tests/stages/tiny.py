@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -52,12 +53,16 @@ def write_params(folder: Path, values: dict) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
 
-def make_suite(repository: Path, folder: Path, values: dict | None = None) -> Path:
-    """Copy code and pipeline to ``repository``, write the suite in ``folder`` of it, and commit."""
+def make_suite(
+    repository: Path, folder: Path, values: dict | None = None, modules: Mapping[str, str] | None = None
+) -> Path:
+    """Copy code and pipeline to ``repository``, write the suite in ``folder`` of it, with modules of its own, and commit."""
     shutil.copytree(REPOSITORY / "ladd", repository / "ladd", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPOSITORY / "dvc.yaml", folder)
     write_params(folder, tiny_values() | {"root": os.path.relpath(repository, folder)} | (values or {}))
+    for name, text in (modules or {}).items():
+        (folder / name).write_text(text)
     renew_plan(folder)  # DVC reads it before any stage runs
     (repository / ".gitignore").write_text("__pycache__/\n.work/\n.mlflow/\nartifacts/\nresults/\n")
     git(repository, "init", "--quiet")

@@ -116,9 +116,7 @@ def suite(tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = make_suite(repository, repository / "suites" / "own", values() | {"suite": "own"})
-        for name, text in FILES.items():
-            (folder / name).write_text(text)
+        folder = make_suite(repository, repository / "suites" / "own", values() | {"suite": "own"}, FILES)
         patch.chdir(folder)
         yield folder
 
