@@ -184,8 +184,6 @@ PLANNED = {
     "encode": Planned(
         ("encoders",), _encoder, lambda suite, key: _task(suite, suite.encoders[key].data), without=BUILT
     ),
-        ("encoders",), _encoder, lambda suite, key: _task(suite, suite.encoders[key].data), without=BUILT
-    ),
     "codebook": Planned(("codebooks",), _codebook),
     "stage1": Planned(("latents",), _latents, without=TRAINED),
     "baseline": Planned(("baselines",), _model, _system, without=TRAINED),

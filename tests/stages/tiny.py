@@ -56,7 +56,7 @@ def write_params(folder: Path, values: dict) -> None:
 def make_suite(
     repository: Path, folder: Path, values: dict | None = None, modules: Mapping[str, str] | None = None
 ) -> Path:
-    """Copy code and pipeline to ``repository``, write the suite in ``folder`` of it, with modules of its own, and commit."""
+    """Copy code and pipeline to ``repository``, write the suite and its modules in ``folder`` of it, and commit."""
     shutil.copytree(REPOSITORY / "ladd", repository / "ladd", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPOSITORY / "dvc.yaml", folder)
