@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 Calls = dict[str, Callable[[], object]]
-TIMED = ("stage1", "baseline", "stage2", "sample")
+TIMED = ("stage1", "prior", "baseline", "stage2", "sample")
 
 
 def stages_of(folder: Path) -> list[str]:
@@ -62,8 +62,8 @@ def _step(module: Any, suite: Any, name: str, key: str) -> Callable[[], object]:
 
 def _points(module: Any, suite: Any, key: str) -> Calls:
     sweep, device = suite.sweeps[key], module.use_device(suite.compute)
-    model = module.load_trained(suite, sweep.model, device)
-    batch = suite.run.batch if hasattr(suite, "run") else sweep.batch  # of a checkout from before December 2026
+    model = module.load_sampled(suite, sweep, device)
+    batch = suite.run.batch
     start = module.starting_tokens(suite, sweep, 0, device)[:batch]
     return {
         f"sample@{key} {point.name}": partial(

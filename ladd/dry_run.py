@@ -46,6 +46,7 @@ EXECUTOR = {
     "recompute": False,
 }
 TRAINING = {"steps": 4, "batch": 16, "validate_every": 2, "checkpoint_every": 2, "executor": EXECUTOR}
+TRAINED = ("latents", "priors", "baselines", "models")  # blocks whose entries have a training
 NETWORK = {"width": 16, "layers": 2, "heads": 2, "condition": 8}
 
 
@@ -86,7 +87,7 @@ def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]
         latents["quantise_after"] = min(latents["quantise_after"], 2)
     for codebook in values["codebooks"].values():
         codebook |= {"codebook": min(codebook["codebook"], CODES), "steps": 4, "batch": 16}
-    for trained in (*values["latents"].values(), *values["baselines"].values(), *values["models"].values()):
+    for trained in (each for block in TRAINED for each in values[block].values()):
         _shrink_training(trained)
     for sweep in values["sweeps"].values():
         _shrink_sweep(sweep, values, sampling)
@@ -121,8 +122,7 @@ def _shrink_latents(latents: Values, tokens: int) -> None:
 
 def _shrink_training(trained: Values) -> None:
     """Every network in a block, and its training."""
-    blocks = [trained, trained.get("latent_denoiser") or {}]
-    for network in (block[name] for block in blocks for name in ("network", "encoder", "denoiser") if name in block):
+    for network in (trained[name] for name in ("network", "encoder", "denoiser") if name in trained):
         network |= NETWORK | {"layers": min(network["layers"], NETWORK["layers"])}
     trained["training"] |= TRAINING | {"warmup": min(trained["training"]["warmup"], 1)}
 

@@ -98,6 +98,9 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+WEIGHTS = "weights.safetensors"  # of a trained model, in its folder
+
+
 def save_tensors(path: Path, state: dict[str, Tensor]) -> None:
     """Write a state dict as safetensors, which wants contiguous tensors that share no memory."""
     from safetensors.torch import save_file  # it imports torch, which takes seconds

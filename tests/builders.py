@@ -100,9 +100,12 @@ def _model(family: str) -> dict:
             "times": "independent" if discrete else "shared",
             "dropout": 0.0,
         },
-        "latent_denoiser": None if discrete else {"schedule": "linear", "network": network()},
         "training": training(),
     }
+
+
+def _prior(latents: str) -> dict:
+    return {"latents": latents, "schedule": "linear", "network": network(), "training": training()}
 
 
 def _sweep(model: str, schedule: str, **changes) -> dict:
@@ -112,6 +115,7 @@ def _sweep(model: str, schedule: str, **changes) -> dict:
         "schedule": schedule,
         "token_steps": [1, 8],
         "latent_steps": 4 if schedule == "sequential" else 0,
+        "prior": None,
         "frontier": None,
         "given": None,
         "token_lag": 1.0,
@@ -150,6 +154,7 @@ def suite_values() -> dict:
         "encoders": {},
         "latents": {"discrete": _latents("discrete"), "continuous": _latents("continuous")},
         "codebooks": {},
+        "priors": {"continuous": _prior("continuous")},
         "baselines": {
             "mdlm": {
                 "family": "mdlm",
@@ -166,7 +171,7 @@ def suite_values() -> dict:
             "ar": _sweep("ar", "none", token_steps=[8]),
             "di-joint": _sweep("di", "joint"),
             "di-seq": _sweep("di", "sequential"),
-            "co-seq": _sweep("co", "sequential"),
+            "co-seq": _sweep("co", "sequential", prior="continuous"),
         },
         "evaluation": {
             "kind": "sawtooth",
@@ -231,6 +236,7 @@ def text_suite_values() -> dict:
         },
         "latents": {"learned": _latents("continuous") | data},
         "codebooks": {"codes": {"latents": "bert/chunks", "codebook": 8, "steps": 5, "batch": 32}},
+        "priors": {"chunks": _prior("bert/chunks"), "learned": _prior("learned")},
         "baselines": {
             "mdlm": {
                 "family": "mdlm",
@@ -245,7 +251,7 @@ def text_suite_values() -> dict:
             "co": co,
             "di": _model("di-ladd") | data | {"latents": "codes"},
             # CCDD: joint Co-LADD with one latent per token and a frozen encoder.
-            "ccdd": co | {"latents": "bert/aligned", "latent_denoiser": None},
+            "ccdd": co | {"latents": "bert/aligned"},
             "co-learned": co | {"latents": "learned"},
         },
         "sweeps": _text_sweeps(data),
@@ -290,11 +296,11 @@ def _text_sweeps(data: dict) -> dict:
         "mdlm": _sweep("mdlm", "none", **shared, frontier={"token_steps": [4], "temperatures": [0.7, 0.9]}),
         "ar": _sweep("ar", "none", **shared | {"token_steps": [16]}),
         "co-joint": _sweep("co", "joint", **shared),
-        "co-seq": _sweep("co", "sequential", **shared),
+        "co-seq": _sweep("co", "sequential", **shared, prior="chunks"),
         "di-joint": _sweep("di", "joint", **shared),
         "di-seq": _sweep("di", "sequential", **shared),
         "ccdd-joint": _sweep("ccdd", "joint", **shared),
-        "learned-seq": _sweep("co-learned", "sequential", **shared),
+        "learned-seq": _sweep("co-learned", "sequential", **shared, prior="learned"),
         "mdlm-prefix": _sweep("mdlm", "none", **given, given=prefix),
         "ar-prefix": _sweep("ar", "none", **given | {"token_steps": [16]}, given=prefix),
         "co-infill": _sweep("co", "joint", **given, given=infill),

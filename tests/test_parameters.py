@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ladd.config import Suite, load_suite
+from ladd.stages.prior import build_prior
 from ladd.systems.base import System
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -15,14 +16,14 @@ SUITES = {"sawtooth": "params.yaml", "real English": "suites/text-demo/params.ya
 OUTSIDE = ("embedding.", "token_head.", "latent_embedding.", "latent_head.", "latent_mask")  # of a denoiser
 
 
-def millions(suite: Suite, key: str, *, latent_denoiser: bool = False) -> str:
-    """Parameters of the denoiser of a model, and of its latent denoiser where asked for, as the table writes them."""
+def millions(suite: Suite, key: str, prior: str | None = None) -> str:
+    """Parameters of the denoiser of a model, and of a prior where one is named, as the table writes them."""
     with torch.device("meta"):
         model = System.of(suite, key).build()
-        network, second = getattr(model, "denoiser", model), getattr(model, "latent_denoiser", None)
+        network = getattr(model, "denoiser", model)
     count = sum(each.numel() for name, each in network.named_parameters() if not name.startswith(OUTSIDE))
-    if latent_denoiser:
-        count += sum(each.numel() for each in second.parameters())
+    if prior is not None:
+        count += sum(each.numel() for each in build_prior(suite, prior).parameters())
     return f"{count / 1e6:.3f}M"
 
 
@@ -41,5 +42,5 @@ def test_parameters_in_the_readme_are_those_of_the_networks(row):
     found = {"mdlm": baselines, "ar": baselines, "di-ladd": di, "co-ladd": co}
     for key in (*suite.baselines, *suite.models):
         assert millions(suite, key) == found[suite.model(key).family], key
-    (second,) = [key for key, model in suite.models.items() if model.latent_denoiser is not None]
-    assert millions(suite, second, latent_denoiser=True) == sequential
+    (with_prior,) = [sweep for sweep in suite.sweeps.values() if sweep.prior is not None]
+    assert millions(suite, with_prior.model, with_prior.prior) == sequential

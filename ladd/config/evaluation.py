@@ -70,6 +70,7 @@ class SweepConfig(Block):
     schedule: Key = "none"  # name of a sampler; "none" is that of a model without latents
     token_steps: Budgets
     latent_steps: Annotated[int, Field(ge=0, le=100_000)] = 0  # sequential only, else 0
+    prior: Key | None = None  # that draws continuous latents where they come first
     frontier: FrontierConfig | None = None  # more points, at other temperatures
     given: GivenConfig | None = None  # null: every token is drawn
     token_lag: Power = 1.0  # token grid t_x = u^(1/lag), u uniform: above 1, few tokens come first

@@ -129,6 +129,15 @@ class EncoderConfig(Block):
     views: Annotated[dict[Key, ViewConfig], Field(min_length=1)]
 
 
+class PriorConfig(Block):
+    """A model of continuous latents alone, which sequential schedules draw them from."""
+
+    latents: LatentsName
+    schedule: GaussianName  # of the latents' noise
+    network: NetworkConfig
+    training: TrainingConfig
+
+
 class CodebookConfig(Block):
     """A codebook fitted on the latents of a frozen encoder: Stage 1 of Di-LADD on text."""
 

@@ -29,6 +29,10 @@ class Relations:
         if both := suite.codebooks.keys() & suite.encoders.keys():
             raise ValueError(f"codebooks.{min(both)}: the name is taken by encoders.{min(both)}; rename one")
         self._check_latents()
+        for key, prior in suite.priors.items():
+            self._find(f"priors.{key}.latents", self._latents_data(), prior.latents)
+            if suite.latent_shape(prior.latents).codebook is not None:
+                raise ValueError(f"priors.{key}.latents: {prior.latents!r} is discrete; a prior draws vectors")
         for key, baseline in suite.baselines.items():
             self._check_system(f"baselines.{key}", baseline, with_latents=False)
         for key, model in suite.models.items():
@@ -109,9 +113,9 @@ class Relations:
         data = suite.data[model.data]
         samplers = model.system.samplers(model)
         if sweep.schedule not in samplers:
-            allowed, limits = " or ".join(map(repr, samplers)), model.system.limits(model)
-            reason = f", as models.{sweep.model}.{limits}" if limits else ""
-            raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}{reason}")
+            allowed = " or ".join(map(repr, samplers))
+            raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}")
+        self._check_prior(f"{key}.prior", sweep, model)
         budgets = {f"{key}.token_steps": sweep.token_steps}
         if sweep.frontier is not None:
             budgets[f"{key}.frontier.token_steps"] = sweep.frontier.token_steps
@@ -131,6 +135,19 @@ class Relations:
                     f"{key}.{name}: {getattr(sweep, name)} must equal evaluation.reference.{name}, "
                     f"{getattr(reference, name)}: the distance of two sets and its floor depend on their size"
                 )
+
+    def _check_prior(self, key: str, sweep: SweepConfig, model: SystemSettings) -> None:
+        suite = self.suite
+        if not model.system.needs_prior(model, sweep.schedule):
+            if sweep.prior is not None:
+                raise ValueError(f"{key}: {sweep.prior!r}; {model.family} draws no latents from it here, write null")
+            return
+        fitting = suite.priors_of(model.latents_name)
+        if sweep.prior not in fitting:
+            raise ValueError(
+                f"{key}: {sweep.prior!r} draws no latents {model.latents_name!r}, which the {sweep.schedule} schedule "
+                f"starts with; those of `priors` that do are {fitting}"
+            )
 
     def _check_given(self, key: str, sweep: SweepConfig, model: SystemSettings) -> None:
         if sweep.given is None:

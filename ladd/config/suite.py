@@ -12,7 +12,7 @@ from ladd.config.blocks import Batch, Block, ComputeConfig, Key, Seed, Text, Wor
 from ladd.config.data import DataConfig
 from ladd.config.evaluation import EvaluationConfig, Sweep, SweepConfig
 from ladd.config.inherit import read_settings
-from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape
+from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, PriorConfig
 from ladd.config.messages import checked
 from ladd.config.models import SystemConfig, SystemSettings
 from ladd.config.named import named
@@ -53,6 +53,7 @@ class Suite(Block):
     encoders: dict[Key, EncoderConfig] = Field(default={})
     latents: dict[Key, LatentsConfig] = Field(default={})
     codebooks: dict[Key, CodebookConfig] = Field(default={})
+    priors: dict[Key, PriorConfig] = Field(default={})
     baselines: dict[Key, SystemConfig] = Field(default={})  # systems without latents
     models: dict[Key, SystemConfig] = Field(default={})
     sweeps: dict[Key, Sweep]
@@ -95,6 +96,10 @@ class Suite(Block):
             if sweep.model == model and sweep.given is None:
                 found.setdefault(sweep.inference, sweep)
         return found
+
+    def priors_of(self, latents: str | None) -> list[str]:
+        """Keys of the priors of some latents."""
+        return [key for key, prior in self.priors.items() if prior.latents == latents]
 
     def evaluation_of(self, data: str) -> EvaluationConfig:
         """How models of a data set are measured."""

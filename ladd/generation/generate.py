@@ -81,7 +81,8 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     device = use_device(compute)
     (point,) = sweep.points
     settings: dict[str, Any] = {"token_steps": point.token_steps, "temperature": point.temperature}
-    sampler = System.of(suite, sweep.model).sampler(load_model(suite, weights, device), sweep, **settings)
+    model = load_model(suite, sweep, weights, device)
+    sampler = System.of(suite, sweep.model, sweep.prior).sampler(model, sweep, **settings)
     noise = derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)
     samples = sample_in_batches(sampler, starts, noise, request.batch or suite.run.batch)

@@ -102,9 +102,18 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[
     """What belongs to the schedule of the base is of no use to another."""
     if schedule == base["schedule"]:
         return {}
-    reads = suite.model(base["model"]).system.samplers(suite.model(base["model"]))[schedule].options()
+    config = suite.model(base["model"])
+    reads = config.system.samplers(config)[schedule].options()
     latent_steps = System.of(suite, base["model"]).latent_steps(LATENT_STEPS) if "latent_steps" in reads else 0
-    return {"schedule": schedule, "latent_steps": latent_steps, "latent_lead": 1.0}
+    settings = {"schedule": schedule, "latent_steps": latent_steps, "latent_lead": 1.0, "prior": None}
+    if config.system.needs_prior(config, schedule):
+        if not (priors := suite.priors_of(config.latents_name)):
+            raise ConfigError(
+                f"--schedule {schedule}: it starts with latents {config.latents_name!r}, and the suite has no prior of "
+                "them; add one to `priors`"
+            )
+        settings["prior"] = priors[0]
+    return settings
 
 
 def _allowed(config: SystemSettings, schedule: str) -> list[str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ladd.config import Suite
+from ladd.config import Suite, SweepConfig
 from ladd.errors import ArtifactError, ConfigError
-from ladd.stages.artifacts import WEIGHTS
+from ladd.files import WEIGHTS
 from ladd.stages.hashes import remembered
 from ladd.stages.manifest import check_outputs
-from ladd.stages.trained import load_trained
+from ladd.stages.trained import load_sampled
 
 URI_SCHEMES = ("runs:/", "models:/")
 
@@ -78,14 +78,14 @@ def _sha256(path: Path) -> str:
         return hashes(path).sha256
 
 
-def load_model(suite: Suite, weights: Weights, device: torch.device) -> nn.Module:
-    """The model with these weights, in evaluation mode.
+def load_model(suite: Suite, sweep: SweepConfig, weights: Weights, device: torch.device) -> nn.Module:
+    """The model of a sweep with these weights, in evaluation mode.
 
     Raises:
         ArtifactError: they are not of the network that params.yaml describes.
     """
     try:
-        return load_trained(suite, weights.model, device, weights.path)
+        return load_sampled(suite, sweep, device, weights.path)
     except RuntimeError as error:  # names or shapes differ
         stage = _stage(suite, weights.model)
         raise ArtifactError(

@@ -1,6 +1,6 @@
 """The prior of continuous latents: a denoiser that never sees the tokens (sequential Co-LADD), and its loss.
 
-It is a model of its own: it needs the latents alone, and any model on the same latents can draw from it.
+It is a model of its own, trained on the latents alone, and any model on the same latents can draw from it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ladd.diffusion.gaussian import GaussianProcess
 from ladd.diffusion.noise import SampleNoise, StreamNoise
+from ladd.diffusion.schedules import GAUSSIAN_SCHEDULES
 from ladd.diffusion.times import low_discrepancy_times
 from ladd.networks.transformer import TimeEmbedding, Transformer
 
@@ -19,11 +20,13 @@ class LatentPrior(nn.Module):
 
     Args:
         latent_width: w.
+        schedule: name of the noise schedule.
         network: arguments of `Transformer`.
     """
 
-    def __init__(self, latent_width: int, **network):
+    def __init__(self, latent_width: int, schedule: str, **network):
         super().__init__()
+        self.process = GaussianProcess(GAUSSIAN_SCHEDULES[schedule])
         width = network["width"]
         self.embedding = nn.Linear(latent_width, width)
         self.time = TimeEmbedding(network["condition"])
@@ -36,8 +39,8 @@ class LatentPrior(nn.Module):
         return self.latent_head(self.transformer([self.embedding(z)], [self.time(t)], [positions])[0])
 
 
-def prior_loss(network: nn.Module, z: Tensor, noise: SampleNoise, step: int, process: GaussianProcess) -> Tensor:
+def prior_loss(prior: LatentPrior, z: Tensor, noise: SampleNoise, step: int) -> Tensor:
     """Squared error of the z_0-prediction at one time per sequence: z (B, L, w), clean -> (B,)."""
     times = low_discrepancy_times(noise.whole.uniform("latent_denoiser_t", step, 1)[:, 0]).select(noise.rows)
-    z_t = process.corrupt(z, times.t, StreamNoise(noise, "latent_denoiser", step)).state
-    return (network(z_t, times.t) - z).square().mean(dim=(1, 2))
+    z_t = prior.process.corrupt(z, times.t, StreamNoise(noise, "latent_denoiser", step)).state
+    return (prior(z_t, times.t) - z).square().mean(dim=(1, 2))

@@ -13,8 +13,8 @@ from ladd.launch.overrides import apply_overrides
 from ladd.launch.sweeps import Sampling, baseline_sweep, cell_sweep
 from ladd.launch.values import Values, difference, unshared
 
-BLOCKS = ("encoders", "latents", "codebooks", "models", "sweeps")  # that cells add to
-TRAINED = ("latents", "codebooks", "baselines", "models")
+BLOCKS = ("encoders", "latents", "codebooks", "priors", "models", "sweeps")  # that cells add to
+TRAINED = ("latents", "codebooks", "priors", "baselines", "models")
 
 
 class Rejected(NamedTuple):
@@ -42,7 +42,7 @@ class Expansion:
 
     @property
     def trainings(self) -> int:
-        """How many latents, codebooks, baselines and models are trained."""
+        """How many latents, codebooks, priors, baselines and models are trained."""
         return sum(len(self.values[block]) for block in TRAINED)
 
 
@@ -125,8 +125,19 @@ class _Expander:
             latents = self._add_latents(values, cell)
             model = self.base["models"][cell.base] | {"latents": latents}
             values["models"][cell.model] = shorten(model, self.grid.stage2_steps)
-            values["sweeps"][cell.name] = cell_sweep(self.base, cell, self.sampling)
+            sweep = cell_sweep(self.base, cell, self.sampling)
+            values["sweeps"][cell.name] = sweep | {"prior": self._add_prior(values, cell, latents)}
         return values
+
+    def _add_prior(self, values: Values, cell: Cell, latents: str) -> str | None:
+        """Add the prior that a cell draws its latents from; None where it takes none, or the base suite has none."""
+        base = self.suite.models[cell.base]
+        priors = self.suite.priors_of(base.latents_name)
+        if not priors or not base.system.needs_prior(base, cell.schedule):
+            return None
+        name = f"{priors[0]}-{cell.shape}"
+        values["priors"][name] = shorten(self.base["priors"][priors[0]], self.grid.stage2_steps) | {"latents": latents}
+        return name
 
     def _add_latents(self, values: Values, cell: Cell) -> str:
         """Add what makes the latents of a cell; returns their name."""

@@ -17,7 +17,7 @@ from ladd.report.style import BLACK, BLUE, CYCLE, figure_to, note, plain_log_tic
 
 IN_NATS = {"loss": BLACK, "token": BLUE}  # nats per token
 # On other scales, so in a strip of their own.
-OTHERS = dict(zip(("latent", "latent_denoiser", "commitment"), CYCLE[1:], strict=False))
+OTHERS = dict(zip(("latent", "commitment"), CYCLE[1:], strict=False))
 LOOKS: dict[str, dict[str, Any]] = {"train": {"alpha": 0.35, "linewidth": 1.0}, "validation": {"linewidth": 1.8}}
 WARM_UP = 0.05  # part of the run whose high losses may leave the panel
 COLUMNS = 3

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from ladd.config import ComputeConfig
 from ladd.data.shards import Rows, shard_path, write_shard
 from ladd.errors import ArtifactError, ConfigError, reading
-from ladd.files import file_hash, save_tensors
+from ladd.files import WEIGHTS, file_hash, save_tensors
 from ladd.progress import bar
 
-WEIGHTS = "weights.safetensors"
 REDUCTION = "reduction.safetensors"  # of the states of a pretrained encoder
 LATENT_SHARD = 65536  # sequences per file
 REMEDY = "it is cut or damaged: `dvc checkout` puts the file back, or remove its folder and run `dvc repro`"

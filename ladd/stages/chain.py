@@ -20,14 +20,22 @@ def describe_model(suite: Suite, key: str) -> dict[str, Any]:
 
 
 def describe_chain(
-    suite: Suite, *, latents: str | None = None, model: str | None = None, sweep: str | None = None
+    suite: Suite,
+    *,
+    latents: str | None = None,
+    prior: str | None = None,
+    model: str | None = None,
+    sweep: str | None = None,
 ) -> dict:
     """All settings from the data to the named block, as nested dictionaries."""
     chain: dict[str, Any] = {"seed": suite.seed, "compute": suite.compute.model_dump()}
     if sweep is not None:
         chain["sweep"] = suite.sweeps[sweep].model_dump()
         chain["evaluation"] = suite.evaluation_of(suite.sweeps[sweep].data).model_dump()
-        model = suite.sweeps[sweep].model
+        model, prior = suite.sweeps[sweep].model, suite.sweeps[sweep].prior
+    if prior is not None:
+        chain["prior"] = suite.priors[prior].model_dump()
+        latents = suite.priors[prior].latents
     if model is not None:
         config = suite.model(model)
         chain["model"] = config.model_dump()

@@ -69,6 +69,7 @@ def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Pa
     plots = results / "plots"
     names = [
         *(f"stage1-{key}" for key in suite.latents),
+        *(f"prior-{key}" for key in suite.priors),
         *(f"baseline-{key}" for key in suite.baselines),
         *(f"stage2-{key}" for key in suite.models),
     ]

@@ -12,6 +12,7 @@ from typing import Any
 
 from ladd.config import load_suite
 from ladd.errors import ConfigError
+from ladd.registry import suite_folder
 from ladd.stages.code import Code
 from ladd.stages.manifest import content_hash, is_artifact
 from ladd.stages.planned import ALL, PLANNED, Entry, entry_of, keys_of, modules_of
@@ -74,10 +75,9 @@ def read_declaration(name: str, key: str | None, folder: Path = Path()) -> Decla
     if (key or ALL) not in (keys := keys_of(suite, name)):
         raise ConfigError(f"{' or '.join(PLANNED[name].blocks)} in params.yaml has no {key!r}; it has {sorted(keys)}")
     code = Code(folder / suite.root, folder)
-    entry = entry_of(suite, code, name, key or ALL)
-    files = code.files(
-        modules_of(suite, name, key or ALL), besides=PLANNED[name].besides, without=PLANNED[name].without
-    )
+    with suite_folder(folder):
+        entry, modules = entry_of(suite, code, name, key or ALL), modules_of(suite, name, key or ALL)
+    files = code.files(modules, besides=PLANNED[name].besides, without=PLANNED[name].without)
     stage, values = stages[name].get("do", stages[name]), {"key": key, "item": entry}
     outputs = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
     return Declaration(

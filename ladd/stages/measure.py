@@ -87,7 +87,7 @@ def budget_row(
     seed: int,
 ) -> Row:
     """A row with the budget of one point, and what a sample cost."""
-    system = System.of(suite, sweep.model)
+    system = System.of(suite, sweep.model, sweep.prior)
     cost, nominal = map(system.cost, (Passes(**passes), system.nominal_passes(point.token_steps, sweep.latent_steps)))
     return replace(
         row,

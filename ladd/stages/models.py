@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from ladd.config import Suite
+from ladd.files import WEIGHTS
 from ladd.stages.artifacts import (
     REDUCTION,
-    WEIGHTS,
     load_latents,
     load_tokens,
     load_weights,

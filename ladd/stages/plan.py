@@ -15,11 +15,12 @@ from typing import Any
 from ladd.config import load_suite
 from ladd.errors import LaddError, PlanError
 from ladd.files import write_atomically
+from ladd.registry import suite_folder
 from ladd.stages.code import Code
 from ladd.stages.planned import ALL, Entry, Plan, make_plan
 
 PLAN, TOP = Path("plan.json"), "plan"  # JSON, as DVC reads it once for every stage
-IN_PATHS = ("data", "latents", "model")  # settings that dvc.yaml fills into paths
+IN_PATHS = ("data", "latents", "model", "drawn_by")  # settings that dvc.yaml fills into paths
 
 
 def renew_plan(folder: Path = Path()) -> bool:
@@ -31,7 +32,8 @@ def renew_plan(folder: Path = Path()) -> bool:
         ConfigError: the settings are not valid.
     """
     suite, old = load_suite(folder / "params.yaml"), read_plan(folder)
-    new = make_plan(suite, Code(folder / suite.root, folder))
+    with suite_folder(folder):
+        new = make_plan(suite, Code(folder / suite.root, folder))
     if old != new:
         write_atomically(folder / PLAN, _text(new).encode())
     return old is not None and _paths(old) != _paths(new)

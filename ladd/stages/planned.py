@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from ladd.config import Suite
+from ladd.files import WEIGHTS
 from ladd.stages.code import Code, module_of
 
 Entry = dict[str, Any]  # values that YAML has
@@ -112,6 +113,11 @@ def _latents(suite: Suite, key: str) -> Entry:
     return _shared(suite) | _sizes(suite, config.data) | _values(config) | {"shape": _shape(suite, key)}
 
 
+def _prior(suite: Suite, key: str) -> Entry:
+    config = suite.priors[key]
+    return _shared(suite) | _values(config) | {"shape": _shape(suite, config.latents)}
+
+
 def _model(suite: Suite, key: str) -> Entry:
     config = suite.model(key)
     shape = {} if config.latents_name is None else {"shape": _shape(suite, config.latents_name)}
@@ -121,7 +127,12 @@ def _model(suite: Suite, key: str) -> Entry:
 def _sweep(suite: Suite, key: str) -> Entry:
     sweep = suite.sweeps[key]
     model = {name: value for name, value in _model(suite, sweep.model).items() if name != "training"}
-    return _shared(suite) | _sizes(suite, sweep.data) | _values(sweep) | {"model_settings": _hash(model)}
+    # dvc.yaml has one list of dependencies for all sweeps: those without a prior name the weights of their model again.
+    known = {"model_settings": _hash(model), "drawn_by": f"artifacts/models/{sweep.model}/{WEIGHTS}"}
+    if sweep.prior is not None:
+        prior = {name: value for name, value in _prior(suite, sweep.prior).items() if name != "training"}
+        known |= {"prior_settings": _hash(prior), "drawn_by": f"artifacts/priors/{sweep.prior}"}
+    return _shared(suite) | _sizes(suite, sweep.data) | _values(sweep) | known
 
 
 def _bound(suite: Suite, key: str) -> Entry:
@@ -186,6 +197,7 @@ PLANNED = {
     ),
     "codebook": Planned(("codebooks",), _codebook),
     "stage1": Planned(("latents",), _latents, without=TRAINED),
+    "prior": Planned(("priors",), _prior, without=TRAINED),
     "baseline": Planned(("baselines",), _model, _system, without=TRAINED),
     "stage2": Planned(("models",), _model, _system, without=TRAINED),
     "sample": Planned(("sweeps",), _sweep, _sampler, without=(*EVALUATION, "ladd/metrics/")),

@@ -26,7 +26,7 @@ from ladd.storage import check_space, naming, storage_error, try_outputs
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
-FILED = ("stage1", "codebook", "baseline", "stage2", "measure", "compare")  # stages that MLflow hears of
+FILED = ("stage1", "codebook", "prior", "baseline", "stage2", "measure", "compare")  # stages that MLflow hears of
 KEPT_STATES = 2  # resume states of a stage under other settings
 EXIT_INTERRUPTED = 130  # as shells have it
 EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed

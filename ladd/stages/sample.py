@@ -23,7 +23,7 @@ from ladd.samplers.base import Sampler, check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
 from ladd.stages.runtime import TIMED, Stage, machine, run_stage
 from ladd.stages.seconds import METRIC, write_seconds
-from ladd.stages.trained import load_trained
+from ladd.stages.trained import load_sampled
 from ladd.systems.base import System
 from ladd.tasks import task_of
 
@@ -70,7 +70,7 @@ def _sample(stage: Stage, worker: int = 0, workers: int = 1) -> None:
     if not runs:
         return
     device = use_device(suite.compute)
-    model = load_trained(suite, sweep.model, device)
+    model = load_sampled(suite, sweep, device)
     with machine(suite, stage.declaration.name, alone=True):
         _warm_up(stage, model, runs[0], device)
         _draw_all(stage, model, runs, device)
@@ -118,7 +118,7 @@ def _draw(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> Non
 def sampler_of(suite: Suite, sweep: SweepConfig, model: nn.Module, point: SweepPoint) -> Sampler:
     """Seconds follow the rule of passes and multiply-adds: every sample makes its own, whatever the batch."""
     settings: dict[str, Any] = {"token_steps": point.token_steps, "temperature": point.temperature}
-    return System.of(suite, sweep.model).sampler(model, sweep, share_rows=False, **settings)
+    return System.of(suite, sweep.model, sweep.prior).sampler(model, sweep, share_rows=False, **settings)
 
 
 def starting_tokens(suite: Suite, sweep: SweepConfig, index: int, device: torch.device) -> Tensor:

@@ -19,6 +19,7 @@ from ladd.yaml_files import write_yaml
 TRACKED = {
     "stage1": "latents",
     "codebook": "codebooks",
+    "prior": "priors",
     "baseline": "baselines",
     "stage2": "models",
     "measure": "sweeps",
@@ -31,7 +32,7 @@ class RunDescription:
     """What is filed under the run of a stage.
 
     Attributes:
-        role: latents, model or evaluation.
+        role: latents, prior, model or evaluation.
         chain: all settings behind it (see `describe_chain`).
         tags: that runs are filtered by, the role included; None where there is no such thing.
         name: for people.
@@ -56,6 +57,10 @@ def describe_run(suite: Suite, stage_name: str, key: str) -> RunDescription | No
         kind = "discrete" if shape.codebook else "continuous"
         tags = {"kind": kind, "L": shape.length, "K": shape.codebook, "w": shape.width}
         return _description("latents", describe_chain(suite, latents=key), tags, key)
+    if stage_name == "prior":
+        shape = suite.latent_shape(suite.priors[key].latents)
+        tags = {"kind": "prior", "L": shape.length, "w": shape.width}
+        return _description("prior", describe_chain(suite, prior=key), tags, key)
     if stage_name in ("baseline", "stage2"):
         return _description("model", describe_chain(suite, model=key), describe_model(suite, key), key)
     if stage_name == "measure":
@@ -67,9 +72,9 @@ def describe_run(suite: Suite, stage_name: str, key: str) -> RunDescription | No
 
 def _description(role: str, chain: dict[str, Any], tags: dict[str, Any], key: str) -> RunDescription:
     """The name is such as "di-ladd L1 K16 w8 sequential · di-seq"."""
-    sizes = [f"{letter}{tags[letter]}" for letter in "LKw" if tags[letter]]
+    sizes = [f"{letter}{tags[letter]}" for letter in "LKw" if tags.get(letter)]
     schedule = [tags["schedule"]] if tags.get("schedule", "none") != "none" else []
-    title = " ".join([tags["kind"] if role == "latents" else tags["family"], *sizes, *schedule])
+    title = " ".join([tags.get("kind") or tags["family"], *sizes, *schedule])
     return RunDescription(role, chain, {"role": role, **tags}, f"{title} · {key}")
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ladd.config import Suite
+from ladd.config import Suite, SweepConfig
+from ladd.files import WEIGHTS
 from ladd.latents.frozen import LatentEncoder
 from ladd.latents.reduction import Reduction
-from ladd.stages.artifacts import REDUCTION, WEIGHTS, load_weights
+from ladd.stages.artifacts import REDUCTION, load_weights
+from ladd.stages.prior import build_prior
 from ladd.systems.base import System
 from ladd.tasks import task_of
 
@@ -21,6 +23,16 @@ def load_trained(suite: Suite, key: str, device: torch.device, weights: Path | N
     model = System.of(suite, key).build()
     load_weights(model, weights or Path(f"artifacts/models/{key}") / WEIGHTS)
     return model.eval().to(device)
+
+
+def load_sampled(suite: Suite, sweep: SweepConfig, device: torch.device, weights: Path | None = None) -> nn.Module:
+    """The trained model of a sweep, with the prior that draws its latents where the sweep names one."""
+    model: Any = load_trained(suite, sweep.model, device, weights)
+    if sweep.prior is not None:
+        model.prior = build_prior(suite, sweep.prior)
+        load_weights(model.prior, Path(f"artifacts/priors/{sweep.prior}") / WEIGHTS)
+        model.prior.eval().to(device)
+    return model
 
 
 def load_encoding(suite: Suite, key: str, device: torch.device) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from ladd.config.evaluation import SweepConfig
-from ladd.config.latents import LatentsConfig, LatentShape
+from ladd.config.latents import LatentsConfig, LatentShape, PriorConfig
 from ladd.config.models import SystemSettings
 from ladd.diffusion.noise import SampleNoise
 from ladd.evaluation.bounds import BoundSettings, LossByTime
@@ -32,6 +32,7 @@ class Surroundings(NamedTuple):
     tokens: int  # N
     shape: LatentShape | None = None  # of the latents
     learned: LatentsConfig | None = None  # Stage 1 of them, where they are learned
+    prior: PriorConfig | None = None  # that draws them, where one does
 
 
 class System(ABC):
@@ -67,16 +68,17 @@ class System(ABC):
 
     def __init__(self, settings: Any, around: Surroundings):
         self.settings, self.vocabulary, self.tokens = settings, around.vocabulary, around.tokens
-        self.shape, self.learned = around.shape, around.learned
+        self.shape, self.learned, self.prior = around.shape, around.learned, around.prior
 
     @staticmethod
-    def of(suite: Suite, key: str) -> System:
-        """The system of a model of a suite."""
+    def of(suite: Suite, key: str, prior: str | None = None) -> System:
+        """The system of a model of a suite, drawn from with a prior where one is named."""
         settings = suite.model(key)
         data, latents = suite.data[settings.data], settings.latents_name
         shape = None if latents is None else suite.latent_shape(latents)
         learned = None if latents is None else suite.latents.get(latents)
-        return settings.system(settings, Surroundings(data.vocabulary, data.tokens, shape, learned))
+        drawn = None if prior is None else suite.priors[prior]
+        return settings.system(settings, Surroundings(data.vocabulary, data.tokens, shape, learned, drawn))
 
     @classmethod
     def title(cls, key: str) -> str:
@@ -93,9 +95,9 @@ class System(ABC):
         return {DEFAULT_SAMPLER: fitting.pop(default), **fitting}
 
     @classmethod
-    def limits(cls, settings: Any) -> str:
-        """The setting that keeps a model from some of the system's samplers; "" where it takes all."""
-        return ""
+    def needs_prior(cls, settings: Any, schedule: str) -> bool:
+        """Whether latents are drawn by a prior under a sampler."""
+        return False
 
     @classmethod
     def takes(cls, sampler: type[Sampler]) -> bool:

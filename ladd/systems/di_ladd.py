@@ -20,7 +20,6 @@ class DiLaddSettings(LaddSettings):
     """A model on the codes of a codebook."""
 
     family: Literal["di-ladd"]
-    latent_denoiser: None = None  # codes are drawn by the denoiser itself
 
     @model_validator(mode="after")
     def _check(self) -> DiLaddSettings:

@@ -79,9 +79,9 @@ class LaddModel(nn.Module):
         denoiser: two-stream network.
         encoder: learned in Stage 1 and frozen; None where a pretrained encoder is used, which is no part of the model.
         codebook: frozen (Di-LADD), or None.
-        latent_denoiser: of sequential Co-LADD, or None.
         scale: norm of the latent vectors.
     Attributes:
+        prior: that draws latents without tokens; set by whoever samples so.
         pretrained_encoder: clean tokens (B, N) -> (B, L, w), of a model without a learned one; set by whoever encodes.
     """
 
@@ -90,11 +90,11 @@ class LaddModel(nn.Module):
         denoiser: MMDiT,
         encoder: Encoder | None,
         codebook: Codebook | None,
-        latent_denoiser: LatentPrior | None,
         scale: float,
     ):
         super().__init__()
-        self.denoiser, self.latent_denoiser = denoiser, latent_denoiser
+        self.denoiser = denoiser
+        self.prior: LatentPrior | None = None
         self.encoder = None if encoder is None else encoder.requires_grad_(False)
         self.codebook, self.scale = codebook, scale
         self.pretrained_encoder: Callable[[Tensor], Tensor] | None = None
@@ -160,13 +160,8 @@ class Ladd(System):
             build_denoiser(self.vocabulary, shape, settings.network, timed=settings.token_channel.timed),
             None if self.learned is None else build_encoder(self.vocabulary, self.learned),
             Codebook(shape.codebook, shape.width) if shape.codebook else None,
-            self.build_prior(),
             shape.scale,
         )
-
-    def build_prior(self) -> LatentPrior | None:
-        """The network that draws latents without tokens, where there is one."""
-        return None
 
     def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         """lambda_x x token loss + lambda_z x latent loss (paper, Eq. 14)."""

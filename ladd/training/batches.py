@@ -18,7 +18,10 @@ from ladd.latents.statistics import spread_rows
 
 
 class Batch(NamedTuple):
-    """Rows of a step as they are stored: tokens (B, N), and latents (B, L) or (B, L, w) where there are some."""
+    """Rows of a step: tokens int64 (B, N), and stored latents (B, L) or (B, L, w) where there are some.
+
+    What models latents alone has them (B, L, w) in the place of tokens.
+    """
 
     tokens: Tensor
     latents: Tensor | None
@@ -119,7 +122,7 @@ class TokenTask:
 
     def losses(self, batch: Batch, noise: SampleNoise, step: int) -> dict[str, Tensor]:
         """Losses of a training batch."""
-        return self.compute(self.model, batch.tokens.long(), batch.latents, noise, step)
+        return self.compute(self.model, batch.tokens, batch.latents, noise, step)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -134,7 +137,7 @@ class TokenTask:
         for part in rows.tensor_split(rounds * world_size())[rank() :: world_size()]:
             computed = part if len(part) else rows[:1]  # a worker without rows keeps step with the others: weight 0
             batch = _read(self.validation, chosen[computed])
-            losses = self.compute(model, batch.tokens.long(), batch.latents, noise.part(_slice(computed)), 0)
+            losses = self.compute(model, batch.tokens, batch.latents, noise.part(_slice(computed)), 0)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part)
         total = sum_over_workers(torch.tensor(list(sums.values()), dtype=torch.float64, device=device))
@@ -148,4 +151,5 @@ def _slice(rows: Tensor) -> slice:
 
 def _read(data: tuple[RowSource, RowSource | None], rows: Tensor) -> Batch:
     tokens, latents = data
-    return Batch(tokens[rows], None if latents is None else latents[rows])
+    found = tokens[rows]
+    return Batch(found if found.is_floating_point() else found.long(), None if latents is None else latents[rows])

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from ladd.config import Suite, load_suite
 from ladd.errors import ConfigError
-from tests.builders import network, suite_values, text_suite_values
+from tests.builders import suite_values, text_suite_values
 from tests.config.checks import changed, check_message, write
 
 
@@ -96,11 +96,12 @@ BAD = [
         suite_values()["baselines"]["mdlm"]["token_channel"],
         ["baselines.ar.token_channel: {", "Input should be None"],
     ),
-    (
-        "models.di.latent_denoiser",
-        {"schedule": "linear", "network": network()},
-        ["models.di.latent_denoiser: {", "Input should be None"],
-    ),
+    ("sweeps.di-seq.prior", "continuous", ["sweeps.di-seq.prior: 'continuous'", "di-ladd draws no latents from it"]),
+    ("sweeps.mdlm.prior", "continuous", ["sweeps.mdlm.prior: 'continuous'", "mdlm draws no latents from it"]),
+    ("sweeps.co-seq.prior", None, ["sweeps.co-seq.prior: None draws no latents 'continuous'", "['continuous']"]),
+    ("sweeps.co-seq.prior", "none", ["sweeps.co-seq.prior: 'none' draws no latents 'continuous'"]),
+    ("priors.continuous.latents", "none", ["priors.continuous.latents", "'none' is not defined"]),
+    ("priors.continuous.latents", "discrete", ["priors.continuous.latents: 'discrete' is discrete"]),
     ("sweeps.di-seq.latent_steps", 0, ["sweeps.di-seq", "latent_steps 0", "'sequential' needs at least 1"]),
     ("sweeps.di-joint.latent_steps", 3, ["sweeps.di-joint", "latent_steps 3", "'joint' needs 0"]),
     ("sweeps.di-seq.latent_lead", 2.0, ["sweeps.di-seq", "latent_lead 2.0", "'sequential' needs 1"]),
@@ -138,7 +139,6 @@ BAD = [
     ("sweeps.di-joint.schedule", "none", ["sweeps.di-joint.schedule", "'none'", "'joint' or 'sequential'"]),
     ("sweeps.ar.token_steps", [4], ["sweeps.ar.token_steps", "[4]", "write [8]"]),
     ("sweeps.mdlm.token_steps", [1, 16], ["sweeps.mdlm.token_steps", "16 must be at most N = 8"]),
-    ("models.co.latent_denoiser", None, ["sweeps.co-seq.schedule", "models.co.latent_denoiser is null"]),
     ("sweeps.di-seq.eta", 0.5, ["sweeps.di-seq.eta: 0.5", "di-ladd has no use for it, write 0"]),
     ("sweeps.di-seq.samples", 9, ["sweeps.di-seq.samples: 9", "evaluation.reference.samples, 10"]),
     ("sweeps.di-seq.seeds", [3], ["sweeps.di-seq.seeds: [3]", "evaluation.reference.seeds, [0, 1]"]),

@@ -226,7 +226,7 @@ BAD_TEXT = [
     ),
     ("sweeps.ccdd-joint.model", "none", ["sweeps.ccdd-joint.model", "'none' is not defined", "'co-learned'"]),
     ("sweeps.ccdd-joint.schedule", "none", ["sweeps.ccdd-joint.schedule", "'none'", "allowed is 'joint'"]),
-    ("sweeps.co-seq.model", "ccdd", ["sweeps.co-seq.schedule", "models.ccdd.latent_denoiser is null"]),
+    ("sweeps.co-seq.model", "ccdd", ["sweeps.co-seq.prior: 'chunks' draws no latents 'bert/aligned'", "[]"]),
     ("sweeps.di-joint.eta", 0.5, ["sweeps.di-joint.eta: 0.5", "di-ladd has no use for it, write 0"]),
     (
         "sweeps.ar-prefix.given",

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from ladd.config import Suite
 from ladd.generation import Request, generate
 from ladd.launch.values import read_values
 from ladd.stages.artifacts import save_weights
 from ladd.stages.manifest import write_manifest
+from ladd.stages.prior import build_prior
 from ladd.systems.base import System
 from tests.builders import perturb, suite_values
 from tests.stages.tiny import REPOSITORY
@@ -24,17 +26,24 @@ def values_with_every_knob() -> dict:
     """The small suite, with a sweep whose options are all away from their defaults, and models without weights."""
     values = suite_values()
     odd = {"token_lag": 2.0, "latent_lead": 3.0, "eta": 0.7, "temperature": 0.6, "precision": "float32"}
-    values["sweeps"]["co-joint"] = values["sweeps"]["co-seq"] | odd | {"schedule": "joint", "latent_steps": 0}
+    values["sweeps"]["co-joint"] = (
+        values["sweeps"]["co-seq"] | odd | {"schedule": "joint", "latent_steps": 0, "prior": None}
+    )
     values["baselines"]["untrained"] = values["baselines"]["mdlm"]
-    values["models"]["only-joint"] = values["models"]["co"] | {"latent_denoiser": None}
+    values["models"]["untrained-co"] = values["models"]["co"]
     return values
 
 
 def write_weights(suite: Suite, key: str) -> None:
     """Weights of a model that has learned nothing but depends on all its inputs."""
     torch.manual_seed(MODELS.index(key))
-    model = System.of(suite, key).build()
-    folder = Path(f"artifacts/models/{key}")
+    _write(System.of(suite, key).build(), f"artifacts/models/{key}")
+    for prior in suite.priors_of(suite.model(key).latents_name):
+        _write(build_prior(suite, prior), f"artifacts/priors/{prior}")
+
+
+def _write(model: nn.Module, path: str) -> None:
+    folder = Path(path)
     folder.mkdir(parents=True)
     save_weights(perturb(model), folder)
     write_manifest(folder, stage="test")

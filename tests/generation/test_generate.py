@@ -100,14 +100,21 @@ def test_sweep_goes_before_a_model_of_its_name(suite):
     assert found == {"mdlm": 0.5, "sweeps.mdlm": 0.5, "baselines.mdlm": 1.0}
 
 
+def test_latents_of_a_model_alone_come_from_the_first_prior_of_them(suite):
+    assert sweep_of(suite, "models.co", {"schedule": "sequential"}, 0).prior == "continuous"
+    assert sweep_of(suite, "models.co", {"schedule": "joint"}, 0).prior is None
+    without = suite.model_copy(update={"priors": {}})
+    with pytest.raises(ConfigError, match=r"--schedule sequential: .* 'continuous'.* no prior of them; add one"):
+        sweep_of(without, "models.co", {"schedule": "sequential"}, 0)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("nothing", {}, ["'nothing'", "'di-joint'", "'untrained'", "'only-joint'"]),
+        ("nothing", {}, ["'nothing'", "'di-joint'", "'untrained'", "'untrained-co'"]),
         ("models.mdlm", {}, ["'models.mdlm'", "'mdlm'"]),
         ("mdlm", {"schedule": "joint"}, ["--schedule joint", "mdlm", "'none'"]),
         ("di", {"schedule": "none"}, ["--schedule none", "'joint' or 'sequential'"]),
-        ("only-joint", {"schedule": "sequential"}, ["--schedule sequential", "allowed is 'joint'"]),
         ("mdlm", {"eta": 0.5}, ["--eta", "mdlm", "--temperature, --precision, --steps, --token-lag"]),
         ("ar", {"token_steps": 8}, ["--steps", "ar", "--temperature, --precision"]),
         ("di-joint", {"eta": 0.5}, ["--eta", "di-ladd", "--latent-lead"]),
@@ -256,9 +263,9 @@ def test_text_longer_than_the_model_is_an_error(text):
 # Weights
 
 
-@pytest.mark.parametrize(("name", "stage"), [("untrained", "baseline@untrained"), ("only-joint", "stage2@only-joint")])
+@pytest.mark.parametrize(("name", "stage"), [("untrained", "baseline"), ("untrained-co", "stage2")])
 def test_untrained_model_is_an_error_that_names_its_stage(suite, name, stage):
-    with pytest.raises(ArtifactError, match=f"'{name}' is not trained.*`dvc repro -s {stage}`"):
+    with pytest.raises(ArtifactError, match=f"'{name}' is not trained.*`dvc repro -s {stage}@{name}`"):
         generate(suite, Request(name))
 
 

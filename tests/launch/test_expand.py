@@ -98,16 +98,15 @@ def test_length_above_that_of_the_tokens_is_refused():
     assert reasons(expansion) == {"di-L9-K4-joint": "latents.discrete-L9-K4.length: L = 9 must be at most N = 8"}
 
 
-def test_sequential_co_ladd_without_a_latent_denoiser_is_refused():
+def test_sequential_co_ladd_without_a_prior_is_refused():
     values = suite_values()
-    values["models"]["co"]["latent_denoiser"] = None
+    values["priors"] = {}
     del values["sweeps"]["co-seq"]
     expansion = of_sawtooth(values, kinds=BOTH, lengths=[2], codebooks=[4])
     assert names(expansion) == ["di-L2-K4-joint", "di-L2-K4-sequential", "co-L2-joint"]
     ((name, reason),) = reasons(expansion).items()
     assert name == "co-L2-sequential"
-    assert reason.startswith("sweeps.co-L2-sequential.schedule: 'sequential' for co-ladd; allowed is 'joint'")
-    assert reason.endswith("models.co-L2.latent_denoiser is null")
+    assert reason.startswith("sweeps.co-L2-sequential.prior: None draws no latents 'continuous-L2'")
 
 
 def test_joint_schedule_of_a_model_that_never_saw_pure_noise_is_refused():
@@ -156,8 +155,10 @@ def test_schedule_that_the_base_does_not_sample_gets_neutral_settings():
         "token_lag": 1.0,
         "eta": 0.0,
         "seeds": [3, 4],
+        "prior": None,
     }
     assert sweeps["co-L1-sequential"]["latent_steps"] == 5
+    assert sweeps["co-L1-sequential"]["prior"] == "continuous-L1"
     assert of_sawtooth(values, latent_steps=2).values["sweeps"]["di-L1-K4-sequential"]["latent_steps"] == 2
 
 
@@ -263,9 +264,7 @@ def test_aligned_view_is_refused_at_every_length_but_that_of_the_tokens():
     }
 
 
-def test_text_schedules_are_refused_by_what_the_base_model_was_trained_for():
-    joint = of_text_demo(kinds=["continuous"], codebooks=[], lengths=[8])
-    assert (names(joint), list(reasons(joint))) == (["co-ladd-L8-joint"], ["co-ladd-L8-sequential"])
+def test_text_schedule_is_refused_by_what_the_base_model_was_trained_for():
     sequential = of_text_demo(kinds=["continuous"], codebooks=[], lengths=[8], continuous_model="co-ladd-seq")
     assert (names(sequential), list(reasons(sequential))) == (["co-ladd-seq-L8-sequential"], ["co-ladd-seq-L8-joint"])
 

@@ -46,7 +46,7 @@ def test_full_length_encoder_has_one_latent_per_token():
     assert Encoder(3, length=5, latent_width=4, **network())(X).shape == (2, 5, 4)
 
 
-def test_latent_denoiser_uses_the_latent_and_the_time():
+def test_prior_uses_the_latent_and_the_time():
     denoiser = perturb(LatentPrior(4, **network()))
     z, t = torch.randn(2, 3, 4), torch.tensor([0.3, 0.6])
     prediction = denoiser(z, t)

@@ -164,7 +164,7 @@ class Tables(nn.Module):
 
 
 class PullToZero(nn.Module):
-    """A latent denoiser that predicts half of what it is given."""
+    """A prior that predicts half of what it is given."""
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         return z / 2
@@ -192,11 +192,12 @@ def pair_source(
     """What LADD systems draw from, on codes of a one-hot codebook ("discrete") or vectors ("continuous") (L, w)."""
     discrete = latents == "discrete"
     channel = Codes(schedule, shape[1]) if discrete else Vectors(schedule)
-    system = SimpleNamespace(process=process, channel=channel, tokens=0, prior_process=lambda: channel.process)
+    system = SimpleNamespace(process=process, channel=channel, tokens=0)
     system.shape = SimpleNamespace(length=shape[0], width=shape[1])
     if discrete:
         return DiLadd.source_of(system, model, share_rows=share_rows)
-    vars(model).setdefault("latent_denoiser", None)
+    if vars(model).setdefault("prior", None) is not None:
+        model.prior.process = channel.process
     return CoLadd.source_of(system, model, share_rows=share_rows)
 
 
@@ -204,7 +205,7 @@ class Case(NamedTuple):
     """A sampler with a small network: run(x, noise, options=...)."""
 
     network: nn.Module
-    latent_denoiser: nn.Module
+    prior: nn.Module
     run: Callable[..., Samples]
 
 
@@ -216,7 +217,7 @@ KINDS = ["masked", *LATENT_KINDS, "autoregressive"]
 
 def case(kind: str, schedule: str = "linear") -> Case:
     """The sampler of that kind with fixed tables (a tiny transformer where it is autoregressive)."""
-    process, latent_denoiser = MaskedProcess(DISCRETE_SCHEDULES[schedule], VOCABULARY), PullToZero()
+    process, prior = MaskedProcess(DISCRETE_SCHEDULES[schedule], VOCABULARY), PullToZero()
     sampler: type[Sampler] = {"masked": Ancestral, "autoregressive": LeftToRight}.get(kind, Joint)
     if kind == "masked":
         denoiser: nn.Module = TableDenoiser(TOKENS, VOCABULARY)
@@ -231,7 +232,7 @@ def case(kind: str, schedule: str = "linear") -> Case:
         order, latents = kind.split("-")
         sampler = Joint if order == "joint" else Sequential
         denoiser = Tables(TOKENS, VOCABULARY, LENGTH, WIDTH)
-        model = SimpleNamespace(denoiser=denoiser, codebook=one_hot_codebook(WIDTH), latent_denoiser=latent_denoiser)
+        model = SimpleNamespace(denoiser=denoiser, codebook=one_hot_codebook(WIDTH), prior=prior)
         of_latents = schedule if latents == "discrete" else "sqrt"
         make = partial(pair_source, model, latents, (LENGTH, WIDTH), process=process, schedule=of_latents)
 
@@ -239,7 +240,7 @@ def case(kind: str, schedule: str = "linear") -> Case:
         settings = {name: value for name, value in options.items() if name != "share_rows"}
         return draw(sampler, make(share_rows=options.get("share_rows", True)), x, noise_, **settings)
 
-    return Case(denoiser, latent_denoiser, run)
+    return Case(denoiser, prior, run)
 
 
 def options_of(kind: str, token_steps: int, **changes) -> dict:

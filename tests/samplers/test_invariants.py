@@ -128,8 +128,8 @@ def test_other_noise_gives_other_samples(kind):
 @every_kind
 @pytest.mark.parametrize("steps", [1, 4, 30])
 def test_every_pass_of_the_network_is_counted(kind, steps):
-    network, latent_denoiser, run = case(kind)
-    calls, latent_calls = record(network), record(latent_denoiser)
+    network, prior, run = case(kind)
+    calls, latent_calls = record(network), record(prior)
     samples = run(partly_given(), noise(40), options=options_of(kind, steps))
     assert samples.token_passes.sum() == sum(len(x) for x, *_ in calls) > 0
     assert samples.latent_passes.sum() == sum(len(z) for z, _ in latent_calls)
@@ -138,9 +138,9 @@ def test_every_pass_of_the_network_is_counted(kind, steps):
 @every_kind
 @pytest.mark.parametrize("steps", [1, 4])
 def test_samples_that_share_no_rows_are_the_same_and_make_the_passes_that_are_counted(kind, steps):
-    network, latent_denoiser, run = case(kind)
+    network, prior, run = case(kind)
     together = run(all_masked(9), noise(9), options=options_of(kind, steps))
-    calls, latent_calls = record(network), record(latent_denoiser)
+    calls, latent_calls = record(network), record(prior)
     apart = run(all_masked(9), noise(9), options=options_of(kind, steps, share_rows=False))
     assert all(torch.equal(a, b) for a, b in zip(apart, together, strict=True))
     assert apart.token_passes.sum() == sum(len(x) for x, *_ in calls)
@@ -221,9 +221,9 @@ def test_exceptions_of_the_network_propagate(kind, calls):
         run(all_masked(16), noise(16), options=options_of(kind, 10))
 
 
-def test_exceptions_of_the_latent_denoiser_propagate():
-    _, latent_denoiser, run = case("sequential-continuous")
-    break_after(latent_denoiser, 1)
+def test_exceptions_of_the_prior_propagate():
+    _, prior, run = case("sequential-continuous")
+    break_after(prior, 1)
     with pytest.raises(BrokenError):
         run(all_masked(4), noise(4), options=options_of("sequential-continuous", 2))
 
@@ -267,8 +267,8 @@ def test_precision_is_that_of_the_options(kind, precision, resolved):
 
 @pytest.mark.parametrize("kind", LATENT_KINDS)
 def test_first_pass_of_each_channel_is_at_time_one(kind):
-    network, latent_denoiser, run = case(kind)
-    calls, latent_calls = record(network), record(latent_denoiser)
+    network, prior, run = case(kind)
+    calls, latent_calls = record(network), record(prior)
     run(all_masked(40), noise(40), options=options_of(kind, 3))
     x, z, t_x, t_z, *_ = calls[0]
     assert (x == MASK).all()

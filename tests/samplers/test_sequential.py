@@ -141,11 +141,11 @@ class SignOfLatent(nn.Module):
         return torch.stack([1 - positive, positive], dim=-1).log(), None
 
 
-def sample_signs(latent_denoiser: nn.Module, schedule: str, options: dict, count: int = 2000, tokens: int = 4):
+def sample_signs(prior: nn.Module, schedule: str, options: dict, count: int = 2000, tokens: int = 4):
     """Tokens, and the latents that they were given."""
     denoiser, process = SignOfLatent(), MaskedProcess(LINEAR, 2)
     calls, x = record(denoiser), all_masked(count, tokens, 2)
-    model = SimpleNamespace(denoiser=denoiser, latent_denoiser=latent_denoiser)
+    model = SimpleNamespace(denoiser=denoiser, prior=prior)
     source = pair_source(model, "continuous", (tokens, 1), process=process, schedule=schedule)
     return draw(Sequential, source, x, noise(count), **options), calls
 
@@ -172,7 +172,7 @@ def test_latent_noise_of_the_samples_is_independent():
 
 
 class ConstantLatent(nn.Module):
-    """A latent denoiser that predicts z_0 = 2."""
+    """A prior that predicts z_0 = 2."""
 
     def forward(self, z, t):
         return torch.full_like(z, 2.0)
@@ -181,9 +181,9 @@ class ConstantLatent(nn.Module):
 @pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
 def test_eta_is_the_share_of_fresh_noise_in_the_latents(eta):
     # After a step from pure noise the correlation with that noise is sqrt(1 - eta^2).
-    latent_denoiser = ConstantLatent()
-    calls = record(latent_denoiser)
-    sample_signs(latent_denoiser, "sqrt", {"token_steps": 1, "latent_steps": 2, "eta": eta}, count=1000)
+    prior = ConstantLatent()
+    calls = record(prior)
+    sample_signs(prior, "sqrt", {"token_steps": 1, "latent_steps": 2, "eta": eta}, count=1000)
     (start, _), (z, _) = calls
     correlation = torch.corrcoef(torch.stack([start.flatten(), z.flatten()]))[0, 1]
     assert float(correlation) == pytest.approx((1 - eta**2) ** 0.5, abs=5 / 4000**0.5)
@@ -201,10 +201,10 @@ def test_each_sample_keeps_its_own_latents_through_all_token_steps(steps):
     assert torch.equal(samples.tokens, (start[..., 0] > 0).long())
 
 
-def test_latent_denoiser_runs_on_a_uniform_grid_and_is_charged():
-    latent_denoiser = GaussianLatent(0.0, 1.0, SQRT)
-    calls = record(latent_denoiser)
-    samples, _ = sample_signs(latent_denoiser, "sqrt", {"token_steps": 2, "latent_steps": 5}, count=10)
+def test_prior_runs_on_a_uniform_grid_and_is_charged():
+    prior = GaussianLatent(0.0, 1.0, SQRT)
+    calls = record(prior)
+    samples, _ = sample_signs(prior, "sqrt", {"token_steps": 2, "latent_steps": 5}, count=10)
     assert [t.tolist() for _, t in calls] == [pytest.approx([1 - i / 5] * 10) for i in range(5)]
     assert (samples.latent_passes == 5).all()
     assert (samples.token_passes <= 2).all()
@@ -212,7 +212,7 @@ def test_latent_denoiser_runs_on_a_uniform_grid_and_is_charged():
 
 def test_continuous_token_passes_have_clean_latents():
     denoiser = Tables(6, 8, 2, 3)
-    calls, model = record(denoiser), SimpleNamespace(denoiser=denoiser, latent_denoiser=lambda z, t: z)
+    calls, model = record(denoiser), SimpleNamespace(denoiser=denoiser, prior=lambda z, t: z)
     options = {"token_steps": 3, "latent_steps": 2}
     process = MaskedProcess(LINEAR, MASK)
     source = pair_source(model, "continuous", (2, 3), process=process, schedule="sqrt")

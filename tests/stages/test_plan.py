@@ -76,8 +76,8 @@ EDITS = {
     "temperature": (put("sweeps.co-seq.temperature", 0.5), measured({"co-seq"})),
     "version of the metrics": (code("ladd/evaluation/__init__.py", "= ", "= 'other' or "), EVERY_MEASURE | {"compare"}),
     "new metric": (code("ladd/evaluation/more.py", "", "def more(): ...\n"), set()),
-    "width of the latent denoiser": (
-        put("models.co.latent_denoiser.network.width", 16),
+    "width of the prior": (
+        put("priors.chunks.network.width", 16),
         {"stage2@co"} | measured(OF["co"]),
     ),
     "batch of sampling": (put("run.batch", 3), set()),

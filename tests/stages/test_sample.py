@@ -45,7 +45,7 @@ class Spy:
 @pytest.fixture
 def spy(suite, monkeypatch) -> Spy:
     spy = Spy(suite)
-    monkeypatch.setattr(sample, "load_trained", lambda *arguments: SimpleNamespace(denoiser=None, latent_denoiser=None))
+    monkeypatch.setattr(sample, "load_sampled", lambda *arguments: SimpleNamespace(denoiser=None, prior=None))
     monkeypatch.setattr(sample, "sample_in_batches", spy.draw)
     monkeypatch.setattr("ladd.tasks.base.Task.check_real", lambda self: None)  # there is no data
     monkeypatch.setattr("ladd.stages.runtime.check_outputs", lambda paths: None)

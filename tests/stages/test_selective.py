@@ -121,8 +121,8 @@ EDITS: dict[str, tuple[Callable[[dict, Path], None], set[str]]] = {
     "temperature": (put("sweeps.co-seq.temperature", 0.5), of("co-seq")),
     "version of the metrics": (code("ladd/evaluation/__init__.py", "= ", "= 'other' or "), MEASURES | {"compare"}),
     "new metric": (code("ladd/evaluation/more.py", "", "def more(): ...\n"), set()),
-    "width of the latent denoiser": (
-        put("models.co.latent_denoiser.network.width", 16),
+    "width of the prior": (
+        put("priors.chunks.network.width", 16),
         {"stage2@co"} | of("co-seq"),
     ),
     "batch of sampling": (put("run.batch", 3), set()),

@@ -315,11 +315,11 @@ def test_channels_draw_masks_independently():
 
 
 class TrueLatent(nn.Module):
-    """A latent denoiser that knows the answer up to a fixed error."""
+    """A prior that knows the answer up to a fixed error."""
 
     def __init__(self, z: torch.Tensor, error: float):
         super().__init__()
-        self.z, self.error = z, error
+        self.z, self.error, self.process = z, error, SQRT
 
     def forward(self, z_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         self.given = z_t, t
@@ -329,16 +329,16 @@ class TrueLatent(nn.Module):
 def test_prior_loss_is_the_squared_error_of_its_prediction():
     z = torch.randn(8, LENGTH, 4)
     network_ = TrueLatent(z, 0.5)
-    loss = prior_loss(network_, z, noise(8), 0, SQRT)
+    loss = prior_loss(network_, z, noise(8), 0)
     torch.testing.assert_close(loss, torch.full((8,), 0.25))
     z_t, t = network_.given
     torch.testing.assert_close(z_t, add_noise(z, t, noise(8), "latent_denoiser"))
     assert (t * 8).floor().tolist() == list(range(8))
 
 
-def test_latent_denoiser_learns_from_its_loss():
-    network_, z = LatentPrior(4, **network()), torch.randn(8, LENGTH, 4)
-    prior_loss(network_, z, noise(8), 0, SQRT).sum().backward()
+def test_prior_learns_from_its_loss():
+    network_, z = LatentPrior(4, "sqrt", **network()), torch.randn(8, LENGTH, 4)
+    prior_loss(network_, z, noise(8), 0).sum().backward()
     assert network_.latent_head.weight.grad.abs().sum() > 0
 
 

@@ -4,6 +4,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from ladd.config import LatentShape
+from ladd.config.latents import PriorConfig
 from ladd.config.models import SystemConfig
 from ladd.systems.base import Passes, SampleCost, Surroundings, System
 from tests.builders import network, suite_values
@@ -27,10 +28,10 @@ def made(name: str) -> System:
     values = {**VALUES["baselines"], **VALUES["models"]}[name]
     if name in SHAPES:
         values = values | {"network": network(width=12, layers=4)}
-    if name == "co":
-        values = values | {"latent_denoiser": {"schedule": "linear", "network": network(width=16, layers=3)}}
     settings = TypeAdapter(SystemConfig).validate_python(values)
-    return settings.system(settings, Surroundings(VOCABULARY, TOKENS, SHAPES.get(name)))
+    drawn = VALUES["priors"]["continuous"] | {"network": network(width=16, layers=3)}
+    prior = PriorConfig.model_validate(drawn) if name == "co" else None
+    return settings.system(settings, Surroundings(VOCABULARY, TOKENS, SHAPES.get(name), prior=prior))
 
 
 def check(cost: SampleCost, nfe: float, macs: float, heads: float):

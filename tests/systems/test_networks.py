@@ -25,7 +25,6 @@ def with_dropout() -> SimpleNamespace:
         (values["latents"]["continuous"]["encoder"], 0.11),
         (values["latents"]["continuous"]["denoiser"], 0.12),
         (values["models"]["co"]["network"], 0.12),
-        (values["models"]["co"]["latent_denoiser"]["network"], 0.13),
         (values["baselines"]["mdlm"]["network"], 0.14),
         (values["baselines"]["ar"]["network"], 0.15),
     ):
@@ -38,7 +37,6 @@ def test_configured_dropout_reaches_every_network():
     ladd = untrained(config, "co")
     assert rates(ladd.encoder) == {0.11}
     assert rates(ladd.denoiser) == {0.12}
-    assert rates(ladd.latent_denoiser) == {0.13}
     assert rates(system(config, "mdlm").build()) == {0.14}
     assert rates(system(config, "ar").build()) == {0.15}
     assert rates(stage1(config, "continuous").build()) == {0.11, 0.12}
@@ -69,13 +67,11 @@ def test_latent_head_predicts_coordinates_or_codes(key, outputs):
     assert untrained(blocks(), key).denoiser.latent_head.out_features == outputs
 
 
-def test_only_sequential_co_ladd_has_a_latent_denoiser_and_only_di_ladd_a_codebook():
+def test_only_di_ladd_has_a_codebook():
     di = untrained(blocks(), "di")
     co = untrained(blocks(), "co")
-    assert di.latent_denoiser is None
     assert di.codebook.vectors.shape == (3, 4)
     assert co.codebook is None
-    assert co.latent_denoiser is not None
 
 
 @pytest.mark.parametrize(("unit_variance", "expected"), [(True, 2.0), (False, 1.0)])
@@ -99,7 +95,6 @@ def test_encoder_of_stage_2_is_frozen_and_the_denoiser_is_not():
     ladd = untrained(blocks(), "co")
     assert not any(p.requires_grad for p in ladd.encoder.parameters())
     assert all(p.requires_grad for p in ladd.denoiser.parameters())
-    assert all(p.requires_grad for p in ladd.latent_denoiser.parameters())
 
 
 def test_encoder_has_the_length_and_width_of_the_latents():

@@ -392,7 +392,7 @@ def test_frozen_parameters_are_not_given_to_the_optimiser():
     task = co_ladd_task()
     run = trainer(task, MemoryContext())
     given = {id(p) for group in run.optimiser.param_groups for p in group["params"]}
-    assert given == {id(p) for p in (*task.model.denoiser.parameters(), *task.model.latent_denoiser.parameters())}
+    assert given == {id(p) for p in task.model.denoiser.parameters()}
 
 
 def test_training_is_in_training_mode():
