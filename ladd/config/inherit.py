@@ -26,6 +26,13 @@ def read_settings(path: Path) -> Any:
         FileNotFoundError: it is not there.
         ConfigError: what it extends is not there, or leads back to it; with the file and the key.
     """
+    try:
+        return _read(path)
+    except RecursionError:  # the parser goes deeper than what follows
+        raise ConfigError(f"{path} is not YAML that can be read: its blocks are nested too deeply") from None
+
+
+def _read(path: Path) -> Any:
     values = _whole(path, ())
     if not isinstance(values, dict):
         return values  # no suite, which its own check says

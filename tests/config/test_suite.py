@@ -90,7 +90,6 @@ BAD = [
     ("data.saw.kind", ..., ["data.saw.kind: Field required"]),
     ("evaluation.kind", ..., ["evaluation.kind: Field required"]),
     ("models.co.latent_noise", [0.0, 1.2], ["models.co.latent_noise.1: 1.2", "less than or equal to 1"]),
-    ("baselines.mdlm.token_channel", None, ["baselines.mdlm.token_channel: None", "TokenChannelConfig"]),
     (
         "baselines.ar.token_channel",
         suite_values()["baselines"]["mdlm"]["token_channel"],

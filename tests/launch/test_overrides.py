@@ -48,6 +48,7 @@ def test_overrides_change_what_they_name_and_nothing_else():
     changed = apply_overrides(values, {"sweeps.di-seq.frontier": frontier, "seed": 7}, "the suite")
     expected = suite_values() | {"seed": 7}
     expected["sweeps"]["di-seq"]["frontier"] = frontier
+    expected["evaluation"]["metrics"] = {}
     assert changed == expected
     assert values == suite_values()
 

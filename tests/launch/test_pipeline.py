@@ -42,7 +42,7 @@ def test_dvc_compares_the_settings_of_a_suite_with_those_of_a_commit(whole):
     assert process.returncode == 0, process.stderr
     changed = {key: row for rows in json.loads(process.stdout).values() for key, row in rows.items()}
     assert changed["plan.sample.di-seq.temperature"] == {"old": 1.0, "new": 0.5, "diff": -0.5}
-    assert {key.split(".")[1] for key in changed if key.startswith("plan.")} == {"sample", "evaluate", "compare"}
+    assert {key.split(".")[1] for key in changed if key.startswith("plan.")} == {"sample", "measure", "compare"}
 
 
 def test_every_suite_of_the_repository_gets_its_copy_and_its_plan(whole, monkeypatch):

@@ -21,12 +21,12 @@ MODELS = [
 ]
 
 
-def rows(model: str, family: str, latents: str, level: float = 4.0, sweep: str | None = None) -> list[TimeRow]:
+def rows(model: str, family: str, latents: str, level: float = 4.0) -> list[TimeRow]:
     """A loss that rises with time; in the first bin no token was masked."""
     bins = [(place / 10, (place + 1) / 10) for place in range(10)]
     return [
         TimeRow(
-            *(model, sweep or model, family, latents, low, high),
+            *(model, family, latents, low, high),
             *(((level + low) / 10, 0.01, level + low, 0.1) if low else (0.0, None, None, None)),
             n=500,
             documents=12,
@@ -91,10 +91,9 @@ def test_caption_says_units_and_what_the_error_is_over():
 def test_losses_of_models_are_read_as_they_were_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_loss_by_time("ar", [])
-    write_loss_by_time("di", rows("di", "di-ladd", "clean", sweep="joint"))
+    write_loss_by_time("di", rows("di", "di-ladd", "clean"))
     found = read_loss_by_time(["ar", "di"])
     assert found.height == 10
-    assert set(found["sweep"]) == {"joint"}
     assert found["per_masked"][0] is None
     with pytest.raises(ArtifactError, match=r"loss_by_time/other\.csv is missing"):
         read_loss_by_time(["ar", "other"])

@@ -12,7 +12,7 @@ import yaml
 
 from ladd.config import Suite, load_suite
 from ladd.evaluation.rows import Row
-from ladd.files import write_atomically, write_json
+from ladd.files import WEIGHTS, write_atomically, write_json
 from ladd.report.table import render
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
@@ -73,7 +73,7 @@ def fake_results() -> Suite:
                 _fake_artifact(path, declaration)
             elif not path.exists() and path.suffix == ".json":
                 write_json(path, {})
-        if name in ("stage1", "baseline", "stage2"):
+        if name in ("stage1", "prior", "baseline", "stage2"):
             write_atomically(history_path(declaration.name), HISTORY.encode())
         if name == "bound":
             write_loss_by_time(str(key), [])
@@ -93,6 +93,7 @@ def _fake_artifact(path: Path, declaration: Declaration) -> None:
         (path / split / "00000.arrow").write_text(f"{declaration.name} {split}")
     for step in (3, 6):
         (path / f"checkpoints/step-{step:08d}.safetensors").write_text(f"{declaration.name} at {step}")
+    (path / WEIGHTS).write_text(declaration.name)
     write_manifest(path, stage=declaration.name)
 
 

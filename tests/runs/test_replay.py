@@ -50,7 +50,7 @@ def test_run_says_what_it_was(root, suite, logged, capsys):
     assert f"{STAGE} of suite tiny, folder suites/tiny" in text
     assert f"{git(root, 'rev-parse', 'HEAD')}, the code as committed" in text
     assert "python -m ladd.stages.measure di-seq\n" in text
-    assert f"input    artifacts/models/di {dvc_hash(Path('artifacts/models/di'))}\n" in text
+    assert f"input    artifacts/bounds/di {dvc_hash(Path('artifacts/bounds/di'))}\n" in text
     assert f"output   results/evaluate/di-seq.csv {dvc_hash(Path('results/evaluate/di-seq.csv'))}\n" in text
     assert "nothing differs today" in text
     assert f"params.yaml: that of {suite}/params.yaml today" in text
@@ -62,7 +62,7 @@ def test_what_differs_today_is_listed(root, suite, logged):
     values["models"]["co"]["token_weight"] = 3.0  # of another stage
     (suite / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     lock = yaml.safe_load((suite / "dvc.lock").read_text())
-    [entry] = [entry for entry in lock["stages"][STAGE]["deps"] if entry["path"] == "artifacts/models/di"]
+    [entry] = [entry for entry in lock["stages"][STAGE]["deps"] if entry["path"] == "artifacts/bounds/di"]
     before, entry["md5"] = entry["md5"], "0123.dir"
     (suite / "dvc.lock").write_text(yaml.safe_dump(lock))
     (root / "ladd/registry.py").write_text("# another one\n")
@@ -72,7 +72,7 @@ def test_what_differs_today_is_listed(root, suite, logged):
         "code: 1 commit to ladd/ or dvc.yaml since",
         "code: 2 files differ from it: ladd/files.py, ladd/registry.py",
         "parameter token_lag: 1.0 then, 2.0 now",
-        f"input artifacts/models/di: {before} then, 0123.dir now",
+        f"input artifacts/bounds/di: {before} then, 0123.dir now",
     ]
     text = described(root, logged)
     assert "what differs today:\n  code: 1 commit" in text
@@ -128,9 +128,9 @@ def test_equal_outputs_are_named_equal_and_the_work_tree_goes(root, suite, logge
     pipeline = Pipeline(suite)
     replay(root, logged, pipeline)
     assert capsys.readouterr().out.splitlines() == [
+        "artifacts/measured/di-seq: equal",
         "results/evaluate/di-seq.csv: equal",
         "results/evaluate/di-seq.json: equal",
-        "results/loss_by_time/di-seq.csv: equal",
         "results/samples/di-seq.json: equal",
     ]
     assert pipeline.stage == STAGE
@@ -148,9 +148,9 @@ def test_different_output_is_an_error_and_the_work_tree_stays(root, suite, logge
     ):
         replay(root, logged, pipeline)
     assert capsys.readouterr().out.splitlines() == [
+        "artifacts/measured/di-seq: equal",
         "results/evaluate/di-seq.csv: different",
         "results/evaluate/di-seq.json: equal",
-        "results/loss_by_time/di-seq.csv: equal",
         "results/samples/di-seq.json: different",
     ]
     assert pipeline.folder.is_dir()

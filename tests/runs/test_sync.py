@@ -23,7 +23,7 @@ from ladd.stages.tracked import open_run
 from tests.runs.fake import distance, fake_values
 
 TRAINED = ["stage1@discrete", "stage1@continuous", "stage1@discrete-k5", "baseline@mdlm", "baseline@ar"]
-TRAINED += ["stage2@di", "stage2@co", "stage2@di-k5"]
+TRAINED += ["prior@continuous", "stage2@di", "stage2@co", "stage2@di-k5"]
 EVALUATED = [f"measure@{key}" for key in fake_values()["sweeps"]]
 
 
@@ -134,7 +134,7 @@ def test_outdated_stages_are_left_alone_with_the_reason(suite, capsys):
     assert found["measure@di-seq"] == "skipped: changed deps plan.measure.di-seq"
     assert found["measure@mdlm"] == "made"
     _, runs = stored(suite.parents[1])
-    of_model = {f"evaluate@{key}" for key, sweep in values["sweeps"].items() if sweep["model"] == "di"}
+    of_model = {f"measure@{key}" for key, sweep in values["sweeps"].items() if sweep["model"] == "di"}
     assert by_stage(runs).keys() == {*TRAINED, *EVALUATED} - {"stage2@di", "baseline@ar"} - of_model
 
 

@@ -208,7 +208,7 @@ def test_runs_name_the_dvc_hashes_of_inputs_and_outputs(finished):
     runs = finished.runs()
     for name, key in finished.stages:
         declared = read_declaration(name, key)
-        expected = {f"dvc.in.{path}": dvc_hash(path) for path in declared.inputs}
+        expected = {f"dvc.in.{path}": dvc_hash(path) for path in declared.dependencies}
         expected |= {f"dvc.out.{path}": dvc_hash(path) for path in declared.outputs}
         tags = runs[f"{name}@{key}"].data.tags.items()
         assert {tag: value for tag, value in tags if tag.startswith(("dvc.in.", "dvc.out."))} == expected

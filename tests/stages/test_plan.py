@@ -19,6 +19,7 @@ from tests.builders import text_suite_values
 from tests.stages.tiny import REPOSITORY, tiny_values, write_params
 
 SWEEPS = set(text_suite_values()["sweeps"])
+MODELS = {key for block in ("baselines", "models") for key in text_suite_values()[block]}
 OF = {
     model: {key for key, each in text_suite_values()["sweeps"].items() if each["model"] == model}
     for model in ("di", "co")
@@ -30,7 +31,7 @@ def stages(name: str, keys: set[str]) -> set[str]:
 
 
 def measured(keys: set[str]) -> set[str]:
-    return stages("sample", keys) | stages("evaluate", keys) | {"compare"}
+    return stages("sample", keys) | stages("measure", keys) | {"compare"}
 
 
 def put(path: str, value: object) -> Callable[[dict, Path], None]:
@@ -65,20 +66,24 @@ def add_corpus(values: dict, root: Path) -> None:
     corpora["more"] = corpora["articles"]
 
 
-EVERY_MEASURE = stages("evaluate", SWEEPS) | {"reference@text"}
+EVERY_MEASURE = stages("measure", SWEEPS) | {"reference@text"}
 # What was edited, and the entries that are others then. What DVC runs besides reads an output that is another one.
 EDITS = {
     "comment in a loss": (code("ladd/systems/channels.py", "\n", "\n# a comment\n"), set()),
     "new sampler": (code("ladd/samplers/more.py", "", "def more(): ...\n"), set()),
-    "new zero-shot corpus": (add_corpus, {"data@text", "compare"} | EVERY_MEASURE),
+    "new zero-shot corpus": (add_corpus, {"data@text", "reference@text", "compare"}),
     "workers": (put("run.workers", 7), set()),
-    "K": (put("codebooks.codes.codebook", 4), {"codebook@codes", "stage2@di"} | measured(OF["di"])),
+    "K": (put("codebooks.codes.codebook", 4), {"codebook@codes", "stage2@di", "bound@di"} | measured(OF["di"])),
     "temperature": (put("sweeps.co-seq.temperature", 0.5), measured({"co-seq"})),
-    "version of the metrics": (code("ladd/evaluation/__init__.py", "= ", "= 'other' or "), EVERY_MEASURE | {"compare"}),
-    "new metric": (code("ladd/evaluation/more.py", "", "def more(): ...\n"), set()),
+    "version of a metric": (code("ladd/metrics/mauve.py", 'version = "', 'version = "other-'), EVERY_MEASURE),
+    "version of the bounds": (
+        code("ladd/evaluation/__init__.py", "= ", "= 'other' or "),
+        EVERY_MEASURE | stages("bound", MODELS) | {"compare"},
+    ),
+    "new metric": (code("ladd/metrics/more.py", "", "def more(): ...\n"), set()),
     "width of the prior": (
         put("priors.chunks.network.width", 16),
-        {"stage2@co"} | measured(OF["co"]),
+        {"prior@chunks"} | measured({"co-seq"}),
     ),
     "batch of sampling": (put("run.batch", 3), set()),
     "key": (rename, measured({"together"})),

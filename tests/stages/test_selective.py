@@ -104,14 +104,14 @@ def pipeline(tmp_path_factory) -> Pipeline:
 
 
 def of(*sweeps: str) -> set[str]:
-    return {f"{stage}@{key}" for stage in ("sample", "evaluate") for key in sweeps} | {"compare"}
+    return {f"{stage}@{key}" for stage in ("sample", "measure") for key in sweeps} | {"compare"}
 
 
 def rename(values: dict, root: Path) -> None:
     values["sweeps"]["speeches"] = values["sweeps"].pop("mdlm")
 
 
-MEASURES = {"evaluate@co-seq", "evaluate@di-joint", "evaluate@mdlm", "reference@text"}
+MEASURES = {"measure@co-seq", "measure@di-joint", "measure@mdlm", "reference@text"}
 EDITS: dict[str, tuple[Callable[[dict, Path], None], set[str]]] = {
     "comment in a loss": (code("ladd/systems/channels.py", "\n", "\n# a comment\n"), set()),
     "new sampler": (code("ladd/samplers/more.py", "", "def more(): ...\n"), set()),

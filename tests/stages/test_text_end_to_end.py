@@ -323,7 +323,7 @@ def test_runs_are_tracked_with_the_encoder_behind_their_latents(finished):
     experiment = client.get_experiment_by_name("tiny-text")
     found = client.search_runs([experiment.experiment_id], "tags.role != ''")  # all but that of the suite
     runs = {run.data.tags["dvc.stage"]: run for run in found}
-    tracked = ("stage1", "codebook", "baseline", "stage2", "measure")
+    tracked = ("stage1", "codebook", "prior", "baseline", "stage2", "measure")
     assert sorted(run.data.tags["dvc.stage"] for run in found) == sorted(
         f"{name}@{key}" for name, key in stages_in_order(VALUES) if name in tracked
     )
@@ -372,7 +372,9 @@ def test_encoding_again_gives_identical_bytes(finished):
 
 
 def test_number_of_workers_does_not_change_the_data(finished, monkeypatch):
-    folder = other_suite(finished, with_data("two-workers", workers=2))
+    values = text_suite_values() | {"suite": "two-workers"}
+    values["run"]["workers"] = 2
+    folder = other_suite(finished, values)
     monkeypatch.chdir(folder)
     run_here("data", "text")
     assert files_of(Path("artifacts/data/text")) == files_of(finished.folder / "artifacts/data/text")
@@ -466,7 +468,7 @@ def test_aligned_latents_under_the_encoders_own_tokenizer_are_its_states(finishe
     vocabulary = json.loads((finished.repository / "encoder/config.json").read_text())["vocab_size"]
     own = {"kind": "pretrained", "vocabulary": vocabulary, "asset": path_asset("encoder"), "files": "tokenizer.json"}
     view = {"length": 16, "width": 16, "pooling": "aligned", "reduction": "truncate", "unit_variance": False}
-    values = with_data("own-tokens", tokenizer=own) | {"latents": {}, "codebooks": {}, "models": {}}
+    values = with_data("own-tokens", tokenizer=own) | {"latents": {}, "codebooks": {}, "priors": {}, "models": {}}
     values["encoders"]["bert"] |= {"views": {"aligned": view}}
     values["sweeps"] = {"mdlm": values["sweeps"]["mdlm"]}
     folder = other_suite(finished, values)

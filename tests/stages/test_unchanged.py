@@ -251,7 +251,7 @@ def test_code_that_was_edited_while_it_was_imported_is_named(prepared):
     started = time.time()
     past, future = started - 10, started + 3600
     os.utime(CODE, (past, past))
-    os.utime(CODE.with_name("categorical.py"), (future, future))
+    os.utime(CODE.with_name("uniform.py"), (future, future))
     beginning = Beginning.of(read_declaration("baseline", "mdlm"))
     for path in map(Path, beginning.declaration.code):
         if path.stat().st_mtime < future:

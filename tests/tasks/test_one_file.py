@@ -26,7 +26,7 @@ def values() -> dict:
     data = {"kind": "parity", "tokens": 8, "train": 64, "validation": 40}
     evaluation = {"kind": "parity", "time_draws": 2, "sequences": 12, "batch": 6, "metrics": {"even": {"first": 8}}}
     evaluation["reference"] = {"samples": 10, "seeds": [0, 1]}
-    empty = {block: {} for block in ("encoders", "latents", "codebooks", "models")}
+    empty = {block: {} for block in ("encoders", "latents", "codebooks", "priors", "models")}
     return (
         base
         | empty
