@@ -45,7 +45,7 @@ def ladd(outputs: int) -> LaddModel:
     codebook = Codebook(CODES, WIDTH)
     codebook.vectors.normal_()
     denoiser = MMDiT(VOCABULARY, latent_width=WIDTH, latent_outputs=outputs, **network())
-    return LaddModel(perturb(denoiser).eval(), None, codebook if outputs == CODES else None, None, 1.0)
+    return LaddModel(perturb(denoiser).eval(), None, codebook if outputs == CODES else None, 1.0)
 
 
 def starting_tokens(given: bool) -> torch.Tensor:

@@ -47,7 +47,7 @@ def test_full_length_encoder_has_one_latent_per_token():
 
 
 def test_prior_uses_the_latent_and_the_time():
-    denoiser = perturb(LatentPrior(4, **network()))
+    denoiser = perturb(LatentPrior(4, "linear", **network()))
     z, t = torch.randn(2, 3, 4), torch.tensor([0.3, 0.6])
     prediction = denoiser(z, t)
     assert prediction.shape == z.shape
@@ -59,6 +59,6 @@ def test_dropout_reaches_every_network():
     for module in (
         DiT(3, **network(dropout=0.2)),
         Encoder(3, length=2, latent_width=4, **network(dropout=0.2)),
-        LatentPrior(4, **network(dropout=0.2)),
+        LatentPrior(4, "linear", **network(dropout=0.2)),
     ):
         assert [m.p for m in module.modules() if isinstance(m, torch.nn.Dropout)] == [0.2, 0.2]

@@ -22,7 +22,7 @@ from ladd.stages.md5 import dvc_hash
 from ladd.stages.planned import stages_in_order
 from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_here, write_params
 
-TRAINED = ("stage1", "baseline", "stage2")
+TRAINED = ("stage1", "prior", "baseline", "stage2")
 
 
 class Finished:
@@ -236,7 +236,7 @@ def test_curves_have_the_points_of_the_history(finished):
 def test_evaluations_have_the_means_and_standard_errors_of_the_report(finished):
     summary = summarise(finished.compare).filter(pl.col("model") == "di-seq")
     run = finished.runs()["measure@di-seq"]
-    assert summary.height > 10
+    assert summary.height > 8
     for row in summary.iter_rows(named=True):
         for name, column in ((row["metric"], "value"), (f"{row['metric']}/stderr", "stderr")):
             history = finished.client.get_metric_history(run.info.run_id, name) if row[column] is not None else []
@@ -293,6 +293,8 @@ def test_stages_write_what_they_declare_and_nothing_else(finished):
     written = [path.relative_to(finished.folder) for path in finished.folder.rglob("*") if path.is_file()]
     written = [path for path in written if path.parts[0] in ("artifacts", "results")]
     assert {path for path in declared if not path.exists()} == set()
+    # How long sampling took is in files of its own, which no stage depends on.
+    written = [path for path in written if path.parts[:2] != ("results", "seconds")]
     assert {path for path in written if not declared & {path, *path.parents}} == set()
 
 
