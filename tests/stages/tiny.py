@@ -31,7 +31,7 @@ def tiny_values() -> dict:
     for latents in values["latents"].values():
         latents["quantise_after"] = 3 if latents["kind"] == "discrete" else 0
         latents["training"] |= TRAINING
-    for model in (*values["baselines"].values(), *values["models"].values()):
+    for model in (each for block in ("priors", "baselines", "models") for each in values[block].values()):
         model["training"] |= TRAINING
     sampling = {"samples": SAMPLES, "seeds": SEEDS}
     for sweep in values["sweeps"].values():
