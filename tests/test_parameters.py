@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ladd.config import Suite, load_suite
-from ladd.stages.prior import build_prior
+from ladd.latents.prior import build_prior
 from ladd.systems.base import System
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -23,7 +23,10 @@ def millions(suite: Suite, key: str, prior: str | None = None) -> str:
         network = getattr(model, "denoiser", model)
     count = sum(each.numel() for name, each in network.named_parameters() if not name.startswith(OUTSIDE))
     if prior is not None:
-        count += sum(each.numel() for each in build_prior(suite, prior).parameters())
+        count += sum(
+            each.numel()
+            for each in build_prior(suite.priors[prior], suite.latent_shape(suite.priors[prior].latents)).parameters()
+        )
     return f"{count / 1e6:.3f}M"
 
 

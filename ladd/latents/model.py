@@ -44,6 +44,10 @@ class LatentModel(nn.Module):
         self.stream = StepStream()  # of k-means and of the revival of dead codes
         self.register_buffer("quantising", torch.tensor(False))
 
+    def restart_draws(self, seed: int) -> None:
+        """Let the quantiser draw from the start of the stream with this seed; the trainer calls it before each step."""
+        self.stream.restart(seed)
+
     def encode(self, x: Tensor) -> Encoded:
         """Latents of clean tokens x int64 (B, N); in training mode this moves the codebook's averages.
 

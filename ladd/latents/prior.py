@@ -5,6 +5,8 @@ It is a model of its own, trained on the latents alone, and any model on the sam
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,9 @@ from ladd.diffusion.noise import SampleNoise, StreamNoise
 from ladd.diffusion.schedules import GAUSSIAN_SCHEDULES
 from ladd.diffusion.times import low_discrepancy_times
 from ladd.networks.transformer import TimeEmbedding, Transformer
+
+if TYPE_CHECKING:
+    from ladd.config.latents import LatentShape, PriorConfig
 
 
 class LatentPrior(nn.Module):
@@ -37,6 +42,11 @@ class LatentPrior(nn.Module):
         """Prediction of z_0 (B, L, w) from z_t (B, L, w) at times t (B,)."""
         positions = torch.arange(z.shape[1], device=z.device, dtype=torch.float32)
         return self.latent_head(self.transformer([self.embedding(z)], [self.time(t)], [positions])[0])
+
+
+def build_prior(config: PriorConfig, shape: LatentShape) -> LatentPrior:
+    """The network of a prior of latents of that shape, untrained."""
+    return LatentPrior(shape.width, config.schedule, **config.network.model_dump())
 
 
 def prior_loss(prior: LatentPrior, z: Tensor, noise: SampleNoise, step: int) -> Tensor:

@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ladd.config import Suite
 from ladd.diffusion.noise import SampleNoise
-from ladd.latents.prior import LatentPrior, prior_loss
+from ladd.latents.prior import build_prior, prior_loss
 from ladd.stages.artifacts import load_latents, save_weights, use_device
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.train import Training, seed_weights, train_stage
@@ -26,14 +25,10 @@ def training(stage: Stage) -> Training:
     folder, device = Path(f"artifacts/latents/{config.latents}"), use_device(suite.compute)
     train, validation = (load_latents(folder, split, device) for split in ("train", "validation"))
     seed_weights(stage)
-    task = TokenTask(build_prior(suite, stage.key).to(device), losses, train, validation, vocabulary=1)
+    task = TokenTask(
+        build_prior(config, suite.latent_shape(config.latents)).to(device), losses, train, validation, vocabulary=1
+    )
     return Training(task, config.training, f"artifacts/priors/{stage.key}", save_weights)
-
-
-def build_prior(suite: Suite, key: str) -> LatentPrior:
-    """The network of a prior, untrained."""
-    config = suite.priors[key]
-    return LatentPrior(suite.latent_shape(config.latents).width, config.schedule, **config.network.model_dump())
 
 
 def losses(model: Any, z: Tensor, _: Tensor | None, noise: SampleNoise, step: int) -> dict[str, Tensor]:

@@ -11,9 +11,9 @@ from torch import nn
 from ladd.config import Suite, SweepConfig
 from ladd.files import WEIGHTS
 from ladd.latents.frozen import LatentEncoder
+from ladd.latents.prior import build_prior
 from ladd.latents.reduction import Reduction
 from ladd.stages.artifacts import REDUCTION, load_weights
-from ladd.stages.prior import build_prior
 from ladd.systems.base import System
 from ladd.tasks import task_of
 
@@ -29,7 +29,7 @@ def load_sampled(suite: Suite, sweep: SweepConfig, device: torch.device, weights
     """The trained model of a sweep, with the prior that draws its latents where the sweep names one."""
     model: Any = load_trained(suite, sweep.model, device, weights)
     if sweep.prior is not None:
-        model.prior = build_prior(suite, sweep.prior)
+        model.prior = build_prior(suite.priors[sweep.prior], suite.latent_shape(suite.priors[sweep.prior].latents))
         load_weights(model.prior, Path(f"artifacts/priors/{sweep.prior}") / WEIGHTS)
         model.prior.eval().to(device)
     return model

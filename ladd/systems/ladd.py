@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import getitem
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -23,13 +23,15 @@ from ladd.diffusion.times import ChannelTimes, TimeDraw, draw_channel_times
 from ladd.evaluation.bounds import BoundSettings, LossByTime, average_draws, loss_by_time
 from ladd.latents.codebook import Codebook
 from ladd.latents.model import encode_frozen
-from ladd.latents.prior import LatentPrior
 from ladd.networks import Encoder, MMDiT
 from ladd.progress import counted
 from ladd.samplers.sources import PairSource
 from ladd.systems.base import Passes, SampleCost, Surroundings, System, Values, backbone_macs
 from ladd.systems.channels import Channel, Latents, pair_losses, stack_losses
 from ladd.systems.stage1 import build_denoiser, build_encoder
+
+if TYPE_CHECKING:
+    from ladd.latents.prior import LatentPrior
 
 LEAST_WEIGHT = 1e-6  # of all losses together
 WHOLE_RANGE = [0.0, 1.0]

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ladd.diffusion.noise import SampleNoise, derive
 from ladd.distributed import local, rank, sum_over_workers, world_size
 from ladd.errors import PreemptedError, TrainingError
-from ladd.latents.model import LatentModel
 from ladd.progress import bar
 from ladd.training.batches import Batches, BatchOrder, TokenTask
 from ladd.training.checkpoint import Checkpoint
@@ -101,8 +100,8 @@ class Trainer:
         seed = derive(self.seed, "torch", self.step)
         torch.manual_seed(derive(seed, "worker", rank()) if rank() else seed)
         for module in self.task.model.modules():
-            if isinstance(module, LatentModel):
-                module.stream.restart(seed)
+            if (restart := getattr(module, "restart_draws", None)) is not None:
+                restart(seed)
 
     def backward(self) -> dict[str, Tensor]:
         """Gradients of the batch's mean losses, from this worker's share, a part at a time; the share's mean losses."""

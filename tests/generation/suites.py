@@ -10,10 +10,10 @@ from torch import nn
 
 from ladd.config import Suite
 from ladd.generation import Request, generate
+from ladd.latents.prior import build_prior
 from ladd.launch.values import read_values
 from ladd.stages.artifacts import save_weights
 from ladd.stages.manifest import write_manifest
-from ladd.stages.prior import build_prior
 from ladd.systems.base import System
 from tests.builders import perturb, suite_values
 from tests.stages.tiny import REPOSITORY
@@ -39,7 +39,10 @@ def write_weights(suite: Suite, key: str) -> None:
     torch.manual_seed(MODELS.index(key))
     _write(System.of(suite, key).build(), f"artifacts/models/{key}")
     for prior in suite.priors_of(suite.model(key).latents_name):
-        _write(build_prior(suite, prior), f"artifacts/priors/{prior}")
+        _write(
+            build_prior(suite.priors[prior], suite.latent_shape(suite.priors[prior].latents)),
+            f"artifacts/priors/{prior}",
+        )
 
 
 def _write(model: nn.Module, path: str) -> None:
