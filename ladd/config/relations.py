@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ladd.config.evaluation import SweepConfig
+from ladd.config.evaluation import GivenConfig, SweepConfig
 from ladd.config.models import SystemSettings
 from ladd.config.suite import Suite
 
@@ -40,6 +40,7 @@ class Relations:
         for key, sweep in suite.sweeps.items():
             self._check_name(f"sweeps.{key}", key)
             self._check_sweep(f"sweeps.{key}", sweep)
+        self._check_precision()
         self._check_evaluation()
 
     def _find(self, key: str, block: dict, name: str) -> Any:
@@ -134,6 +135,17 @@ class Relations:
                 raise ValueError(
                     f"{key}.{name}: {getattr(sweep, name)} must equal evaluation.reference.{name}, "
                     f"{getattr(reference, name)}: the distance of two sets and its floor depend on their size"
+                )
+
+    def _check_precision(self) -> None:
+        """Samples of two precisions must not stand in one table, and sweeps with the same given tokens do."""
+        first: dict[GivenConfig | None, tuple[str, SweepConfig]] = {}
+        for key, sweep in self.suite.sweeps.items():
+            other, known = first.setdefault(sweep.given, (key, sweep))
+            if sweep.precision != known.precision:
+                raise ValueError(
+                    f"sweeps.{key}.precision: {sweep.precision!r} must equal that of sweeps.{other}, "
+                    f"{known.precision!r}: their samples are compared; another precision needs a suite of its own"
                 )
 
     def _check_prior(self, key: str, sweep: SweepConfig, model: SystemSettings) -> None:

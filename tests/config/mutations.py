@@ -16,6 +16,12 @@ LARGE = [255, 1000, 65536, 10**6, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**30]
 WORDS = ["linear", "polynomial", "geometric", "cosine", "sqrt", "elbo", "constant", "independent", "shared", "joint"]
 WORDS += ["sequential", "none", "float32", "float64", "bfloat16", "discrete", "continuous", "mdlm", "ar", "co-ladd"]
 WORDS += ["di-ladd", "sawtooth", "text", "prefix", "random", "aligned", "adaptive", "pca", "truncate", "ddp"]
+# Those of one place.
+ALTERNATIVES = [
+    *(("linear", "polynomial", "geometric", "cosine"), ("linear", "cosine", "sqrt"), ("elbo", "constant")),
+    *(("independent", "shared"), ("joint", "sequential", "none"), ("float32", "float64"), ("float32", "bfloat16")),
+    *(("constant", "cosine"), ("mdlm", "ar"), ("co-ladd", "di-ladd"), ("continuous", "discrete")),
+]
 STRINGS = ["", " ", ".", "..", "a/b", "a.b", "\0", "\n", "é", "x" * 10_000, "1.0", "null", "3e-4", "-"]
 
 Place = tuple[Any, ...]
@@ -90,6 +96,41 @@ def mutated(
                 holder["unknown"] = draw(value)
             case _:
                 holder.append(draw(value))
+    return values
+
+
+def alternatives(value: Any) -> st.SearchStrategy | None:
+    """Values of the type that a place has, where it holds no others; None for a mapping and for what is not known."""
+    if isinstance(value, bool):
+        return st.just(not value)
+    if isinstance(value, int):
+        return st.sampled_from(INTEGERS)
+    if isinstance(value, float):
+        return st.sampled_from(FLOATS)
+    if isinstance(value, str):
+        words = [word for group in ALTERNATIVES if value in group for word in group if word != value]
+        return st.sampled_from(words) if words else None
+    if isinstance(value, list) and value and (each := alternatives(value[0])) is not None:
+        return st.lists(each, min_size=1, max_size=3)
+    return None
+
+
+@st.composite
+def adjusted(draw: st.DrawFn, base: dict, most: int = 3, wanted: Callable[[Place], bool] = bool) -> dict:
+    """Values of a params.yaml, of which one to ``most`` are others of their type: here, or wherever the key is.
+
+    Many of them are taken, as sizes that must agree can change together.
+    """
+    values = json.loads(json.dumps(base))
+    keyed = [place for place in places(values) if wanted(place) and isinstance(place[-1], str)]
+    found = [place for place in keyed if alternatives(_at(base, place)) is not None]
+    for _ in range(draw(st.integers(1, most))):
+        chosen = draw(st.sampled_from(found))
+        new, everywhere = draw(alternatives(_at(base, chosen))), draw(st.sampled_from([False, False, False, True]))
+        for *path, last in [place for place in found if place[-1] == chosen[-1]] if everywhere else [chosen]:
+            holder = _at(values, path)
+            if type(holder[last]) is type(new):
+                holder[last] = json.loads(json.dumps(new))
     return values
 
 

@@ -93,6 +93,11 @@ BAD = [
         suite_values()["sweeps"]["di-joint"] | {"model": "co", "latent_lead": 100.0},
         ["sweeps.co-joint.latent_lead: 100.0 with token_lag 1.0", "lower latent_lead / token_lag"],
     ),
+    (
+        "sweeps.di-joint.precision",
+        "float32",
+        ["sweeps.di-joint.precision: 'float32' must equal that of sweeps.", "'float64'", "a suite of its own"],
+    ),
     *(
         (
             f"sweeps.{prefix}-saw",

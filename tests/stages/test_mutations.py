@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import csv
 import math
+import sqlite3
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ladd.config import load_suite
+from ladd.config.differences import changes
 from ladd.errors import ConfigError
 from ladd.stages.declaration import read_declaration
 from ladd.stages.planned import stages_in_order
 from tests.builders import suite_values
-from tests.config.mutations import Place, mutated, plausible
+from tests.config.mutations import Place, adjusted, mutated, plausible
 from tests.stages.tiny import make_suite, run_here, write_params
 
-CHANGES = 300
+CHANGES = 600  # of which some come twice, and are run once
+LONGEST = 120.0  # seconds of a processor for all stages
 # Where the suite is, and what needs a GPU, Ray or a compiler.
 LEFT_ALONE = {"root", "suite", "device", "kind", "compile"}
 
@@ -46,6 +53,11 @@ def run_what_changed(values: dict, done: dict[tuple[str, str | None], str]) -> i
     return count
 
 
+def described(base: dict, values: dict) -> str:
+    """What was changed."""
+    return ", ".join(f"{key}: {old} -> {new}" for key, old, new in changes(base, values))
+
+
 def check_results() -> None:
     """No number in a table of results is infinite or NaN; what is not known is empty."""
     tables = list(Path("results").glob("**/*.csv"))
@@ -61,6 +73,18 @@ def check_results() -> None:
                     assert math.isfinite(number), (path, row["metric" if "metric" in row else column], column, text)
 
 
+def remembered_runs(repository: Path) -> Callable[[], None]:
+    """Remember the tracked runs; what is returned forgets all later ones, which every `compare` would go through."""
+    names = [str(repository / ".mlflow" / name) for name in ("mlflow.db", "first.db")]
+
+    def copy(source: str, target: str) -> None:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+            old.backup(new)
+
+    copy(*names)
+    return lambda: copy(*reversed(names))
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # as outside of tests: a figure of extreme numbers may warn
 def test_changed_values_are_refused_or_run_and_give_finite_results(tmp_path, monkeypatch):
@@ -72,7 +96,8 @@ def test_changed_values_are_refused_or_run_and_give_finite_results(tmp_path, mon
     write_params(Path(), base)
     assert run_what_changed(base, done) > 15
     check_results()
-    seen = {"refused": 0, "run": 0}
+    forget = remembered_runs(tmp_path)
+    seen, known, problems, longest = {"refused": 0, "run": 0, "stages": 0}, set(), [], []
 
     @settings(
         max_examples=CHANGES,
@@ -82,18 +107,37 @@ def test_changed_values_are_refused_or_run_and_give_finite_results(tmp_path, mon
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(mutated(base, plausible(), most=1, wanted=wanted) | mutated(base, plausible(), most=2, wanted=wanted))
+    @given(
+        adjusted(base, most=1, wanted=wanted)
+        | adjusted(base, most=3, wanted=wanted)
+        | mutated(base, plausible(), most=2, wanted=wanted)
+    )
     def run(values):
+        what = described(base, values)
+        if what in known:
+            return
+        known.add(what)
         write_params(Path(), values)
         try:
             load_suite()
         except ConfigError:
             seen["refused"] += 1
             return
-        run_what_changed(values, done)
-        check_results()
         seen["run"] += 1
+        forget()
+        start = time.process_time()
+        try:
+            count = run_what_changed(values, done)
+            check_results()
+        except Exception:
+            problems.append(f"{what}\n{traceback.format_exc()}")
+        else:
+            seen["stages"] += count
+            longest.append((time.process_time() - start, what))
 
     run()
-    assert seen["run"] > 30
-    assert seen["refused"] > 100
+    print(seen, "longest:", *sorted(longest, reverse=True)[:5], sep="\n")
+    assert not problems, "\n".join(problems)
+    assert max(longest)[0] < LONGEST
+    assert seen["run"] + seen["refused"] > 300
+    assert seen["run"] > 60
