@@ -15,7 +15,8 @@ from ladd.errors import ConfigError
 from ladd.registry import suite_folder
 from ladd.stages.code import Code
 from ladd.stages.manifest import content_hash, is_artifact
-from ladd.stages.planned import ALL, PLANNED, Entry, entry_of, keys_of, modules_of
+from ladd.stages.plan import ALL, Entry
+from ladd.stages.planned import PLANNED, entry_of, keys_of, modules_of
 from ladd.yaml_files import read_yaml
 
 

@@ -1,25 +1,27 @@
 """plan: write plan.json, which says of every stage what it depends on besides files (see `ladd.stages.planned`).
 
-It is the first stage, and DVC runs it each time, in about a second: it has no dependencies that DVC could record, or a
-comment in the code would change dvc.lock.
+It is the first stage, and DVC runs it each time: it has no dependencies that DVC could record, or a comment in the code
+would change dvc.lock. Where no file that it reads was touched it imports nothing and takes a tenth of a second.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from ladd.config import load_suite
 from ladd.errors import LaddError, PlanError
-from ladd.files import write_atomically
-from ladd.registry import suite_folder
+from ladd.files import write_atomically, write_json
 from ladd.stages.code import Code
-from ladd.stages.planned import ALL, Entry, Plan, make_plan
 
+KNOWN = Path(".work/plan.json")  # sizes and times of the files that the plan was made of, and its own
 PLAN, TOP = Path("plan.json"), "plan"  # JSON, as DVC reads it once for every stage
+Entry = dict[str, Any]  # values that YAML has
+Plan = dict[str, dict[str, Entry]]  # stage -> key -> entry; a stage without keys has one called `ALL`
+ALL = "all"
 IN_PATHS = ("data", "latents", "model", "drawn_by")  # settings that dvc.yaml fills into paths
 
 
@@ -31,12 +33,46 @@ def renew_plan(folder: Path = Path()) -> bool:
     Raises:
         ConfigError: the settings are not valid.
     """
-    suite, old = load_suite(folder / "params.yaml"), read_plan(folder)
+    if _is_known(folder):
+        return False
+    from ladd.config import load_suite  # here, as the classes of settings bring torch
+    from ladd.config.inherit import extended_files
+    from ladd.registry import suite_folder
+    from ladd.stages.planned import make_plan
+
+    settings = folder / "params.yaml"
+    suite, old = load_suite(settings), read_plan(folder)
+    read = [settings, *extended_files(settings)]
+    before = _stamps(folder, suite.root, [os.path.relpath(path, folder) for path in read])
     with suite_folder(folder):
         new = make_plan(suite, Code(folder / suite.root, folder))
     if old != new:
         write_atomically(folder / PLAN, _text(new).encode())
+    with contextlib.suppress(OSError):  # where it cannot be kept, the plan is made again
+        write_json(folder / KNOWN, before | {PLAN.name: _stamp(folder / PLAN)})
     return old is not None and _paths(old) != _paths(new)
+
+
+def _is_known(folder: Path) -> bool:
+    """Whether no file that the plan was made of, nor the plan itself, was touched since it was written."""
+    try:
+        known = json.loads((folder / KNOWN).read_text())
+        now = _stamps(folder, known["root"], known["settings"]) | {PLAN.name: _stamp(folder / PLAN)}
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return now == known
+
+
+def _stamps(folder: Path, root: str, settings: list[str]) -> dict[str, Any]:
+    """Of the settings and of all code; new files count."""
+    code = [*(folder / root / "ladd").rglob("*.py"), *folder.glob("*.py")]
+    paths = sorted({os.path.relpath(path, folder) for path in code} | {*settings})
+    return {"root": root, "settings": settings, "files": {path: _stamp(folder / path) for path in paths}}
+
+
+def _stamp(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 def read_plan(folder: Path = Path()) -> Plan | None:

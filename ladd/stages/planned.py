@@ -15,10 +15,7 @@ from pydantic import BaseModel
 from ladd.config import Suite
 from ladd.files import WEIGHTS
 from ladd.stages.code import Code, module_of
-
-Entry = dict[str, Any]  # values that YAML has
-Plan = dict[str, dict[str, Entry]]  # stage -> key -> entry; a stage without keys has one called `ALL`
-ALL = "all"
+from ladd.stages.plan import ALL, Entry, Plan
 
 
 class Planned(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from ladd.config import check_suite
 from ladd.errors import PlanError
+from ladd.stages import planned
 from ladd.stages.code import Code
 from ladd.stages.declaration import read_declaration
 from ladd.stages.plan import PLAN, main, read_plan, renew_plan
@@ -172,3 +175,27 @@ def test_plan_is_written_where_it_is_another_one_and_not_else(suite):
     (suite / PLAN).unlink()
     assert not renew_plan()
     assert (suite / PLAN).is_file()
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "plan.json", "../../ladd/diffusion/masked.py", "own.py", "below.yaml"])
+def test_plan_is_made_again_where_a_file_that_it_reads_was_touched_and_not_else(suite, monkeypatch, name):
+    Path("below.yaml").write_text(Path("params.yaml").read_text())
+    Path("params.yaml").write_text("extends: below.yaml\n")
+    renew_plan()
+    made: list[object] = []
+    monkeypatch.setattr(planned, "make_plan", lambda *arguments: made.append(arguments) or make_plan(*arguments))
+    renew_plan()
+    assert made == []
+    Path(name).touch()
+    renew_plan()
+    assert len(made) == 1
+    renew_plan()
+    assert len(made) == 1
+
+
+def test_known_plan_is_found_without_torch_and_without_the_settings():
+    command = [sys.executable, "-X", "importtime", "-m", "ladd.stages.plan"]
+    renew_plan(REPOSITORY)
+    imported = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stderr
+    assert "ladd.stages.code" in imported
+    assert [name for name in ("torch", "pydantic", "ladd.config") if f" {name}\n" in imported] == []
