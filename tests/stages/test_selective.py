@@ -7,11 +7,17 @@ import re
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from flows.graph import read_graph, select
+from flows.processes import Processes
+from flows.stage import Outcome, StageRunner
+from flows.suite import Pass
+from ladd.launch.ready import make_ready
 from tests.builders import text_suite_values
 from tests.stages.test_plan import add_corpus, code, put
 from tests.stages.tiny import REPOSITORY, commit, environment, git, make_suite, write_params
@@ -39,7 +45,7 @@ for out in [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots
     files = [path]
     if not path.suffix:
         views = [f"{{view}}/train" for view in entry.get("views", {{}})]
-        files = [path / each for each in ("train", "validation", "tokenizer", "weights", *views)]
+        files = [path / each for each in ("train", "validation", "tokenizer", "weights.safetensors", *views)]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(hashlib.sha256(f"{{file}} {{made}}".encode()).hexdigest())
@@ -49,6 +55,8 @@ for out in [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots
 SWEEPS = ("co-seq", "di-joint", "mdlm")
 MODELS = (
     "stage1@learned",
+    "prior@chunks",
+    "prior@learned",
     "baseline@mdlm",
     "baseline@ar",
     "stage2@co",
@@ -92,13 +100,23 @@ class Pipeline:
         ran = {name for name in re.findall(r"Running stage '([^'\n]+)'", process.stdout) if name != "plan"}
         return ran, set(re.findall(r"Stage '([^'\n]+)' is cached", process.stdout))
 
+    def launched(self) -> tuple[set[str], set[str]]:
+        """The same by way of the flow, without Prefect."""
+        make_ready(self.folder, self.environment)
+        graph, processes = read_graph(self.folder), Processes()
+        runner = StageRunner(self.folder, self.environment, processes, threading.BoundedSemaphore(1))
+        launch = Pass(select(graph, (), downstream=True)[0], graph.unchanged, set(), runner)
+        outcomes = {stage: launch.run(stage, lambda line: None) for stage in launch.part if stage != "plan"}
+        ran = {stage for stage, outcome in outcomes.items() if outcome is Outcome.COMPLETED}
+        return ran, {stage for stage, outcome in outcomes.items() if outcome is Outcome.RUN_CACHE}
+
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory) -> Pipeline:
     """A suite that has run, and is committed."""
     found = Pipeline(tmp_path_factory.mktemp("selective"))
     ran, _ = found.ran()
-    assert len(ran) == 1 + 1 + 1 + len(MODELS) + 2 * len(SWEEPS) + 2
+    assert len(ran) == 1 + 1 + 1 + len(MODELS) + len(BOUNDS) + 2 * len(SWEEPS) + 2
     commit(found.root)
     return found
 
@@ -111,36 +129,41 @@ def rename(values: dict, root: Path) -> None:
     values["sweeps"]["speeches"] = values["sweeps"].pop("mdlm")
 
 
+BOUNDS = {f"bound@{key}" for key in ("mdlm", "ar", "co", "di", "ccdd", "co-learned")}
 MEASURES = {"measure@co-seq", "measure@di-joint", "measure@mdlm", "reference@text"}
 EDITS: dict[str, tuple[Callable[[dict, Path], None], set[str]]] = {
     "comment in a loss": (code("ladd/systems/channels.py", "\n", "\n# a comment\n"), set()),
     "new sampler": (code("ladd/samplers/more.py", "", "def more(): ...\n"), set()),
-    "new zero-shot corpus": (add_corpus, {"data@text", "compare"} | MEASURES),
+    "new zero-shot corpus": (add_corpus, {"data@text", "compare"} | BOUNDS | MEASURES),
     "workers": (put("run.workers", 7), set()),
-    "K": (put("codebooks.codes.codebook", 4), {"codebook@codes", "stage2@di"} | of("di-joint")),
+    "K": (put("codebooks.codes.codebook", 4), {"codebook@codes", "stage2@di", "bound@di"} | of("di-joint")),
     "temperature": (put("sweeps.co-seq.temperature", 0.5), of("co-seq")),
-    "version of the metrics": (code("ladd/evaluation/__init__.py", "= ", "= 'other' or "), MEASURES | {"compare"}),
-    "new metric": (code("ladd/evaluation/more.py", "", "def more(): ...\n"), set()),
-    "width of the prior": (
-        put("priors.chunks.network.width", 16),
-        {"stage2@co"} | of("co-seq"),
+    "version of a metric": (code("ladd/metrics/mauve.py", 'version = "', 'version = "other-'), MEASURES),
+    "new metric": (code("ladd/metrics/more.py", "", "def more(): ...\n"), set()),
+    "objective": (
+        code("ladd/systems/mdlm.py", "\n\n", "\n\nMORE = 1\n\n"),
+        {"baseline@mdlm", "bound@mdlm"} | of("mdlm"),
     ),
+    "width of the prior": (put("priors.chunks.network.width", 16), {"prior@chunks"} | of("co-seq")),
     "batch of sampling": (put("run.batch", 3), set()),
     "key": (rename, of("speeches")),
 }
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", [Pipeline.ran, Pipeline.launched], ids=["dvc", "flow"])
 @pytest.mark.parametrize("name", EDITS)
-def test_edit_runs_these_stages_and_no_others_and_putting_it_back_runs_none(pipeline, name):
+def test_edit_runs_these_stages_and_no_others_and_putting_it_back_runs_none(pipeline, name, way):
     edit, expected = EDITS[name]
     changed = values() | {"root": "../.."}
     edit(changed, pipeline.root)
     write_params(pipeline.folder, json.loads(json.dumps(changed)))
-    assert pipeline.ran() == (expected, set())
-    assert pipeline.ran() == (set(), set())
+    ran, restored = way(pipeline)
+    assert ran | restored == expected
+    assert bool(restored) == (bool(expected) and way is Pipeline.launched)  # DVC has run them the other way before
+    assert way(pipeline) == (set(), set())
     git(pipeline.root, "checkout", "--", "ladd", "suites/tiny/params.yaml")
-    ran, restored = pipeline.ran()
+    ran, restored = way(pipeline)
     assert ran == set()
     assert restored == (of("mdlm") if name == "key" else expected)
     assert git(pipeline.root, "status", "--porcelain", "--untracked-files=no") == ""
