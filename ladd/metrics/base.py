@@ -169,12 +169,12 @@ class Values:
     """Values by the hash of all that they depend on.
 
     Args:
-        folder: of an earlier run of the stage; it need not exist, and a damaged one is as good as none.
+        folder: where earlier runs kept theirs; it need not exist, and a damaged one is as good as none.
         compute: device and threads, on which the order of sums depends.
     """
 
     def __init__(self, folder: Path, compute: dict[str, Any]):
-        self.compute = compute
+        self.folder, self.compute = folder, compute
         self._used: dict[str, dict[str, Any]] = {}
         try:
             self._known = json.loads((folder / FILE).read_text())
@@ -195,8 +195,9 @@ class Values:
         return measured(row, metric.name, Estimate(found["value"], found["stderr"], found["n"]))
 
     def save(self, folder: Path) -> None:
-        """Write the values that were asked for: those of other samples or settings are forgotten."""
+        """Write the values that were asked for into an output, and keep them for later runs beside those of before."""
         write_json(folder / FILE, {key: self._used[key] for key in sorted(self._used)})
+        write_json(self.folder / FILE, self._known)
 
 
 def describe(metric: Metric, samples: Samples) -> dict[str, Any]:

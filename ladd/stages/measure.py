@@ -20,7 +20,7 @@ from ladd.samplers.base import check_unmasked
 from ladd.stages.artifacts import load_array, use_device
 from ladd.stages.chain import describe_model
 from ladd.stages.results import bounds_folder, log_results, write_results
-from ladd.stages.runtime import Stage, run_stage
+from ladd.stages.runtime import WORK, Stage, run_stage
 from ladd.stages.seconds import log_seconds
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.systems.base import Passes, System
@@ -33,7 +33,7 @@ def main(stage: Stage) -> None:
     task = task_of(suite, sweep.data, use_device(suite.compute))
     described = describe_model(suite, sweep.model)
     row = Row(suite.suite, model=stage.key, schedule=sweep.schedule, **described)
-    values = Values(values_folder(stage.key), suite.compute.model_dump())
+    values = Values(WORK / "values" / stage.key, suite.compute.model_dump())
     sampled, shown = sampled_rows(suite, stage.key, row, task, values)
     with stage.output(values_folder(stage.key)) as folder:
         values.save(folder)

@@ -183,9 +183,9 @@ def _systems(suite: Suite, key: str) -> list[str]:
 
 
 # A system is one file: its bounds and what samplers ask of it stand beside its loss. So is a task.
-EVALUATION, SAMPLERS = ("ladd/evaluation/",), ("ladd/samplers/",)
+EVALUATION, SAMPLERS, METRICS = ("ladd/evaluation/",), ("ladd/samplers/",), ("ladd/metrics/",)
 TRAINED = EVALUATION + SAMPLERS
-BUILT = (*TRAINED, "ladd/metrics/", "ladd/systems/", "ladd/tasks/text/references.py")
+BUILT = (*TRAINED, *METRICS, "ladd/systems/", "ladd/tasks/text/references.py")
 
 PLANNED = {
     "data": Planned(("data",), _data, _task, without=BUILT),
@@ -197,12 +197,12 @@ PLANNED = {
     "prior": Planned(("priors",), _prior, without=TRAINED),
     "baseline": Planned(("baselines",), _model, _system, without=TRAINED),
     "stage2": Planned(("models",), _model, _system, without=TRAINED),
-    "sample": Planned(("sweeps",), _sweep, _sampler, without=(*EVALUATION, "ladd/metrics/")),
+    "sample": Planned(("sweeps",), _sweep, _sampler, without=(*EVALUATION, *METRICS)),
     "bound": Planned(
         ("baselines", "models"),
         _bound,
         lambda suite, key: [*_system(suite, key), *_task(suite, suite.model(key).data)],
-        without=SAMPLERS,
+        without=(*SAMPLERS, *METRICS),
     ),
     "measure": Planned(
         ("sweeps",),

@@ -41,12 +41,12 @@ def source(**changes) -> SimpleNamespace:
 
 
 def computed(folder, samples: Samples, metric: Metric, compute: dict = CPU) -> int:
-    """How often a metric is computed with the values of a folder, into which they are saved."""
+    """How often a metric is computed with the values that are kept in a folder."""
     before, values = Counting.count, Values(folder, compute)
     (row,) = values.rows([metric], samples, ROW)
     assert (row.metric, row.value, row.n) == (metric.name, math.pi, len(samples))
     assert (row.evaluator_version, row.tokenizer) == (metric.version, "t")
-    values.save(folder)
+    values.save(folder / "output")
     return Counting.count - before
 
 
@@ -73,16 +73,25 @@ def test_whatever_it_depends_on_computes_it_anew(tmp_path, monkeypatch, samples,
     assert computed(tmp_path, samples, Counting({}), compute) == 1
 
 
-def test_another_metric_leaves_it_and_what_is_not_asked_for_is_forgotten(tmp_path):
+def test_value_of_samples_that_come_back_is_there(tmp_path):
+    before = Samples(source(), X, 0)
+    assert [computed(tmp_path, each, Counting({})) for each in (before, Samples(source(), X.flip(0), 0), before)] == [
+        1,
+        1,
+        0,
+    ]
+
+
+def test_another_metric_leaves_it_and_an_output_has_what_was_asked_for_alone(tmp_path):
     computed(tmp_path, Samples(source(), X, 0), Counting({}))
     values = Values(tmp_path, CPU)
     before = Counting.count
     rows = values.rows([Counting({}), SequenceEntropy({})], Samples(source(), X, 0), ROW)
     assert (Counting.count, [row.metric for row in rows]) == (before, ["counting", "entropy_sequence"])
-    values.save(tmp_path)
-    assert len(json.loads((tmp_path / FILE).read_text())) == 2
-    Values(tmp_path, CPU).save(tmp_path)
-    assert json.loads((tmp_path / FILE).read_text()) == {}
+    values.save(tmp_path / "output")
+    assert len(json.loads((tmp_path / "output" / FILE).read_text())) == 2
+    Values(tmp_path, CPU).save(tmp_path / "output")
+    assert json.loads((tmp_path / "output" / FILE).read_text()) == {}
 
 
 def test_damaged_values_are_as_good_as_none(tmp_path):
