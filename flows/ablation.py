@@ -25,12 +25,7 @@ def run_name() -> str:
     return grid["name"] if isinstance(grid, dict) else grid.name
 
 
-@flow(
-    name="ablation",
-    flow_run_name=run_name,
-    task_runner=TASK_RUNNER,
-    persist_result=False,
-)
+@flow(name="ablation", flow_run_name=run_name, task_runner=TASK_RUNNER, persist_result=False)
 def ablation(grid: Grid, jobs: Jobs = 2) -> State:
     """Train and measure every combination, and leave suites/NAME ready to commit.
 

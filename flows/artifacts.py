@@ -32,12 +32,7 @@ def show_table(name: str, title: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def show_results(suite: str, results: Path) -> None:
-    """Tables and figures of a suite, and the address of its runs, as far as they are there.
-
-    Args:
-        suite: its name.
-        results: folder that its compare stage wrote.
-    """
+    """Tables and figures of a suite, and the address of its runs, as far as they are there."""
     if (table := results / "compare.txt").is_file():
         show_text(f"{suite}-comparison", f"{suite}: comparison", table.read_text())
     if (measurements := results / "compare.csv").is_file():

@@ -37,11 +37,8 @@ AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")  # of the s
 
 
 def apply(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set what is not set; a flow reports to the server of `make ui` where that runs, and has its password.
-
-    Raises:
-        SecretError: the password is not this user's alone.
-    """
+    """Set what is not set; a flow reports to the server of `make ui` where that runs, and has its password. Raises
+    SecretError: the password is not this user's alone."""
     for name, value in SETTINGS.items():
         environment.setdefault(name, value)
     if "PREFECT_API_URL" in environment:  # a server of somebody else has a password of its own
@@ -60,8 +57,7 @@ def auth_settings() -> dict[str, str]:
 def stage_environment(flow_run_id: str) -> dict[str, str]:
     """For `dvc repro` and the stages it starts: this interpreter, the code of this checkout, lines as they come.
 
-    Without Prefect's password, of which stages have no need.
-    """
+    Without Prefect's password, of which stages have no need."""
     kept = {name: value for name, value in os.environ.items() if name not in AUTH}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return kept | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", FLOW_RUN: flow_run_id}
@@ -69,11 +65,8 @@ def stage_environment(flow_run_id: str) -> dict[str, str]:
 
 @contextmanager
 def serving() -> Iterator[Path | None]:
-    """Hold the lock of `make ui`.
-
-    Yields:
-        The file for the addresses of its servers, or None where another process holds the lock.
-    """
+    """Hold the lock of `make ui`. Yields the file for the addresses of its servers, or None where another process
+    holds the lock."""
     HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / "ui.lock").open("a") as lock:
         if not any(_try_lock(lock.fileno(), fcntl.LOCK_EX, wait) for wait in (0.2, 0.5, 0)):

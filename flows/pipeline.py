@@ -29,12 +29,7 @@ def run_name() -> str:
     return "default suite" if suite == "." else suite.removeprefix("suites/")
 
 
-@flow(
-    name="pipeline",
-    flow_run_name=run_name,
-    task_runner=TASK_RUNNER,
-    persist_result=False,
-)
+@flow(name="pipeline", flow_run_name=run_name, task_runner=TASK_RUNNER, persist_result=False)
 def pipeline(
     suite: str = ".",
     only: list[str] = [],  # noqa: B006 (Prefect copies defaults, and the form shows them)

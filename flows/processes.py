@@ -30,11 +30,7 @@ class Processes:
         self._lock = threading.Lock()
 
     def start(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
-        """Start a command, its output and errors in one pipe.
-
-        Raises:
-            EndedError: `end_all` was called.
-        """
+        """Start a command, its output and errors in one pipe. Raises EndedError: `end_all` was called."""
         with self._lock:
             self.check()
             process = subprocess.Popen(

@@ -18,11 +18,8 @@ class SecretError(Exception):
 
 
 def auth_string(home: Path) -> str:
-    """USER:PASSWORD, read from HOME/auth; made where there is none.
-
-    Raises:
-        SecretError: others may have read or written it.
-    """
+    """USER:PASSWORD, read from HOME/auth; made where there is none. Raises SecretError: others may have read or
+    written it."""
     path = home / NAME
     with contextlib.suppress(FileNotFoundError):
         return _read(path)

@@ -26,15 +26,7 @@ class ServerError(Exception):
 
 
 class Server:
-    """A server process.
-
-    Args:
-        name: for people.
-        command: to run.
-        environment: of it.
-        folder: it runs in.
-        log: file for what it prints.
-    """
+    """A server process."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path):
         self.name, self.log = name, log
@@ -58,11 +50,7 @@ class Server:
             raise ServerError(f"{self.name} ended with exit code {code}; the end of {self.log}:\n{tail}")
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        """Wait until the server is ready.
-
-        Raises:
-            ServerError: it ended, or patience did.
-        """
+        """Wait until the server is ready. Raises ServerError: it ended, or patience did."""
         deadline = time.monotonic() + PATIENCE
         while not ready():
             self.check()

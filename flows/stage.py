@@ -46,13 +46,9 @@ MEANING = {
 
 
 def classify(stage: str, code: int, lines: Sequence[str]) -> Outcome:
-    """What `dvc repro -s` did, from its exit code and output: it exits with 255 for every kind of failure.
-
-    Raises:
-        BusyError: another process holds a lock; a later try may succeed.
-        PreemptedError: the stage was asked to end and saved a checkpoint; another try goes on from it.
-        StageError: anything else, with the last lines.
-    """
+    """What `dvc repro -s` did, from its exit code and output: it exits with 255 for every kind of failure. Raises
+    BusyError: another process holds a lock; a later try may succeed. PreemptedError: the stage was asked to end and
+    saved a checkpoint; another try goes on from it. StageError: anything else, with the last lines."""
     if code == 0:
         if any(RESTORED.match(line) for line in lines):
             return Outcome.RUN_CACHE
@@ -68,30 +64,18 @@ def classify(stage: str, code: int, lines: Sequence[str]) -> Outcome:
 
 @dataclass(frozen=True)
 class StageRunner:
-    """Runs stages of one suite.
+    """Runs stages of one suite."""
 
-    Attributes:
-        folder: of the suite.
-        environment: of the processes.
-        processes: where they are known, to be ended with the flow.
-        slots: how many stages run at once.
-        patience: seconds to wait for other processes.
-    """
-
-    folder: Path
-    environment: Mapping[str, str]
-    processes: Processes
-    slots: threading.Semaphore
-    patience: float = PATIENCE
+    folder: Path  # of the suite
+    environment: Mapping[str, str]  # of the processes
+    processes: Processes  # where they are known, to be ended with the flow
+    slots: threading.Semaphore  # how many stages run at once
+    patience: float = PATIENCE  # seconds to wait for other processes
 
     def run(self, stage: str, *, force: bool, log: Log) -> Outcome:
-        """Run a stage; wait for others that have its files in use, and go on where it was asked to end.
-
-        Raises:
-            BusyError: they still are when patience ends.
-            StageError: the stage failed.
-            EndedError: the flow is being ended.
-        """
+        """Run a stage; wait for others that have its files in use, and go on where it was asked to end. Raises
+        BusyError: they still are when patience ends. StageError: the stage failed. EndedError: the flow is being
+        ended."""
         start, tries = time.monotonic(), 0
         while True:
             try:

@@ -29,27 +29,16 @@ TASK_RUNNER: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
 
 @dataclass(frozen=True)
 class Launch:
-    """What of a suite to run, and how.
+    """What of a suite to run, and how."""
 
-    Attributes:
-        only: stages, keys, or both as NAME@KEY; empty for all.
-        downstream: run what is behind them too.
-        force: run them although they are up to date.
-        jobs: stages at once.
-    """
-
-    only: tuple[str, ...] = ()
-    downstream: bool = True
-    force: bool = False
-    jobs: int = 2
+    only: tuple[str, ...] = ()  # stages, keys, or both as NAME@KEY; empty for all
+    downstream: bool = True  # run what is behind them too
+    force: bool = False  # run them although they are up to date
+    jobs: int = 2  # stages at once
 
     def __call__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        """Run the suite in ``folder``, in the running flow.
-
-        Raises:
-            ConfigError: a name in ``only`` fits no stage.
-            StageError: stages failed; the message names them.
-        """
+        """Run the suite in ``folder``, in the running flow. Raises ConfigError: a name in ``only`` fits no stage.
+        StageError: stages failed; the message names them."""
         log = get_run_logger().info
         environment = {**stage_environment(str(flow_run.id)), **environment}
         make_ready(folder, environment)  # the plan is renewed, and says what stages there are
@@ -59,24 +48,12 @@ class Launch:
         log(describe(part, graph.unchanged - forced, self.jobs))
         heed_interrupts()
         processes = Processes()
-        runner = StageRunner(
-            folder,
-            environment,
-            processes,
-            threading.BoundedSemaphore(self.jobs),
-        )
+        runner = StageRunner(folder, environment, processes, threading.BoundedSemaphore(self.jobs))
         report(_submit(Pass(part, graph.unchanged, forced, runner)), log)
 
 
 class Pass:
-    """One pass over a part of a graph.
-
-    Args:
-        part: stage -> upstreams.
-        unchanged: stages that were up to date at the start.
-        forced: stages that run in any case.
-        runner: of the stages that need a process.
-    """
+    """One pass over a part of a graph."""
 
     def __init__(
         self, part: Mapping[str, tuple[str, ...]], unchanged: frozenset[str], forced: set[str], runner: StageRunner
@@ -132,11 +109,7 @@ def describe(part: Mapping[str, tuple[str, ...]], unchanged: frozenset[str], job
 
 
 def report(states: Mapping[str, State], log: Log) -> None:
-    """Log what the stages came to.
-
-    Raises:
-        StageError: some did not end well.
-    """
+    """Log what the stages came to. Raises StageError: some did not end well."""
     failed = [stage for stage, state in states.items() if state.is_final() and not state.is_completed()]
     behind = [stage for stage, state in states.items() if not state.is_final()]
     names = [str(state.name) for state in states.values() if state.is_completed()]

@@ -108,8 +108,7 @@ def _up(server: Server, address: str, path: str) -> bool:
 def _pages(addresses: dict[str, str]) -> dict[str, str]:
     """Prefect answers its own pages alone, and those only with the password.
 
-    The pages would look for their server at the default port, which may be that of another checkout.
-    """
+    The pages would look for their server at the default port, which may be that of another checkout."""
     return auth_settings() | {
         "PREFECT_SERVER_UI_API_URL": f"{addresses['prefect']}/api",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_names(addresses["prefect"])),

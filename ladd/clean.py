@@ -12,11 +12,8 @@ from ladd.lock import exclusive
 
 
 def clean(root: Path) -> None:
-    """Remove outputs and resume state of a suite. Lock files stay, as whoever opened one must meet the next who does.
-
-    Raises:
-        BusyError: a stage, a rehearsal or a launch runs; nothing is removed.
-    """
+    """Remove outputs and resume state of a suite. Lock files stay, as whoever opened one must meet the next who
+    does. Raises BusyError: a stage, a rehearsal or a launch runs; nothing is removed."""
     work = root / ".work"
     with contextlib.ExitStack() as held:
         locks = _lock_files(work)

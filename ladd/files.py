@@ -74,8 +74,7 @@ def remove_folder(folder: Path) -> None:
 def remove_unfinished(path: Path) -> None:
     """Remove what a kill left of a file or folder that it was writing, beside it and below it.
 
-    Only for the one process that writes there.
-    """
+    Only for the one process that writes there."""
     beside = re.compile(rf"\.{re.escape(path.name)}(-[0-9a-f]{{8}}|\.partial|\.removed)")
     found = [each for each in path.parent.glob(".*") if beside.fullmatch(each.name)]
     found += [each for each in path.rglob(".*") if _UNFINISHED.fullmatch(each.name)]

@@ -15,8 +15,7 @@ CODE = ("ladd", ":(glob)**/dvc.yaml")  # what decides what a stage computes, bes
 def git_tags(root: Path) -> dict[str, str]:
     """Commit, whether the tree differs from it, and in which files of the code; hardly anything outside a repository.
 
-    Results are in git too and change while a pipeline runs, so a tree that differs may have run the committed code.
-    """
+    Results are in git too and change while a pipeline runs, so a tree that differs may have run the committed code."""
     try:
         changed = _git(root, "status", "--porcelain", "--", *CODE).splitlines()
         return {
@@ -50,11 +49,7 @@ def code_distance(root: Path, commit: str) -> Distance | None:
 def main_checkout(root: Path) -> Path:
     """The same folder in the main working tree of the repository, which all its work trees share.
 
-    Outside a repository, and in one without a main working tree, it is the folder itself.
-
-    Args:
-        root: in any working tree.
-    """
+    Outside a repository, and in one without a main working tree, it is the folder itself."""
     root = root.resolve()
     try:
         common = Path(_git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))

@@ -15,11 +15,8 @@ from ladd.errors import BusyError
 
 @contextlib.contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file ``path``, which names this process. The system frees it however the process ends.
-
-    Raises:
-        BusyError: another process has it.
-    """
+    """Hold the lock file ``path``, which names this process. The system frees it however the process ends. Raises
+    BusyError: another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         file = _locked(path, what, stack)
@@ -50,13 +47,11 @@ def _locked(path: Path, what: str, stack: contextlib.ExitStack) -> IO[str]:
 def turn(path: Path, what: str, *, alone: bool) -> Iterator[None]:
     """Wait for the lock file ``path``, and hold it together with others or alone.
 
-    Whoever waits goes before those who come later, so that a stream of others does not keep out the one that is to be
-    alone. The system frees the lock however the process ends. A process must not wait for a turn within a turn.
+    Whoever waits goes before those who come later, so that a stream of others does not keep out the one that is to
+    be alone. The system frees the lock however the process ends. A process must not wait for a turn within a turn.
 
     Args:
         path: of the lock; a second file beside it holds the place of whoever is next.
-        what: waits, for the log.
-        alone: hold it alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock, path.with_suffix(".next").open("a") as place:

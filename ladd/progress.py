@@ -40,11 +40,8 @@ def bar(
     """A bar with an ETA that is moved by hand, in a ``with`` block; inside of another one it shows nothing.
 
     Args:
-        title: in front of it.
         total: units in all; None if nobody knows, and then there is a count without an ETA.
-        unit: what is counted.
         initial: units done by an earlier run.
-        hidden: show nothing.
         scale: write large counts as 1.2M.
     """
     return tqdm(

@@ -68,11 +68,8 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def try_outputs(paths: Iterable[Path]) -> None:
-    """Write and remove a file beside every output, under a name that `remove_unfinished` knows.
-
-    Raises:
-        StorageError: an output could not be written, or hardly any space is left.
-    """
+    """Write and remove a file beside every output, under a name that `remove_unfinished` knows. Raises StorageError:
+    an output could not be written, or hardly any space is left."""
     for path in paths:
         probe = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
         try:
@@ -91,11 +88,8 @@ def try_outputs(paths: Iterable[Path]) -> None:
 
 
 def check_space(folder: Path) -> None:
-    """Refuse to go on where so little space is left that DVC would damage its own records.
-
-    Raises:
-        StorageError: less than `RESERVE` is free.
-    """
+    """Refuse to go on where so little space is left that DVC would damage its own records. Raises StorageError: less
+    than `RESERVE` is free."""
     free = shutil.disk_usage(folder).free
     if free < RESERVE:
         raise StorageError(f"{folder.resolve()}: only {free >> 10} KiB are free on its disk; {_SPACE}")

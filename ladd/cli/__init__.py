@@ -23,8 +23,7 @@ INTERRUPTED = 130  # as shells have it
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code.
 
-    It is 0, 1 for an error of ours (its message goes to stderr), 2 for wrong usage, or 130 after Ctrl-C.
-    """
+    It is 0, 1 for an error of ours (its message goes to stderr), 2 for wrong usage, or 130 after Ctrl-C."""
     parsed = make_parser().parse_args(arguments)
     try:
         parsed.run(parsed)

@@ -52,11 +52,7 @@ def number(least: float | None = None, most: float | None = None, *, above: floa
 
 
 def check_suite_folder(folder: str | Path) -> None:
-    """Refuse what is no folder.
-
-    Raises:
-        ConfigError: naming the option.
-    """
+    """Refuse what is no folder. Raises ConfigError: naming the option."""
     if not os.path.isdir(folder):  # of Path, it raises over a name that is too long
         raise ConfigError(f"--suite: {cut(str(folder))} is no folder; name one that has a params.yaml")
 

@@ -75,11 +75,7 @@ def _is_number(text: str) -> bool:
 
 
 def checkout(folder: Path) -> Path:
-    """Root of the checkout that a folder is in.
-
-    Raises:
-        LaunchError: it is in none.
-    """
+    """Root of the checkout that a folder is in. Raises LaunchError: it is in none."""
     from ladd.launch.worktree import root_of
 
     return root_of(folder)

@@ -21,23 +21,15 @@ FILES = ("params.yaml", "dvc.yaml", "plan.json", "results", "dvc.lock")
 
 @dataclass(frozen=True)
 class AblationResult:
-    """An ablation that has run.
+    """An ablation that has run."""
 
-    Attributes:
-        suite_folder: suites/NAME of the checkout, with params.yaml, dvc.yaml, plan.json, dvc.lock and results/.
-        expansion: its cells.
-    """
-
-    suite_folder: Path
-    expansion: Expansion
+    suite_folder: Path  # suites/NAME of the checkout, with params.yaml, dvc.yaml, plan.json, dvc.lock and results/
+    expansion: Expansion  # its cells
 
 
 def preview(root: Path, grid: Grid) -> Expansion:
-    """What a grid comes to, checked as before a run and not run.
-
-    Raises:
-        ConfigError: the grid does not fit its base suite, no cell is left, or the name is taken.
-    """
+    """What a grid comes to, checked as before a run and not run. Raises ConfigError: the grid does not fit its base
+    suite, no cell is left, or the name is taken."""
     expansion = expand(read_values(suite_folder(root, grid.suite) / "params.yaml"), grid)
     target = root / SUITES / grid.name
     if not is_inside(root, target):
@@ -47,15 +39,8 @@ def preview(root: Path, grid: Grid) -> Expansion:
 
 
 def run_ablation(root: Path, grid: Grid, run: Runner) -> AblationResult:
-    """Run a grid; what has run already, even elsewhere, is taken from DVC's cache.
-
-    Args:
-        root: of the checkout.
-        run: the pipeline of a folder.
-    Raises:
-        ConfigError, LaunchError, BusyError: before anything runs.
-        StageError: a stage failed; the worktree stays, and the same launch goes on.
-    """
+    """Run a grid; what has run already, even elsewhere, is taken from DVC's cache. Raises ConfigError, LaunchError,
+    BusyError: before anything runs. StageError: a stage failed; the worktree stays, and the same launch goes on."""
     expansion = preview(root, grid)
     target = root / SUITES / grid.name
     with worktree(root, grid.name) as tree:

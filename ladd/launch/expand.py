@@ -26,19 +26,12 @@ class Rejected(NamedTuple):
 
 @dataclass(frozen=True)
 class Expansion:
-    """What a grid comes to.
+    """What a grid comes to."""
 
-    Attributes:
-        values: of params.yaml.
-        cells: that it has.
-        rejected: those that it has not.
-        notes: what was changed in the base suite to make room, such as warm-ups of shorter trainings.
-    """
-
-    values: Values
-    cells: list[Cell]
-    rejected: list[Rejected]
-    notes: list[str]
+    values: Values  # of params.yaml
+    cells: list[Cell]  # that it has
+    rejected: list[Rejected]  # those that it has not
+    notes: list[str]  # what was changed in the base suite to make room, such as warm-ups of shorter trainings
 
     @property
     def trainings(self) -> int:
@@ -47,13 +40,8 @@ class Expansion:
 
 
 def expand(values: Values, grid: Grid) -> Expansion:
-    """Build the suite of a grid.
-
-    Args:
-        values: of the base suite.
-    Raises:
-        ConfigError: the base suite, an override or a setting of the whole grid is wrong, or no cell is left.
-    """
+    """Build the suite of a grid. Raises ConfigError: the base suite, an override or a setting of the whole grid is
+    wrong, or no cell is left."""
     return _Expander(values, grid).expand()
 
 
@@ -184,10 +172,9 @@ def _sizes(block: Values) -> Values:
 def shorten(trained: Values, steps: int | None) -> Values:
     """A block with a training (latents, a baseline, a model) or steps of its own (a codebook), trained for ``steps``.
 
-    With fewer steps than before, warm-up and the start of the quantiser come as much earlier, so that the block stays
-    valid; with more they stay. Validation and checkpoints keep their intervals and their cost. The argument stays as it
-    is.
-    """
+    With fewer steps than before, warm-up and the start of the quantiser come as much earlier, so that the block
+    stays valid; with more they stay. Validation and checkpoints keep their intervals and their cost. The argument
+    stays as it is."""
     if steps is None:
         return trained
     if "training" not in trained:

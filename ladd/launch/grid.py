@@ -131,12 +131,9 @@ class Cell(NamedTuple):
 def cells_of(grid: Grid, suite: Suite) -> Iterator[Cell]:
     """Every combination, those that make no sense included.
 
-    Continuous latents have no K: there is one of them per L. Where nothing else could want a K that is asked for, it is
-    a combination too, for the checks of the suite to refuse.
-
-    Raises:
-        ConfigError: the base suite has no model of a kind.
-    """
+    Continuous latents have no K: there is one of them per L. Where nothing else could want a K that is asked for, it
+    is a combination too, for the checks of the suite to refuse. Raises ConfigError: the base suite has no model of a
+    kind."""
     for kind in grid.kinds:
         base = _base(grid, suite, kind)
         codebooks: list[int | None] = [*grid.codebooks]

@@ -28,43 +28,28 @@ NEAREST = 3  # names that are offered instead of an unknown one
 
 @dataclass(frozen=True)
 class Plan:
-    """A launch that is checked and has not run.
+    """A launch that is checked and has not run."""
 
-    Attributes:
-        name: of the launch, its worktree and its results.
-        values: the whole params.yaml that will run.
-        difference: from the suite's own, as lines `key: old -> new`.
-    """
-
-    name: str
-    values: Values
-    difference: list[str]
+    name: str  # of the launch, its worktree and its results
+    values: Values  # the whole params.yaml that will run
+    difference: list[str]  # from the suite's own, as lines `key: old -> new`
 
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """A launch that has run.
+    """A launch that has run."""
 
-    Attributes:
-        name: of the launch.
-        folder: with copies of params.yaml, dvc.lock and results/.
-        difference: from the suite's own settings, as lines `key: old -> new`.
-    """
-
-    name: str
-    folder: Path
-    difference: list[str]
+    name: str  # of the launch
+    folder: Path  # with copies of params.yaml, dvc.lock and results/
+    difference: list[str]  # from the suite's own settings, as lines `key: old -> new`
 
 
 def apply_overrides(values: Values, overrides: Mapping[str, Any], name: str) -> Values:
-    """Values with others at dotted keys; the whole is checked, the arguments stay as they are.
+    """Values with others at dotted keys; the whole is checked, the arguments stay as they are. Raises ConfigError:
+    there is no such key, or the result is not a valid suite.
 
     Args:
-        values: of a valid params.yaml.
         overrides: such as {"sweeps.di-seq.temperature": 0.9}.
-        name: of the suite, for messages.
-    Raises:
-        ConfigError: there is no such key, or the result is not a valid suite.
     """
     changed = check_suite(values, name).model_dump(mode="json")  # has the keys that a suite may leave out
     for key, value in overrides.items():
@@ -95,16 +80,12 @@ def _check_key(key: str, known: Any) -> None:
 def plan_overrides(
     root: Path, suite_folder: Path, overrides: Mapping[str, Any], *, name: str | None = None, confined: bool = False
 ) -> Plan:
-    """Check a launch without running it.
+    """Check a launch without running it. Raises ConfigError: an unknown key, a wrong value or name, or nothing
+    changes.
 
     Args:
-        root: of the checkout.
-        suite_folder: of params.yaml, from ``root``.
-        overrides: dotted keys of params.yaml with their new values.
         name: of the launch; otherwise that of the suite and a hash of the overrides.
         confined: an override may make no asset of a file outside of the repository.
-    Raises:
-        ConfigError: an unknown key, a wrong value or name, or nothing changes.
     """
     if name is not None:
         check_name(name, "--name")
@@ -127,15 +108,9 @@ def launch_overrides(
 ) -> LaunchResult:
     """Run a suite with other settings; the working tree and the suite's own MLflow experiment stay as they are.
 
-    What it computes stays in DVC's cache: with the same values in params.yaml, `dvc repro` restores it.
-
-    Args:
-        root, suite_folder, overrides, name: as in `plan_overrides`.
-        run: the pipeline of a folder.
-    Raises:
-        ConfigError, LaunchError, BusyError: before anything runs.
-        StageError: a stage failed; the worktree stays, and the same launch goes on.
-    """
+    What it computes stays in DVC's cache: with the same values in params.yaml, `dvc repro` restores it. Raises
+    ConfigError, LaunchError, BusyError: before anything runs. StageError: a stage failed; the worktree stays, and
+    the same launch goes on."""
     plan = plan_overrides(root, suite_folder, overrides, name=name)
     source = (root / suite_folder).resolve()
     with worktree(root, plan.name) as tree:

@@ -16,12 +16,7 @@ HEADER = "# A copy, written by `make pipelines`: edit dvc.yaml at the root of th
 
 
 def write_pipeline(root: Path, folder: Path) -> None:
-    """Write the dvc.yaml of the suite in ``folder``; one that is no copy stays.
-
-    Args:
-        root: of the repository.
-        folder: made if need be.
-    """
+    """Write the dvc.yaml of the suite in ``folder``; one that is no copy stays."""
     path = folder / PIPELINE
     if path.is_file() and not path.is_symlink() and not path.read_text().startswith(HEADER):
         return

@@ -37,16 +37,9 @@ log = logging.getLogger(__name__)
 
 
 def make_ready(folder: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Drop claims of processes that are gone, put back a dvc.lock that was cut off, and renew the plan.
-
-    Args:
-        folder: of a suite.
-        environment: of the stages; by default that of this process.
-    Raises:
-        ConfigError: the settings are not valid.
-        LaunchError: dvc.lock has conflict marks of git.
-        StorageError: a file cannot be written.
-    """
+    """Drop claims of processes that are gone, put back a dvc.lock that was cut off, and renew the plan. Raises
+    ConfigError: the settings are not valid. LaunchError: dvc.lock has conflict marks of git. StorageError: a file
+    cannot be written."""
     folder = folder.resolve()
     try:
         root = next((root for root in (folder, *folder.parents) if (root / ".dvc/tmp").is_dir()), None)

@@ -25,13 +25,9 @@ GRACE = 30.0  # seconds from SIGINT to SIGKILL
 def repro(folder: Path, environment: Mapping[str, str], *targets: str) -> None:
     """Run `dvc repro` in the folder of a suite, of all stages or of some; its output goes through as it comes.
 
-    Whatever ends this early, such as Ctrl-C, SIGTERM or a closed terminal, ends every process that it started: SIGINT,
-    and SIGKILL for those that live on.
-
-    Raises:
-        ConfigError: the settings are not valid.
-        StageError: a stage failed; with its name and the last lines of output.
-    """
+    Whatever ends this early, such as Ctrl-C, SIGTERM or a closed terminal, ends every process that it started:
+    SIGINT, and SIGKILL for those that live on. Raises ConfigError: the settings are not valid. StageError: a stage
+    failed; with its name and the last lines of output."""
     make_ready(folder, environment)
     with _signals_as_exit():
         process = subprocess.Popen(

@@ -24,7 +24,6 @@ def prepare(source: Path, folder: Path, params: str, tree: Worktree, *, modules:
 
     Args:
         source: folder of the suite in the checkout; it need not be there.
-        folder: of the suite in the worktree.
         params: content of params.yaml, which takes nothing over from other files.
         modules: folder with the Python modules of the suite, by default ``source``.
     """
@@ -46,8 +45,7 @@ def prepare(source: Path, folder: Path, params: str, tree: Worktree, *, modules:
 def hand_over(source: Path, target: Path, names: Sequence[str]) -> None:
     """Put files and folders of a suite in the place of those in ``target``; what else is there stays.
 
-    Each is copied beside its place and renamed, so that a kill loses neither the old nor the new.
-    """
+    Each is copied beside its place and renamed, so that a kill loses neither the old nor the new."""
     incoming, replaced = target / PARTIAL, target / REPLACED
     for name in names:
         if (replaced / name).exists() and not (target / name).exists():  # killed between two renames

@@ -40,11 +40,8 @@ def baseline_sweep(sweep: Values, model: SystemSettings, sampling: Sampling) -> 
 
 
 def cell_sweep(base: Values, cell: Cell, sampling: Sampling) -> Values:
-    """The sweep of a cell, with the sampler's settings of the base suite for that model and schedule.
-
-    Raises:
-        ConfigError: the base suite has no sweep to take precision from.
-    """
+    """The sweep of a cell, with the sampler's settings of the base suite for that model and schedule. Raises
+    ConfigError: the base suite has no sweep to take precision from."""
     sweeps = [sweep for sweep in base["sweeps"].values() if sweep["given"] is None]
     same_model = [sweep for sweep in sweeps if sweep["model"] == cell.base]
     same_schedule = [sweep for sweep in sweeps if sweep["schedule"] == cell.schedule]

@@ -13,11 +13,8 @@ Values = dict[str, Any]  # of params.yaml, or of a block of it
 
 
 def read_values(path: Path) -> Values:
-    """All settings of a valid params.yaml, with what it takes over and with all defaults.
-
-    Raises:
-        ConfigError: the file is not there or not valid.
-    """
+    """All settings of a valid params.yaml, with what it takes over and with all defaults. Raises ConfigError: the
+    file is not there or not valid."""
     return load_suite(path).model_dump(mode="json")
 
 

@@ -21,11 +21,8 @@ Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite
 
 
 def suite_folder(run: LoggedRun) -> Path:
-    """The folder of the run's suite, from the root of the repository: the root itself, or suites/NAME.
-
-    Raises:
-        ConfigError: its params.yaml names another root.
-    """
+    """The folder of the run's suite, from the root of the repository: the root itself, or suites/NAME. Raises
+    ConfigError: its params.yaml names another root."""
     root = "." if run.settings is None else read_settings(run).get("root")
     for folder in (Path("."), Path("suites") / run.tags["suite"]):
         if isinstance(root, str) and os.path.normpath(folder / root) == ".":
@@ -34,11 +31,8 @@ def suite_folder(run: LoggedRun) -> Path:
 
 
 def described(root: Path, run: LoggedRun) -> str:
-    """What the run was and what it takes to get it again, then what differs today.
-
-    Raises:
-        ConfigError: the run says what no stage writes.
-    """
+    """What the run was and what it takes to get it again, then what differs today. Raises ConfigError: the run says
+    what no stage writes."""
     check_tags(run)
     tags, place, stage = run.tags, suite_folder(run), run.tags["dvc.stage"]
     name, _, key = stage.partition("@")
@@ -88,18 +82,9 @@ def replay(root: Path, run: LoggedRun, pipeline: Pipeline, *, allow_dirty: bool 
     """Run the stage again at its commit with its parameters, and compare what it wrote; a line per output.
 
     It runs in a work tree of its own with DVC's cache, so what the cache has is not computed again. Its own tracked
-    runs go to an experiment of their own.
-
-    Args:
-        root: of the repository.
-        run: with its params.yaml.
-        pipeline: makes a stage and what it needs.
-        allow_dirty: replay the commit though the code of the run differed from it.
-    Raises:
-        ConfigError: the code of the run differed from its commit, or what the run says is not what a stage writes.
-        ArtifactError: the run kept no params.yaml, or an output is another one. Then the work tree is kept.
-        LaunchError: git or DVC refuse, for example because the commit is not there.
-    """
+    runs go to an experiment of their own. Raises ConfigError: the code of the run differed from its commit, or what
+    the run says is not what a stage writes. ArtifactError: the run kept no params.yaml, or an output is another one.
+    Then the work tree is kept. LaunchError: git or DVC refuse, for example because the commit is not there."""
     if (changed := changed_files(run)) and not allow_dirty:
         raise ConfigError(
             f"run {run.id}: its code was not that of commit {run.tags['git.commit']}, these differed: {changed}; what "

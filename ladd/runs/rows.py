@@ -32,11 +32,8 @@ COLUMNS = (
 
 
 def sweep_rows(folders: list[Path], source: str) -> pl.DataFrame:
-    """Rows of COLUMNS of all sweeps of the suites in these folders.
-
-    Raises:
-        ArtifactError: a suite has no results there.
-    """
+    """Rows of COLUMNS of all sweeps of the suites in these folders. Raises ArtifactError: a suite has no results
+    there."""
     read = {"dvc": _from_dvc, "mlflow": _from_mlflow}[source]
     return pl.concat([read(folder, load_suite(folder / "params.yaml")) for folder in folders])
 

@@ -12,21 +12,14 @@ from ladd.tracking import LoggedRun
 from ladd.yaml_files import parse_yaml
 
 # What becomes a path, a word of a command line, or an argument of git.
-TAGS = {
-    "dvc.stage": rf"[a-z][a-z0-9_-]*(@{NAME})?",
-    "git.commit": "[0-9a-f]{40}|[0-9a-f]{64}|none",
-    "suite": NAME,
-}
+TAGS = {"dvc.stage": rf"[a-z][a-z0-9_-]*(@{NAME})?", "git.commit": "[0-9a-f]{40}|[0-9a-f]{64}|none", "suite": NAME}
 RUN = "[0-9a-f]{32}"
 ROOTS = (".", "../..")
 
 
 def check_tags(run: LoggedRun) -> None:
-    """Refuse tags that no stage writes, before they become paths or arguments of git.
-
-    Raises:
-        ConfigError: naming the tag.
-    """
+    """Refuse tags that no stage writes, before they become paths or arguments of git. Raises ConfigError: naming the
+    tag."""
     if not re.fullmatch(RUN, run.id):
         raise ConfigError(f"run {run.id!r}: MLflow gives no run such an id")
     for tag, form in TAGS.items():
@@ -35,12 +28,8 @@ def check_tags(run: LoggedRun) -> None:
 
 
 def check_run(run: LoggedRun) -> None:
-    """Refuse a run that no stage can have made, before anything of it runs.
-
-    Raises:
-        ConfigError: a tag, or its params.yaml, is not what a stage writes.
-        ArtifactError: it kept no params.yaml.
-    """
+    """Refuse a run that no stage can have made, before anything of it runs. Raises ConfigError: a tag, or its
+    params.yaml, is not what a stage writes. ArtifactError: it kept no params.yaml."""
     check_tags(run)
     if run.settings is None:
         raise ArtifactError(f"run {run.id} kept no params.yaml; replay a run that did")
@@ -58,11 +47,7 @@ def check_run(run: LoggedRun) -> None:
 
 
 def read_settings(run: LoggedRun) -> dict[str, Any]:
-    """The params.yaml of a run that has one.
-
-    Raises:
-        ConfigError: it is no mapping in YAML.
-    """
+    """The params.yaml of a run that has one. Raises ConfigError: it is no mapping in YAML."""
     values = parse_yaml(run.settings or "", f"params.yaml of run {run.id}")
     if not isinstance(values, dict):
         raise ConfigError(f"params.yaml of run {run.id} is no mapping; it is not that of a suite")

@@ -33,13 +33,12 @@ class Synced(NamedTuple):
 
 
 def sync(suite: Suite) -> Iterator[Synced]:
-    """Give every up-to-date tracked stage its run, then mark and show the suite as `compare` does; one item per stage.
+    """Give every up-to-date tracked stage its run, then mark and show the suite as `compare` does; one item per
+    stage. Raises ArtifactError: DVC does not answer, or it calls a file up to date that cannot be read.
+    TrackingError: the tracking server does not answer, or not any more; what was done stays.
 
     Args:
         suite: settings; its folder is the working directory.
-    Raises:
-        ArtifactError: DVC does not answer, or it calls a file up to date that cannot be read.
-        TrackingError: the tracking server does not answer, or not any more; what was done stays.
     """
     uri = tracking_uri(Path(suite.root))
     check_server(uri)
@@ -100,11 +99,8 @@ def locked_stages() -> set[str]:
 
 
 def outdated_stages() -> dict[str, str]:
-    """Stages of the working directory that DVC would run, each with what changed.
-
-    Raises:
-        ArtifactError: DVC does not answer, for example because a stage is running.
-    """
+    """Stages of the working directory that DVC would run, each with what changed. Raises ArtifactError: DVC does not
+    answer, for example because a stage is running."""
     command = [sys.executable, "-m", "dvc", "status", "--json", "dvc.yaml"]
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:

@@ -27,17 +27,8 @@ TELLING = (
 
 
 def comparison(rows: pl.DataFrame, by: Sequence[str], metrics: Sequence[str] = (), steps: Sequence[int] = ()) -> str:
-    """Text of the table.
-
-    Args:
-        rows: what `sweep_rows` returns.
-        by: keys of KEYS that name a row. Where a group holds several sweeps, what tells them apart is added.
-        metrics: to show; none given shows the one that samples are judged by.
-        steps: token steps to show; none given shows all.
-    Raises:
-        ConfigError: a key, a metric or a step is not there; the message lists those that are.
-        ArtifactError: the rows were not measured alike.
-    """
+    """Text of the table. Raises ConfigError: a key, a metric or a step is not there; the message lists those that
+    are. ArtifactError: the rows were not measured alike."""
     by, metrics = _known("--by", by, KEYS), _metrics(rows, metrics)
     rows = rows.filter(pl.col("metric").is_in(metrics))
     rows = rows if "temperature" in by else at_base_temperature(rows)

@@ -24,13 +24,7 @@ def hashes(run: LoggedRun, prefix: str) -> dict[str, str]:
 
 
 def differences(root: Path, folder: Path, run: LoggedRun) -> list[str]:
-    """A line for everything that a run of the same stage would find different now; none if nothing.
-
-    Args:
-        root: of the repository.
-        folder: of the suite.
-        run: with or without its params.yaml.
-    """
+    """A line for everything that a run of the same stage would find different now; none if nothing."""
     return [*_code(root, run), *_parameters(folder, run), *_inputs(folder, run), *_libraries(run)]
 
 
@@ -60,11 +54,8 @@ def _parameters(folder: Path, run: LoggedRun) -> list[str]:
 
 
 def stage_settings(suite: Suite, run: LoggedRun) -> dict[str, Any]:
-    """What the stage of a run computes with under some settings, as it is planned today.
-
-    Raises:
-        ConfigError: the suite does not have the stage.
-    """
+    """What the stage of a run computes with under some settings, as it is planned today. Raises ConfigError: the
+    suite does not have the stage."""
     name, _, key = run.tags["dvc.stage"].partition("@")
     if name not in PLANNED or key not in keys_of(suite, name):
         raise ConfigError(f"{' or '.join(PLANNED[name].blocks) if name in PLANNED else 'the pipeline'} has no {key!r}")

@@ -55,28 +55,19 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Module:
-    """A source file.
+    """A source file."""
 
-    Attributes:
-        file: path from the root of the repository, or from the folder of a suite.
-        digest: of its statements.
-        imports: all that it imports, wherever it does.
-        exports: names that it takes over from other modules at its top level.
-        facade: it is the `__init__` of a package, and imports and nothing else.
-    """
-
-    file: str
-    digest: str
-    imports: tuple[Target, ...]
-    exports: Mapping[str, Target]
-    facade: bool
+    file: str  # path from the root of the repository, or from the folder of a suite
+    digest: str  # of its statements
+    imports: tuple[Target, ...]  # all that it imports, wherever it does
+    exports: Mapping[str, Target]  # names that it takes over from other modules at its top level
+    facade: bool  # it is the `__init__` of a package, and imports and nothing else
 
 
 class Code:
     """The sources of the package and of one suite, each read once.
 
     Args:
-        root: of the repository.
         folder: of the suite, whose modules are named by their stems.
     """
 
@@ -90,14 +81,13 @@ class Code:
     ) -> dict[str, str]:
         """Digest of every file that importing some modules runs, by its path.
 
-        A name that a package only passes on leads to the module that defines it: its neighbours do not count.
+        A name that a package only passes on leads to the module that defines it: its neighbours do not count. Raises
+        ConfigError: an entry does not exist, or a file of them is no Python.
 
         Args:
             entries: modules such as "ladd.stages.stage2".
             besides: keys of `LEFT_OUT` that are followed all the same.
             without: files and folders that are left out as well.
-        Raises:
-            ConfigError: an entry does not exist, or a file of them is no Python.
         """
         key = (*entries, None, *besides, None, *without)
         if (known := self._files.get(key)) is not None:
@@ -163,12 +153,7 @@ def module_of(registered: object) -> str:
 
 def read_module(base: Path, file: str) -> Module:
     """A source file without what does not run: docstrings, comments, `__all__` and what only a type checker sees.
-
-    Args:
-        base: folder that ``file`` is named from.
-    Raises:
-        ConfigError: it is no Python.
-    """
+    Raises ConfigError: it is no Python."""
     return _parse(base, file, (base / file).read_bytes())
 
 

@@ -47,11 +47,7 @@ def show_comparison(suite: Suite) -> None:
 def current_fingerprints(suite: Suite, stages: Collection[str] = TRACKED.keys()) -> dict[str, str | None]:
     """Fingerprint of every tracked stage by NAME@KEY, of what is on disk; None where an input is missing.
 
-    Results can be there without the artifacts behind them, in a fresh clone.
-
-    Args:
-        stages: names of those that are wanted.
-    """
+    Results can be there without the artifacts behind them, in a fresh clone."""
     found: dict[str, str | None] = {}
     for declaration in tracked_declarations(suite):
         if declaration.name.partition("@")[0] not in stages:

@@ -21,23 +21,14 @@ from ladd.yaml_files import read_yaml
 
 @dataclass(frozen=True)
 class Declaration:
-    """One stage of dvc.yaml with its templates filled in.
+    """One stage of dvc.yaml with its templates filled in."""
 
-    Attributes:
-        name: for example "stage2@di-ladd".
-        command: as DVC runs it.
-        entry: of the plan: settings, and a hash of the code.
-        code: digest of every file of the code, by path.
-        dependencies: files and folders that other stages wrote.
-        outputs: files and folders that it writes.
-    """
-
-    name: str
-    command: str
-    entry: Entry
-    code: Mapping[str, str]
-    dependencies: list[Path]
-    outputs: list[Path]
+    name: str  # for example "stage2@di-ladd"
+    command: str  # as DVC runs it
+    entry: Entry  # of the plan: settings, and a hash of the code
+    code: Mapping[str, str]  # digest of every file of the code, by path
+    dependencies: list[Path]  # files and folders that other stages wrote
+    outputs: list[Path]  # files and folders that it writes
 
     @property
     def artifacts(self) -> list[Path]:
@@ -45,29 +36,19 @@ class Declaration:
         return [path for path in self.dependencies if is_artifact(path)]
 
     def files(self) -> dict[str, str]:
-        """Hash of every dependency, by path.
-
-        Raises:
-            ArtifactError: one is missing.
-        """
+        """Hash of every dependency, by path. Raises ArtifactError: one is missing."""
         return {path.as_posix(): content_hash(path) for path in self.dependencies}
 
     def fingerprint(self) -> str:
-        """Hash of the command, the entry in the plan and the content of every dependency.
-
-        Raises:
-            ArtifactError: a dependency is missing.
-        """
+        """Hash of the command, the entry in the plan and the content of every dependency. Raises ArtifactError: a
+        dependency is missing."""
         content = {"command": self.command, "entry": self.entry, "dependencies": self.files()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_declaration(name: str, key: str | None, folder: Path = Path()) -> Declaration:
     """The declaration of stage ``name``, or of ``name@key`` where it has keys, by the settings and the code of now.
-
-    Raises:
-        ConfigError: dvc.yaml has no such stage, or params.yaml no such key, or is not valid.
-    """
+    Raises ConfigError: dvc.yaml has no such stage, or params.yaml no such key, or is not valid."""
     suite, pipeline = load_suite(folder / "params.yaml"), read_yaml(folder / "dvc.yaml")
     stages = pipeline.get("stages", {}) if isinstance(pipeline, dict) else {}
     if name not in stages or name not in PLANNED:

@@ -17,18 +17,14 @@ MANIFEST = "manifest.json"
 def write_manifest(folder: Path, *, stage: str) -> None:
     """Describe the files of a finished output folder. Equal files have equal manifests, whatever made them.
 
-    So what reads them does not run again where a stage ran again and came to the same.
-    """
+    So what reads them does not run again where a stage ran again and came to the same."""
     content = {"stage": stage, "files": {name: file_hash(folder / name) for name in _names(folder)}}
     (folder / MANIFEST).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def content_hash(path: Path) -> str:
     """SHA-256 of a file, of a stage output or a part of one (through its manifest), or of a folder of results.
-
-    Raises:
-        ArtifactError: it is missing, or an output folder has no manifest.
-    """
+    Raises ArtifactError: it is missing, or an output folder has no manifest."""
     if path.is_file():
         return file_hash(path)
     if not path.is_dir():
@@ -46,10 +42,7 @@ def is_artifact(path: Path) -> bool:
 
 def check_outputs(paths: Iterable[Path]) -> None:
     """Hold stage outputs, or parts of them, against their manifests; large files are read once (see `remembered`).
-
-    Raises:
-        ArtifactError: one of them or a file of it is missing, is not what the manifest says, or is not in it.
-    """
+    Raises ArtifactError: one of them or a file of it is missing, is not what the manifest says, or is not in it."""
     with remembered() as hashes:
         for path in paths:
             if not path.exists():
@@ -83,11 +76,7 @@ def _names(output: Path, below: Path | None = None) -> list[str]:
 
 
 def _output_of(path: Path) -> Path:
-    """The output that a path is or lies in.
-
-    Raises:
-        ArtifactError: none there has a manifest.
-    """
+    """The output that a path is or lies in. Raises ArtifactError: none there has a manifest."""
     output = next((folder for folder in (path, *path.parents) if (folder / MANIFEST).is_file()), None)
     if output is None:
         raise ArtifactError(f"{path} has no {MANIFEST}: it is incomplete; delete it and run `dvc repro`")
@@ -95,11 +84,7 @@ def _output_of(path: Path) -> Path:
 
 
 def _listed(output: Path) -> dict[str, str]:
-    """Hashes of the files of an output, by its manifest.
-
-    Raises:
-        ArtifactError: that is none.
-    """
+    """Hashes of the files of an output, by its manifest. Raises ArtifactError: that is none."""
     path = output / MANIFEST
     try:
         files = json.loads(path.read_text())["files"]

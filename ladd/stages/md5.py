@@ -12,11 +12,10 @@ from ladd.stages.hashes import KNOWN, remembered
 def dvc_hash(path: Path, known: Path | None = KNOWN) -> str:
     """The md5 under which DVC stores an output: that of the file, or that of a folder's listing with ".dir" added.
 
-    The inputs of a training may have a hundred gigabytes, and it is started again after every preemption. DVC has their
-    hashes too, but dvc.lock says what was recorded last and not what lies there now.
+    The inputs of a training may have a hundred gigabytes, and it is started again after every preemption. DVC has
+    their hashes too, but dvc.lock says what was recorded last and not what lies there now.
 
     Args:
-        path: file or folder.
         known: file of hashes that need not be computed again (see `remembered`). None reads everything.
     """
     with remembered(known) as hashes:

@@ -24,13 +24,8 @@ IN_PATHS = ("data", "latents", "model", "drawn_by")  # settings that dvc.yaml fi
 
 
 def renew_plan(folder: Path = Path()) -> bool:
-    """Write the plan of a suite where it is not that of its settings and code.
-
-    Returns:
-        Whether the stages or their paths are others than those of the plan that was there.
-    Raises:
-        ConfigError: the settings are not valid.
-    """
+    """Write the plan of a suite where it is not that of its settings and code. Returns whether the stages or their
+    paths are others than those of the plan that was there. Raises ConfigError: the settings are not valid."""
     suite, old = load_suite(folder / "params.yaml"), read_plan(folder)
     with suite_folder(folder):
         new = make_plan(suite, Code(folder / suite.root, folder))
@@ -49,14 +44,8 @@ def read_plan(folder: Path = Path()) -> Plan | None:
 
 
 def check_plan(name: str, entry: Entry) -> None:
-    """Whether the plan on the disk, which DVC records, has an entry for a stage, and that one.
-
-    Args:
-        name: of the stage, with its key.
-        entry: that its settings and code make.
-    Raises:
-        PlanError: it has not.
-    """
+    """Whether the plan on the disk, which DVC records, has an entry for a stage, and that one. Raises PlanError: it
+    has not."""
     stage, _, key = name.partition("@")
     planned: Any = (read_plan() or {}).get(stage, {})
     if not isinstance(planned, dict) or planned.get(key or ALL) != entry:

@@ -25,18 +25,15 @@ class Planned(NamedTuple):
     """One stage in the plan.
 
     Attributes:
-        blocks: of params.yaml that have its keys; none for a stage without.
         settings: of a key. Names that dvc.yaml fills into paths (data, latents, model) are among them.
         modules: that a key runs besides the stage's own, where they are found by name at run time.
-        besides: of the code that is left out elsewhere, what counts here.
-        without: code that its modules import and it does not run.
     """
 
-    blocks: tuple[str, ...]
+    blocks: tuple[str, ...]  # of params.yaml that have its keys; none for a stage without
     settings: Callable[[Suite, str], Entry]
     modules: Callable[[Suite, str], Sequence[str]] = lambda suite, key: ()
-    besides: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
+    besides: tuple[str, ...] = ()  # of the code that is left out elsewhere, what counts here
+    without: tuple[str, ...] = ()  # code that its modules import and it does not run
 
 
 def make_plan(suite: Suite, code: Code) -> Plan:
@@ -45,11 +42,7 @@ def make_plan(suite: Suite, code: Code) -> Plan:
 
 
 def stages_in_order(blocks: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str | None]]:
-    """Name and key of all stages, where each comes after those that it reads.
-
-    Args:
-        blocks: of params.yaml with their keys.
-    """
+    """Name and key of all stages, where each comes after those that it reads."""
     for stage, planned in PLANNED.items():
         keys = [key for block in planned.blocks for key in blocks[block]]
         yield from ((stage, key) for key in (keys if planned.blocks else [None]))

@@ -36,11 +36,7 @@ class Stage:
     """A stage that holds its lock.
 
     Attributes:
-        suite: the checked params.yaml.
         key: of its block; "" where the stage has none.
-        declaration: from dvc.yaml.
-        beginning: what it depended on when it began.
-        fingerprint: of everything that it depends on.
         work: folder of resume state, only for this fingerprint.
     """
 
@@ -52,11 +48,8 @@ class Stage:
 
     @contextlib.contextmanager
     def output(self, path: str | Path) -> Iterator[Path]:
-        """A folder to write into; it takes the place of ``path``, with a manifest, when the block ends well.
-
-        Raises:
-            ChangedError: what the stage depends on is no longer what it began with.
-        """
+        """A folder to write into; it takes the place of ``path``, with a manifest, when the block ends well. Raises
+        ChangedError: what the stage depends on is no longer what it began with."""
         target = Path(path)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -74,11 +67,8 @@ class Stage:
 
 @contextlib.contextmanager
 def stage_lock(name: str) -> Iterator[None]:
-    """One process at a time per stage of a suite: an orphan of a killed `dvc` keeps its lock until it ends.
-
-    Raises:
-        BusyError: another process has the lock.
-    """
+    """One process at a time per stage of a suite: an orphan of a killed `dvc` keeps its lock until it ends. Raises
+    BusyError: another process has the lock."""
     with exclusive(WORK / f"{name}.lock", name):
         yield
 
@@ -86,8 +76,7 @@ def stage_lock(name: str) -> Iterator[None]:
 def machine(suite: Suite, what: str, *, alone: bool) -> contextlib.AbstractContextManager[None]:
     """A turn on this machine: what is timed runs alone among the stages of the repository and of its work trees.
 
-    Machines that share a checkout do not wait for each other, nor do processes with different GPUs.
-    """
+    Machines that share a checkout do not wait for each other, nor do processes with different GPUs."""
     device: str = suite.compute.device
     if device == "cuda":
         device += "-" + os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace("/", "_")
@@ -96,18 +85,14 @@ def machine(suite: Suite, what: str, *, alone: bool) -> contextlib.AbstractConte
 
 
 def execute(name: str, key: str | None, body: Callable[[Stage], None], started: float | None = None) -> None:
-    """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones.
+    """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones. Raises
+    LaddError: the suite is wrong, the plan that DVC has is not that of the suite, an input is missing or damaged, an
+    output cannot be written, the stage is running already, the tracking server is away, or what the stage depends on
+    was edited meanwhile. Then its outputs are removed, as DVC removes them before it runs a stage, and its resume
+    state stays.
 
     Args:
-        name: of the stage.
-        key: of its block.
-        body: the stage.
         started: when the process began to import the code, if the stage is all that it is for.
-    Raises:
-        LaddError: the suite is wrong, the plan that DVC has is not that of the suite, an input is missing or damaged,
-            an output cannot be written, the stage is running already, the tracking server is away, or what the stage
-            depends on was edited meanwhile. Then its outputs are removed, as DVC removes them before it runs a stage,
-            and its resume state stays.
     """
     suite = load_suite()
     declaration = read_declaration(name, key)
@@ -148,11 +133,8 @@ def _remove_outputs(declaration: Declaration) -> None:
 
 
 def _check_tracking(root: Path) -> None:
-    """A tracking server that does not answer at the start ends the stage, before anything is computed.
-
-    Raises:
-        TrackingError: it does not; with the remedy.
-    """
+    """A tracking server that does not answer at the start ends the stage, before anything is computed. Raises
+    TrackingError: it does not; with the remedy."""
     from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import
 
     check_server(tracking_uri(root))

@@ -29,29 +29,16 @@ LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "ve
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What is filed under the run of a stage.
+    """What is filed under the run of a stage."""
 
-    Attributes:
-        role: latents, prior, model or evaluation.
-        chain: all settings behind it (see `describe_chain`).
-        tags: that runs are filtered by, the role included; None where there is no such thing.
-        name: for people.
-    """
-
-    role: str
-    chain: dict[str, Any]
-    tags: dict[str, Any]
-    name: str
+    role: str  # latents, prior, model or evaluation
+    chain: dict[str, Any]  # all settings behind it (see `describe_chain`)
+    tags: dict[str, Any]  # that runs are filtered by, the role included; None where there is no such thing
+    name: str  # for people
 
 
 def describe_run(suite: Suite, stage_name: str, key: str) -> RunDescription | None:
-    """Role, settings, tags and name of the run of a stage; None for a stage without one.
-
-    Args:
-        suite: settings.
-        stage_name: for example "stage2".
-        key: of its block.
-    """
+    """Role, settings, tags and name of the run of a stage; None for a stage without one."""
     if stage_name in ("stage1", "codebook"):
         shape = suite.latent_shape(key)
         kind = "discrete" if shape.codebook else "continuous"
@@ -79,11 +66,8 @@ def _description(role: str, chain: dict[str, Any], tags: dict[str, Any], key: st
 
 
 def stage_run(stage: Stage) -> TrackedRun:
-    """The tracked run of a stage.
-
-    Raises:
-        ChangedError: what the stage depends on is no longer what it began with: its numbers are filed nowhere.
-    """
+    """The tracked run of a stage. Raises ChangedError: what the stage depends on is no longer what it began with:
+    its numbers are filed nowhere."""
     stage.beginning.check()
     return open_run(stage.suite, stage.declaration, stage.fingerprint)
 
@@ -99,9 +83,6 @@ def open_run(
     """The tracked run of a stage, with its settings, params.yaml and the DVC hashes of its inputs.
 
     Args:
-        suite: settings; its folder is the working directory.
-        declaration: of a stage that has a run.
-        fingerprint: of the stage.
         tags: more of them, for a run that is not there yet.
         strict: a tracking server that does not answer is an error; otherwise what it is to get is kept.
     """

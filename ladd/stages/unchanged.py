@@ -17,31 +17,19 @@ from ladd.stages.plan import check_plan, started_by_dvc
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a stage began with.
+    """What a stage began with."""
 
-    Attributes:
-        declaration: with its entry in the plan.
-        files: hashes of what it reads (see `Declaration.files`).
-    """
-
-    declaration: Declaration
-    files: dict[str, str]
+    declaration: Declaration  # with its entry in the plan
+    files: dict[str, str]  # hashes of what it reads (see `Declaration.files`)
 
     @classmethod
     def of(cls, declaration: Declaration) -> Beginning:
-        """What is there now.
-
-        Raises:
-            ArtifactError: a dependency is missing.
-        """
+        """What is there now. Raises ArtifactError: a dependency is missing."""
         return cls(declaration, declaration.files())
 
     def check(self) -> None:
-        """Compare with what is there now.
-
-        Raises:
-            ChangedError: something is different; with the names of all that is.
-        """
+        """Compare with what is there now. Raises ChangedError: something is different; with the names of all that
+        is."""
         if lines := self._differences():
             raise ChangedError(
                 "\n".join(
@@ -58,11 +46,8 @@ class Beginning:
     def check_code(self, since: float) -> None:
         """Whether code was edited between the start of the process and now, while it was imported.
 
-        A time that has not come yet, as some archives give to files, says nothing.
-
-        Raises:
-            ChangedError: it was; with the names of the files.
-        """
+        A time that has not come yet, as some archives give to files, says nothing. Raises ChangedError: it was; with
+        the names of the files."""
         edited = [path for path in self.declaration.code if since < Path(path).stat().st_mtime <= time.time()]
         if edited:
             raise ChangedError(f"{self.declaration.name}: edited while it started: {', '.join(edited)}; run it again")

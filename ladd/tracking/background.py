@@ -15,14 +15,10 @@ class Background:
     Args:
         work: one piece of it, in the thread; returns whether there is more.
         report: called in the thread with the error when tries begin to fail, and with None when they succeed again.
-        pauses: between failed tries.
     """
 
     def __init__(
-        self,
-        work: Callable[[], bool],
-        report: Callable[[Exception | None], None],
-        pauses: Sequence[float] = PAUSES,
+        self, work: Callable[[], bool], report: Callable[[Exception | None], None], pauses: Sequence[float] = PAUSES
     ):
         self._work, self._report, self._pauses = work, report, pauses
         self._changed = threading.Condition()

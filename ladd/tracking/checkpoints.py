@@ -36,12 +36,10 @@ def register_checkpoints(
 ) -> None:
     """Register checkpoints with their metrics; what the run has of them is left as it is.
 
-    A kill, of this process or of the server, may have left a model that is not ready, one without its metrics, or the
-    metrics in the run and not in the model.
+    A kill, of this process or of the server, may have left a model that is not ready, one without its metrics, or
+    the metrics in the run and not in the model.
 
     Args:
-        experiment_id: of the run.
-        run_id: of the training.
         checkpoints: each with "name", "path", "sha256", "step" and "metrics".
     """
     models = {model.name: model for model in _models(client, experiment_id, run_id)}
@@ -91,14 +89,9 @@ def _global_uri(uri: str) -> Iterator[None]:
 
 
 def find_checkpoint(root: Path, uri: str) -> LoggedCheckpoint:
-    """A checkpoint by its own URI, "models:/m-ID", or the last one of a run, "runs:/RUN_ID".
-
-    Args:
-        uri: what to find.
-    Raises:
-        ConfigError: it is no such URI.
-        ArtifactError: there is no tracking database, it does not know the URI, or ladd did not log that model.
-    """
+    """A checkpoint by its own URI, "models:/m-ID", or the last one of a run, "runs:/RUN_ID". Raises ConfigError: it
+    is no such URI. ArtifactError: there is no tracking database, it does not know the URI, or ladd did not log that
+    model."""
     scheme, _, name = uri.partition(":/")
     if "/" in name or not (scheme == "runs" or (scheme == "models" and name.startswith("m-"))):
         raise ConfigError(f"{uri} names no checkpoint; write runs:/RUN_ID (its last one) or models:/m-ID")

@@ -29,11 +29,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def sqlite_uri(file: Path) -> str:
-    """URI of an SQLite file.
-
-    Raises:
-        ConfigError: its path has a question mark, where a path ends in such a URI.
-    """
+    """URI of an SQLite file. Raises ConfigError: its path has a question mark, where a path ends in such a URI."""
     if "?" in str(file):
         raise ConfigError(
             f"{file}: MLflow's database cannot be in a path with a question mark; rename the folder, or set "

@@ -25,21 +25,10 @@ _PAGE = 1000
 
 
 class Experiment:
-    """The experiment of a suite.
-
-    Attributes:
-        client: of the store.
-        id: of the experiment.
-        name: SUITE or SUITE@LAUNCH.
-        parent_id: of the run of the suite.
-    """
+    """The experiment of a suite."""
 
     def __init__(self, root: Path, suite: str):
-        """Open the experiment; it and its parent run are made where they are missing.
-
-        Args:
-            suite: its name.
-        """
+        """Open the experiment; it and its parent run are made where they are missing."""
         self.root, self.name = root, experiment_name(suite)
         with store_lock(root):
             self.client = MlflowClient(tracking_uri=uri_of(root))
@@ -129,8 +118,6 @@ class Experiment:
         Args:
             table: name of the file, columns and rows.
             files: each with the folder that it goes to, None for the top.
-            metrics: latest values.
-            tags: of the run.
         """
         name, columns, rows = table
         self.client.log_dict(self.parent_id, {"columns": columns, "data": rows}, name)
@@ -148,11 +135,8 @@ def _query(fingerprint: str) -> str:
 
 
 def existing_experiment(root: Path, suite: str) -> tuple[MlflowClient, str]:
-    """Client and id of the experiment of a suite; nothing is created.
-
-    Raises:
-        ArtifactError: there is no tracking database, or it has no such experiment.
-    """
+    """Client and id of the experiment of a suite; nothing is created. Raises ArtifactError: there is no tracking
+    database, or it has no such experiment."""
     name = experiment_name(suite)
     client = existing_store(root, f"experiment {name}")
     found = client.get_experiment_by_name(name)

@@ -40,14 +40,11 @@ class LoggedRun(NamedTuple):
 def current_evaluations(root: Path, suite: str, fingerprints: Mapping[str, str | None]) -> list[Evaluation]:
     """The evaluations of a suite as it is now, in order of name; a warning names those that have no run.
 
-    The marks of `compare` and `ladd track sync` are those of the suite as these last saw it, so they count only where
-    no fingerprint is known.
+    The marks of `compare` and `ladd track sync` are those of the suite as these last saw it, so they count only
+    where no fingerprint is known. Raises ArtifactError: there is no store, no such experiment, or no such run.
 
     Args:
-        suite: its name.
         fingerprints: of its evaluations, by NAME@KEY; None where it is not known.
-    Raises:
-        ArtifactError: there is no store, no such experiment, or no such run.
     """
     client, experiment_id = existing_experiment(root, suite)
     found: dict[str, Run] = {}
@@ -81,11 +78,7 @@ def _points(client: MlflowClient, run: Run) -> dict[str, dict[int, float]]:
 
 
 def find_run(root: Path, run_id: str) -> LoggedRun:
-    """A run by its id.
-
-    Raises:
-        ArtifactError: there is no such run, or no stage of ladd made it.
-    """
+    """A run by its id. Raises ArtifactError: there is no such run, or no stage of ladd made it."""
     client = existing_store(root, f"run {run_id}")
     try:
         run = client.get_run(run_id)

@@ -32,21 +32,14 @@ _SHORT = 10.0  # the same at its start, and where it ends with an error
 class TrackedRun:
     """The MLflow run of one stage.
 
-    What is to be filed on a server goes there in a thread: where the server does not answer it is kept and tried again,
-    and nothing waits for it but, for the time of one try, the end of the run. Into a file it goes at once.
+    What is to be filed on a server goes there in a thread: where the server does not answer it is kept and tried
+    again, and nothing waits for it but, for the time of one try, the end of the run. Into a file it goes at once.
+    Raises TrackingError: the server refuses to open the run; or it does not answer, where that is an error.
 
     Args:
-        root: of the repository.
-        suite: whose experiment has the run.
-        name: of the run, for people.
-        fingerprint: of the stage; finds the run again.
-        parameters: flat; logged once.
-        tags: for filtering: suite, family, L, K, schedule, ...
         strict: a server that does not answer is an error, at once.
     Attributes:
         run_id: "" as long as no server has answered.
-    Raises:
-        TrackingError: the server refuses to open the run; or it does not answer, where that is an error.
     """
 
     client: MlflowClient

@@ -27,11 +27,8 @@ def has_server(uri: str) -> bool:
 
 
 def check_server(uri: str) -> None:
-    """Ask the tracking server, if the store is one, for something; where nobody answers this takes seconds.
-
-    Raises:
-        TrackingError: it does not answer, or it refuses; with the remedy.
-    """
+    """Ask the tracking server, if the store is one, for something; where nobody answers this takes seconds. Raises
+    TrackingError: it does not answer, or it refuses; with the remedy."""
     if not has_server(uri):
         return
     started = time.monotonic()
@@ -71,11 +68,8 @@ def _patience(seconds: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """What a server does not do is an error of ours; those of a file of this machine are left as they are.
-
-    Raises:
-        TrackingError: it does not answer, or it refuses.
-    """
+    """What a server does not do is an error of ours; those of a file of this machine are left as they are. Raises
+    TrackingError: it does not answer, or it refuses."""
     try:
         yield
     except FAILURES as error:

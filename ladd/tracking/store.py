@@ -20,11 +20,7 @@ STORE = Path(".mlflow")  # in the main checkout of the repository, shared by all
 
 
 def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI, or a SQLite file in the repository's main checkout.
-
-    Args:
-        root: of the repository, or of one of its work trees.
-    """
+    """MLFLOW_TRACKING_URI, or a SQLite file in the repository's main checkout."""
     return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(main_checkout(root) / STORE / "mlflow.db")
 
 
@@ -51,8 +47,7 @@ def artifact_location(root: Path, experiment: str) -> str | None:
 def store_lock(root: Path) -> Iterator[None]:
     """One process at a time: opening a new database creates it, and two creators break it, or make a run twice.
 
-    Inside, the database is there, and the places of files in it are where it is.
-    """
+    Inside, the database is there, and the places of files in it are where it is."""
     folder = store_folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "create.lock").open("w") as lock:
@@ -72,14 +67,8 @@ def create_store(root: Path) -> str:
 
 
 def existing_store(root: Path, wanted: str) -> MlflowClient:
-    """A client of a store that is there; nothing is created.
-
-    Args:
-        wanted: what is looked for, for the message.
-    Raises:
-        ArtifactError: there is no tracking database.
-        TrackingError: the server does not answer.
-    """
+    """A client of a store that is there; nothing is created. Raises ArtifactError: there is no tracking database.
+    TrackingError: the server does not answer."""
     uri = tracking_uri(root)
     check_server(uri)
     database = sqlite_file(uri)

@@ -56,11 +56,8 @@ class Writer:
         return holder == self._name and not self.settling
 
     def hold(self, client: MlflowClient, run_id: str) -> None:
-        """Get the right, also from those who claimed it later: for the end of a process, which must file what it has.
-
-        Raises:
-            TrackingError: another process does the same, and does not end.
-        """
+        """Get the right, also from those who claimed it later: for the end of a process, which must file what it
+        has. Raises TrackingError: another process does the same, and does not end."""
         claimed, deadline = False, time.monotonic() + SETTLE + _PATIENCE
         while (holder := self._holder(client, run_id)) != self._name or self.settling:
             if holder == self._name:
@@ -118,11 +115,7 @@ _MOST = 1000  # that MLflow takes at once
 
 
 class Points:
-    """Points that wait to be sent. They are added in one thread, and may be sent in another.
-
-    Attributes:
-        writer: the right to send them.
-    """
+    """Points that wait to be sent. They are added in one thread, and may be sent in another."""
 
     def __init__(self) -> None:
         self.writer = Writer()
@@ -151,7 +144,6 @@ class Points:
         """Send points that the run does not have.
 
         Args:
-            run_id: of the run.
             all_of_them: also those that had been left to another process, which may take a moment.
         """
         while self._waiting:
