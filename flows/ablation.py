@@ -7,16 +7,15 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.alive import alive
 from flows.artifacts import show_results, show_table
 from flows.environment import ROOT
-from flows.suite import TASK_RUNNER, Jobs, Launch, failure
+from flows.suite import TASK_RUNNER, Jobs, Launch, alive, failure
 from ladd.errors import LaddError
 from ladd.launch.ablation import AblationResult, preview, run_ablation
 from ladd.launch.confine import check_assets, suite_folder
 from ladd.launch.expand import Expansion
 from ladd.launch.grid import Grid
-from ladd.launch.values import read_values
+from ladd.launch.overrides import read_values
 
 
 def run_name() -> str:

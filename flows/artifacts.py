@@ -14,8 +14,7 @@ from typing import Any
 import polars as pl
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from flows.environment import HOME, ROOT, running_servers
-from flows.secret import auth_string
+from flows.environment import HOME, ROOT, auth_string, running_servers
 from ladd.report.blocks import blocks
 from ladd.report.table import summarise
 from ladd.tracking import tracking_uri

@@ -11,10 +11,9 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.alive import alive
 from flows.artifacts import show_results, show_text
 from flows.environment import ROOT
-from flows.suite import TASK_RUNNER, Jobs, Launch, failure
+from flows.suite import TASK_RUNNER, Jobs, Launch, alive, failure
 from ladd.cli.arguments import whole
 from ladd.cli.launch import assignment
 from ladd.config import load_suite

@@ -13,9 +13,9 @@ from prefect.logging import get_logger
 from prefect.runner import Runner
 
 from flows.ablation import ablation
-from flows.alive import bury_the_dead
 from flows.pipeline import pipeline
-from flows.processes import GRACE
+from flows.stage import GRACE
+from flows.suite import bury_the_dead
 
 DEPLOYMENT = "local"
 PATIENCE = 3 * GRACE  # seconds in which a flow has ended its stages

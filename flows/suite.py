@@ -1,24 +1,33 @@
 """A suite as Prefect tasks: one per stage, in the order of DVC's graph."""
 
+import fcntl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.environment import stage_environment
+from flows.environment import HOME, stage_environment
 from flows.graph import read_graph, select
-from flows.processes import EndedError, Processes, heed_interrupts
-from flows.stage import MEANING, Log, Outcome, StageRunner
+from flows.stage import MEANING, EndedError, Log, Outcome, Processes, StageRunner, heed_interrupts
 from ladd.errors import BusyError, LaddError, StageError
 from ladd.launch.ready import make_ready
 
@@ -125,3 +134,47 @@ def report(states: Mapping[str, State], log: Log) -> None:
 def failure(error: LaddError) -> State:
     """The state of a flow that an error ended; its message says all that is known."""
     return Failed(message="\n".join([str(error), *getattr(error, "__notes__", [])]))
+
+
+LOCKS = HOME / "flow-runs"
+FLOWS = ["pipeline", "ablation"]
+
+
+@contextmanager
+def alive(flow_run_id: str) -> Iterator[None]:
+    """Hold the lock of a flow run: the system frees it however the process ends."""
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    path = LOCKS / flow_run_id
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def is_alive(flow_run_id: str) -> bool:
+    """Whether a process of this checkout holds the lock of a flow run."""
+    try:
+        with (LOCKS / flow_run_id).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def bury_the_dead() -> list[str]:
+    """Mark running flow runs without a process as crashed; their names."""
+    running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING]))
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)), flow_run_filter=FlowRunFilter(state=running)
+        )
+        dead = [each for each in found if not is_alive(str(each.id))]
+        for each in dead:
+            (LOCKS / str(each.id)).unlink(missing_ok=True)
+            message = "its process is gone; launch it again: it goes on from what is done"
+            client.set_flow_run_state(each.id, Crashed(message=message), force=True)
+    return [each.name for each in dead]

@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig
 from ladd.errors import LaddError
-from ladd.launch.values import read_values
+from ladd.files import storage_error
+from ladd.launch.overrides import read_values
 from ladd.registry import find
 from ladd.stages.planned import stages_in_order
 from ladd.stages.runtime import WORK, execute, stage_lock
-from ladd.storage import storage_error
 from ladd.systems.base import System
 from ladd.tasks import Task
 from ladd.yaml_files import write_yaml

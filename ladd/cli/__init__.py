@@ -9,13 +9,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ladd.cli.ablate import add_ablate
-from ladd.cli.compare import add_compare
 from ladd.cli.generate import add_generate
-from ladd.cli.launch import add_launch
-from ladd.cli.tracked import add_replay, add_track
+from ladd.cli.launch import add_ablate, add_launch
+from ladd.cli.tracked import add_compare, add_replay, add_track
 from ladd.errors import LaddError
-from ladd.storage import storage_error
+from ladd.files import storage_error
 
 INTERRUPTED = 130  # as shells have it
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ladd.errors import ConfigError
 from ladd.launch.confine import is_inside, suite_folder
-from ladd.launch.document import document
-from ladd.launch.expand import Expansion, expand
-from ladd.launch.grid import Grid
+from ladd.launch.expand import Expansion, Rejected, expand
+from ladd.launch.grid import Grid, command_of
+from ladd.launch.overrides import difference, read_values
+from ladd.launch.pipeline import MODULES, hand_over, prepare
 from ladd.launch.run import Runner
-from ladd.launch.suite_folder import MODULES, hand_over, prepare
-from ladd.launch.values import difference, read_values
 from ladd.launch.worktree import worktree
+from ladd.yaml_files import write_yaml
 
 SUITES = Path("suites")
 FILES = ("params.yaml", "dvc.yaml", "plan.json", "results", "dvc.lock")
@@ -60,3 +60,29 @@ def _check_name(folder: Path, expansion: Expansion) -> None:
     if lines := difference(read_values(path), expansion.values):
         shown = "\n".join(f"  {line}" for line in lines)
         raise ConfigError(f"{path} is another suite already; choose another name or remove it. It differs in:\n{shown}")
+
+
+def document(grid: Grid, expansion: Expansion) -> str:
+    """Content of params.yaml; equal grids on equal suites give equal bytes."""
+    lines = [
+        f"Ablation of the suite {grid.suite}: {count(len(expansion.cells), 'cell')}, "
+        f"{count(expansion.trainings, 'training')} (docs/ABLATIONS.md). To run it again:",
+        f"  {command_of(grid)}",
+    ]
+    if expansion.notes:
+        lines += ["Changed from the base suite, to fit the steps and samples asked for:"]
+        lines += [f"  {note}" for note in expansion.notes]
+    if expansion.rejected:
+        lines += ["Cells that make no sense and are left out:", *rejected_lines(expansion.rejected)]
+    header = "\n".join(f"# {line}" for line in lines)
+    return f"{header}\n{write_yaml(expansion.values)}"
+
+
+def rejected_lines(rejected: list[Rejected]) -> list[str]:
+    """A line each."""
+    return [f"  {each.cell.name}: {each.reason}" for each in rejected]
+
+
+def count(number: int, noun: str) -> str:
+    """Such as 1 cell, 2 cells."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

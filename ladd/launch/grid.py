@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -160,3 +162,26 @@ def _kind(suite: Suite, model: SystemSettings) -> Kind:
     """Of the latents of a model."""
     assert model.latents_name is not None
     return "continuous" if suite.latent_shape(model.latents_name).codebook is None else "discrete"
+
+
+def flag(field: str) -> str:
+    """The option of `ladd ablate` for a field of a grid."""
+    return "--" + {"overrides": "set"}.get(field, field.replace("_", "-"))
+
+
+def command_of(grid: Grid) -> str:
+    """The `ladd ablate` command that gives this grid, in a form for a shell; defaults are left out."""
+    words = ["ladd", "ablate", grid.name]
+    for name, field in Grid.model_fields.items():
+        value = getattr(grid, name)
+        if name != "name" and value != field.default:
+            words += _option(flag(name), value)
+    return shlex.join(words)
+
+
+def _option(option: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [option if value else f"--no-{option.removeprefix('--')}"]
+    if isinstance(value, dict):  # JSON is YAML too, and one line
+        return [option, *(f"{key}={json.dumps(each)}" for key, each in value.items())]
+    return [option, *map(str, value if isinstance(value, list) else [value])]

@@ -10,16 +10,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ladd.config import check_suite
+from ladd.config import check_suite, load_suite
+from ladd.config.differences import changes
 from ladd.config.messages import cut, shown
 from ladd.errors import ConfigError
 from ladd.git import main_checkout
 from ladd.launch.confine import check_assets, check_name
+from ladd.launch.pipeline import hand_over, prepare
 from ladd.launch.run import Runner
-from ladd.launch.suite_folder import hand_over, prepare
-from ladd.launch.values import Values, difference, read_values, unshared
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 from ladd.yaml_files import write_yaml
+
+Values = dict[str, Any]  # of params.yaml, or of a block of it
+
+
+def read_values(path: Path) -> Values:
+    """All settings of a valid params.yaml, with what it takes over and with all defaults. Raises ConfigError: the
+    file is not there or not valid."""
+    return load_suite(path).model_dump(mode="json")
+
+
+def unshared(values: Values) -> Values:
+    """A copy in which a change at one place changes no other: YAML makes one object of all that name an anchor."""
+    return json.loads(json.dumps(values))
+
+
+def difference(old: Values, new: Values) -> list[str]:
+    """What a change of values comes to, as lines `key: old -> new`."""
+    return [f"{key}: {before} -> {after}" for key, before, after in changes(old, new)]
+
 
 LAUNCHES = Path(".work/launches")  # below the main checkout: results for reading
 FIXED = ("root", "suite")  # where a suite is and what it is called

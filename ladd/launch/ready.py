@@ -25,8 +25,7 @@ import psutil
 import yaml
 
 from ladd.errors import ConfigError, LaddError, LaunchError
-from ladd.files import write_atomically
-from ladd.storage import storage_error
+from ladd.files import storage_error, write_atomically
 
 CLAIMS, LOCK = Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/lock")
 MODULE = "ladd.stages.plan"

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from ladd.config import Suite
 from ladd.errors import ArtifactError
-from ladd.stages.comparison import current_fingerprints, show_comparison, tracked_declarations
+from ladd.stages.compare import show_comparison
 from ladd.stages.declaration import Declaration
 from ladd.stages.plan import renew_plan
 from ladd.stages.recorded import record_codebook, record_training
 from ladd.stages.results import log_results, read_results
 from ladd.stages.seconds import log_seconds
-from ladd.stages.tracked import open_run, tag_outputs
+from ladd.stages.tracked import current_fingerprints, open_run, tag_outputs, tracked_declarations
 from ladd.tracking import Experiment, TrackedRun, answering, check_server, tracking_uri
 from ladd.yaml_files import read_yaml
 

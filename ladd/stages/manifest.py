@@ -2,14 +2,97 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ladd.errors import ArtifactError
-from ladd.files import file_hash
-from ladd.stages.hashes import Hashes, remembered
+from ladd.files import file_hash, write_atomically
+
+KNOWN = Path(".work/hashes.json")
+REMEMBERED = 1 << 20  # bytes; smaller files are read again
+_PART = 1 << 20  # bytes that are read at a time
+
+Known = dict[str, list]  # by path: the stamp of a file, and its hashes
+
+
+class Hashes(NamedTuple):
+    """Of one file, in hexadecimal."""
+
+    md5: str  # by which DVC stores it
+    sha256: str  # by which manifests name it
+
+
+@contextlib.contextmanager
+def remembered(known: Path | None = KNOWN) -> Iterator[Callable[[Path], Hashes]]:
+    """A function that gives the hashes of a file.
+
+    Args:
+        known: file of hashes, each good for as long as size, inode and both times of its file stay; DVC asks for less.
+            None reads everything.
+    """
+    before, new = _read(known), Known()
+
+    def hashes(path: Path) -> Hashes:
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+        entry = new.get(path.as_posix()) or before.get(path.as_posix())
+        if isinstance(entry, list) and len(entry) == len(stamp) + len(Hashes._fields) and entry[: len(stamp)] == stamp:
+            return Hashes(*entry[len(stamp) :])
+        found = _compute(path)
+        if stat.st_size >= REMEMBERED:
+            new[path.as_posix()] = [*stamp, *found]
+        return found
+
+    try:
+        yield hashes
+    finally:
+        if known is not None and new:
+            with contextlib.suppress(OSError):  # where it cannot be kept, the files are read again
+                write_atomically(known, json.dumps(_read(known) | new).encode())
+
+
+def _read(known: Path | None) -> Known:
+    if known is None or not known.is_file():
+        return {}
+    try:
+        found = json.loads(known.read_text())
+    except ValueError:  # cut off by a failing disk: what it knew is found again
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _compute(path: Path) -> Hashes:
+    """Both hashes in one reading, a part at a time."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_PART):
+            md5.update(part)
+            sha256.update(part)
+    return Hashes(md5.hexdigest(), sha256.hexdigest())
+
+
+def dvc_hash(path: Path, known: Path | None = KNOWN) -> str:
+    """The md5 under which DVC stores an output: that of the file, or that of a folder's listing with ".dir" added.
+
+    The inputs of a training may have a hundred gigabytes, and it is started again after every preemption. DVC has
+    their hashes too, but dvc.lock says what was recorded last and not what lies there now.
+
+    Args:
+        known: file of hashes that need not be computed again (see `remembered`). None reads everything.
+    """
+    with remembered(known) as hashes:
+        if path.is_file():
+            return hashes(path).md5
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        listing = [{"md5": hashes(p).md5, "relpath": p.relative_to(path).as_posix()} for p in files]
+    listing.sort(key=lambda entry: entry["relpath"])  # as strings: DVC's order, which is not that of Path
+    text = json.dumps(listing, sort_keys=True).encode()
+    return hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
+
 
 MANIFEST = "manifest.json"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ladd.config import Suite, load_suite
 from ladd.errors import ChangedError, LaddError, TemporaryError
-from ladd.files import remove_folder, remove_unfinished, replace_folder
+from ladd.files import check_space, naming, remove_folder, remove_unfinished, replace_folder, storage_error, try_outputs
 from ladd.git import main_checkout
 from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
@@ -21,8 +21,6 @@ from ladd.stages import STARTED
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import check_outputs, write_manifest
 from ladd.stages.plan import check_plan, renew_plan, started_by_dvc
-from ladd.stages.unchanged import Beginning
-from ladd.storage import check_space, naming, storage_error, try_outputs
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
@@ -42,7 +40,7 @@ class Stage:
 
     def __init__(self, suite: Suite, key: str, declaration: Declaration):
         self.suite, self.key, self.declaration = suite, key, declaration
-        self.beginning, self.fingerprint = Beginning.of(declaration), declaration.fingerprint()
+        self.fingerprint = declaration.fingerprint()
         self.work = WORK / declaration.name / self.fingerprint[:16]
         self.work.mkdir(parents=True, exist_ok=True)
 
@@ -58,7 +56,7 @@ class Stage:
             with naming(target):
                 yield partial
                 write_manifest(partial, stage=self.declaration.name)
-                self.beginning.check()
+                self.declaration.check()
                 replace_folder(partial, target)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)  # it takes space, of which there may be none
@@ -109,13 +107,13 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
         check_outputs(declaration.artifacts)
         stage = Stage(load_suite(), key or "", declaration)
         if started is not None:
-            stage.beginning.check_code(started)
+            declaration.check_code(started)
         for path in declaration.outputs:
             remove_unfinished(path)
         try_outputs(declaration.outputs)
         try:
             body(stage)
-            stage.beginning.check()
+            declaration.check()
         except ChangedError:
             _remove_outputs(declaration)
             raise

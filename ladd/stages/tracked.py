@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ladd.config import Suite
+from ladd.errors import ArtifactError
 from ladd.stages.chain import describe_chain, describe_model
-from ladd.stages.declaration import Declaration
-from ladd.stages.md5 import dvc_hash
+from ladd.stages.declaration import Declaration, read_declaration
+from ladd.stages.manifest import dvc_hash
 from ladd.stages.runtime import Stage
 from ladd.tracking import TrackedRun, flatten
 from ladd.yaml_files import write_yaml
 
+log = logging.getLogger(__name__)
 # Stages that have a run, and their block.
 TRACKED = {
     "stage1": "latents",
@@ -68,7 +72,7 @@ def _description(role: str, chain: dict[str, Any], tags: dict[str, Any], key: st
 def stage_run(stage: Stage) -> TrackedRun:
     """The tracked run of a stage. Raises ChangedError: what the stage depends on is no longer what it began with:
     its numbers are filed nowhere."""
-    stage.beginning.check()
+    stage.declaration.check()
     return open_run(stage.suite, stage.declaration, stage.fingerprint)
 
 
@@ -118,3 +122,25 @@ def versions() -> str:
         except PackageNotFoundError:  # a stage that needs it says so
             continue
     return " ".join(found)
+
+
+def current_fingerprints(suite: Suite, stages: Collection[str] = TRACKED.keys()) -> dict[str, str | None]:
+    """Fingerprint of every tracked stage by NAME@KEY, of what is on disk; None where an input is missing.
+
+    Results can be there without the artifacts behind them, in a fresh clone."""
+    found: dict[str, str | None] = {}
+    for declaration in tracked_declarations(suite):
+        if declaration.name.partition("@")[0] not in stages:
+            continue
+        try:
+            found[declaration.name] = declaration.fingerprint()
+        except ArtifactError as error:
+            log.info("%s: the state of its runs is left as it is: %s", declaration.name, error)
+            found[declaration.name] = None
+    return found
+
+
+def tracked_declarations(suite: Suite) -> Iterator[Declaration]:
+    """Every stage of the suite that has a run, in the order of the pipeline."""
+    for name, block in TRACKED.items():
+        yield from (read_declaration(name, key) for key in getattr(suite, block))

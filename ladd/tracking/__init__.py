@@ -21,11 +21,19 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 from ladd.tracking.checkpoints import LoggedCheckpoint, find_checkpoint  # noqa: E402
-from ladd.tracking.experiment import Experiment  # noqa: E402
-from ladd.tracking.logged import Evaluation, LoggedRun, current_evaluations, find_run  # noqa: E402
+from ladd.tracking.experiment import (  # noqa: E402
+    Evaluation,
+    Experiment,
+    LoggedRun,
+    current_evaluations,
+    find_run,
+)
 from ladd.tracking.run import TrackedRun, flatten, flow_tags  # noqa: E402
-from ladd.tracking.server import answering, check_server  # noqa: E402
-from ladd.tracking.store import tracking_uri  # noqa: E402
+from ladd.tracking.store import (  # noqa: E402
+    answering,
+    check_server,
+    tracking_uri,
+)
 
 __all__ = [
     "Evaluation",

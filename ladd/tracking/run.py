@@ -17,12 +17,10 @@ from mlflow.entities import Param, Run
 
 from ladd.errors import TrackingError
 from ladd.git import git_tags
-from ladd.tracking.background import Background
 from ladd.tracking.checkpoints import register_checkpoints
 from ladd.tracking.experiment import PARENT_ID, PROCESS, Experiment, set_tags
-from ladd.tracking.server import address, answering, has_server, is_refusal, reason
-from ladd.tracking.store import store_lock, tracking_uri
-from ladd.tracking.writer import Points, this_process
+from ladd.tracking.store import address, answering, has_server, is_refusal, reason, store_lock, tracking_uri
+from ladd.tracking.writer import Background, Points, this_process
 
 log = logging.getLogger(__name__)
 _PATIENCE = 60.0  # seconds for a piece of work at the end of a stage, from a server that answers

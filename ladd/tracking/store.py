@@ -4,17 +4,189 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
+import secrets
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlparse, urlsplit
+from urllib.request import url2pathname
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from requests.exceptions import RequestException
 
-from ladd.errors import ArtifactError
+from ladd.errors import ArtifactError, ConfigError, TrackingError
 from ladd.git import main_checkout
-from ladd.tracking.database import SQLITE, follow_move, make_database, sqlite_file, sqlite_uri
-from ladd.tracking.server import check_server
+
+FAILURES = (MlflowException, RequestException)
+_PAUSES = (0.5, 1.5)  # seconds between the tries of a probe
+_LONGEST = "3"  # seconds for the answer to one, where it is not refused at once
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_RETRIED = (408, 429)  # of the codes for what a client did wrong
+
+
+def has_server(uri: str) -> bool:
+    """Whether a store is a server, and not a file."""
+    return uri.startswith(("http://", "https://"))
+
+
+def check_server(uri: str) -> None:
+    """Ask the tracking server, if the store is one, for something; where nobody answers this takes seconds. Raises
+    TrackingError: it does not answer, or it refuses; with the remedy."""
+    if not has_server(uri):
+        return
+    started = time.monotonic()
+    for pause in (*_PAUSES, None):
+        try:
+            with _patience(_LONGEST):
+                MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+            return
+        except FAILURES as error:
+            if pause is None or is_refusal(error) or time.monotonic() - started > float(_LONGEST):
+                raise TrackingError(f"MLFLOW_TRACKING_URI is {address(uri)}, {_outcome(error)}; {REMEDY}") from error
+            time.sleep(pause)
+
+
+REMEDY = (
+    "start the server, or correct the variable; or unset it, which keeps runs in a file of this checkout, and file "
+    "them on the server with `ladd track sync` when it is there"
+)
+
+
+def _outcome(error: Exception) -> str:
+    return f"which refuses: {reason(error)}" if is_refusal(error) else f"where nothing answers ({reason(error)})"
+
+
+@contextlib.contextmanager
+def _patience(seconds: str) -> Iterator[None]:
+    """Let a request take so long; MLflow reads it from the environment."""
+    before = os.environ.get(_TIMEOUT)
+    os.environ[_TIMEOUT] = seconds
+    try:
+        yield
+    finally:
+        del os.environ[_TIMEOUT]
+        if before is not None:
+            os.environ[_TIMEOUT] = before
+
+
+@contextlib.contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """What a server does not do is an error of ours; those of a file of this machine are left as they are. Raises
+    TrackingError: it does not answer, or it refuses."""
+    try:
+        yield
+    except FAILURES as error:
+        if not has_server(uri):
+            raise
+        raise TrackingError(f"tracking server {address(uri)}: {reason(error)}") from error
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether a server answered that it will not, however often it is asked."""
+    if not isinstance(error, MlflowException):
+        return False
+    code = error.get_http_status_code()
+    return 400 <= code < 500 and code not in _RETRIED
+
+
+def reason(error: BaseException) -> str:
+    """What lies at the bottom of an error, in one line: MLflow and its libraries wrap it five times."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def address(uri: str) -> str:
+    """A URI without the password that it may have."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+SQLITE = "sqlite:///"
+_PATIENCE = 60.0  # seconds for another process that writes
+# Where MLflow keeps absolute places of files, besides the experiments.
+_PLACES = (("runs", "artifact_uri"), ("logged_models", "artifact_location"))
+
+log = logging.getLogger(__name__)
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of an SQLite URI; None for another one."""
+    return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
+
+
+def sqlite_uri(file: Path) -> str:
+    """URI of an SQLite file. Raises ConfigError: its path has a question mark, where a path ends in such a URI."""
+    if "?" in str(file):
+        raise ConfigError(
+            f"{file}: MLflow's database cannot be in a path with a question mark; rename the folder, or set "
+            "MLFLOW_TRACKING_URI"
+        )
+    return f"{SQLITE}{file}"
+
+
+def make_database(file: Path) -> None:
+    """Make the database where there is none: a kill while MLflow makes its tables would leave one that it refuses."""
+    if file.exists():
+        return
+    for left in file.parent.glob(f"{file.name}.partial*"):
+        left.unlink()
+    partial = file.with_name(f"{file.name}.partial{secrets.token_hex(4)}")  # MLflow remembers what it has opened
+    MlflowClient(tracking_uri=sqlite_uri(partial)).search_experiments(max_results=1)
+    os.replace(partial, file)
+
+
+def follow_move(file: Path, artifacts: Path) -> None:
+    """Correct the places of files after the folder of the store was moved or copied.
+
+    MLflow keeps them absolute, so that a moved store would go on where it was, and a copy in the files of the original.
+
+    Args:
+        file: the database.
+        artifacts: the folder of all files; each experiment has one of its name in it.
+    """
+    artifacts = artifacts.absolute()
+    with contextlib.closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
+        try:
+            rows = database.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return
+        moved = [(number, old, artifacts / name) for number, name, old in rows if _is_moved(old, artifacts / name)]
+        with database:  # one transaction
+            for number, old, place in moved:
+                _correct(database, number, old, place.as_uri())
+    if moved:
+        log.warning("%s was moved or copied: the files of its %d experiments are in %s", file, len(moved), artifacts)
+
+
+def _is_moved(location: str | None, place: Path) -> bool:
+    """Whether a location is the one that an experiment had in another folder."""
+    if not location or location == place.as_uri() or urlparse(location).scheme not in ("", "file"):
+        return False
+    old = Path(url2pathname(urlparse(location).path))
+    if old.parts[-2:] != place.parts[-2:]:
+        return False  # it was put there on purpose
+    if old.exists():  # a copy, unless the files were left behind, or another name of the same folder
+        return place.exists() and not old.samefile(place)
+    return True
+
+
+def _correct(database: sqlite3.Connection, experiment: int, old: str, new: str) -> None:
+    database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment))
+    for table, column in _PLACES:
+        database.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+            f"WHERE experiment_id = ? AND substr({column}, 1, ?) = ?",
+            (new, len(old) + 1, experiment, len(old) + 1, old + "/"),
+        )
+
 
 STORE = Path(".mlflow")  # in the main checkout of the repository, shared by all suites and work trees
 
