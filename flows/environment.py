@@ -1,16 +1,16 @@
 """Environment of flows, servers and stages. Prefect, MLflow and DVC read theirs on import, so this comes first."""
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
 import stat
 import sys
-import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from ladd.lock import exclusive, is_held
 
 USER = "ladd"
 NAME = "auth"  # of the file, in PREFECT_HOME
@@ -115,15 +115,11 @@ def stage_environment(flow_run_id: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving() -> Iterator[Path | None]:
-    """Hold the lock of `make ui`. Yields the file for the addresses of its servers, or None where another process
-    holds the lock."""
-    HOME.mkdir(parents=True, exist_ok=True)
-    with (HOME / "ui.lock").open("a") as lock:
-        if not any(_try_lock(lock.fileno(), fcntl.LOCK_EX, wait) for wait in (0.2, 0.5, 0)):
-            yield None
-            return
-        file = HOME / "ui.json"
+def serving() -> Iterator[Path]:
+    """Hold the lock of `make ui`, and give the file for the addresses of its servers. Raises BusyError: another process
+    holds it."""
+    file = HOME / "ui.json"
+    with exclusive(HOME / "ui.lock", "make ui"):
         file.unlink(missing_ok=True)  # of one that was killed
         try:
             yield file
@@ -133,20 +129,6 @@ def serving() -> Iterator[Path | None]:
 
 def running_servers() -> dict[str, str] | None:
     """Addresses of the servers of `make ui`, by name; None where it does not run or is not up yet."""
-    try:
-        with (HOME / "ui.lock").open() as lock:
-            if _try_lock(lock.fileno(), fcntl.LOCK_SH, 0):
-                return None
-        return json.loads((HOME / "ui.json").read_text())
-    except FileNotFoundError:
-        return None
-
-
-def _try_lock(file: int, kind: int, wait: float) -> bool:
-    """Take a lock, or sleep: somebody may be looking whether it is held."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(wait)
-        return False
-    return True
+    with contextlib.suppress(FileNotFoundError):
+        return json.loads((HOME / "ui.json").read_text()) if is_held(HOME / "ui.lock") else None
+    return None

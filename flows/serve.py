@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from flows.ablation import ablation
 from flows.pipeline import pipeline
 from flows.stage import GRACE
 from flows.suite import bury_the_dead
+from ladd.files import write_json
 
 DEPLOYMENT = "local"
 PATIENCE = 3 * GRACE  # seconds in which a flow has ended its stages
@@ -75,9 +75,7 @@ def main() -> None:
         for flow in (pipeline, ablation)
     }
     if ready is not None:
-        partial = ready.with_suffix(".partial")
-        partial.write_text(json.dumps(identifiers))
-        partial.rename(ready)  # whole or not there
+        write_json(ready, identifiers)
     asyncio.run(runner.serve())
 
 

@@ -1,23 +1,20 @@
 """One stage: `dvc repro -s STAGE` in a process of its own, what came of it, and what is tried again."""
 
 import enum
-import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ladd.errors import BusyError, PreemptedError, StageError
-from ladd.launch.run import TAIL
+from ladd.launch.run import TAIL, end_groups, start_group
 
 GRACE = 10.0  # seconds between SIGINT and SIGKILL
-REAPING = 2.0  # seconds that the killed have to vanish
-_POLL = 0.05
 
 
 class EndedError(Exception):
@@ -33,24 +30,14 @@ class Processes:
 
     def __init__(self) -> None:
         self.ended = threading.Event()
-        self._live: set[subprocess.Popen[str]] = set()
+        self._live: set[subprocess.Popen] = set()
         self._lock = threading.Lock()
 
-    def start(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    def start(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen:
         """Start a command, its output and errors in one pipe. Raises EndedError: `end_all` was called."""
         with self._lock:
             self.check()
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
+            process = start_group(command, folder, environment, text=True, errors="replace")
             self._live.add(process)
         return process
 
@@ -59,9 +46,9 @@ class Processes:
         if self.ended.is_set():
             raise EndedError("the flow is being ended")
 
-    def finish(self, process: subprocess.Popen[str]) -> None:
+    def finish(self, process: subprocess.Popen) -> None:
         """End what a process left behind in its group, and forget it."""
-        end_groups([process])
+        end_groups([process], GRACE)
         with self._lock:
             self._live.discard(process)
 
@@ -70,27 +57,7 @@ class Processes:
         with self._lock:
             self.ended.set()
             live = list(self._live)
-        end_groups(live)
-
-
-def end_groups(leaders: Iterable[subprocess.Popen[str]]) -> None:
-    """Interrupt process groups, kill those that are still there after a while, and reap their leaders."""
-    for sent, seconds in ((signal.SIGINT, GRACE), (signal.SIGKILL, REAPING)):
-        leaders = [leader for leader in leaders if _signal(leader, sent)]
-        deadline = time.monotonic() + seconds
-        while leaders and time.monotonic() < deadline:
-            time.sleep(_POLL)
-            leaders = [leader for leader in leaders if _signal(leader, 0)]
-
-
-def _signal(leader: subprocess.Popen[str], number: int) -> bool:
-    """Signal a group; False where nobody is left in it."""
-    leader.poll()  # reaps it: a dead leader would count as a member
-    try:
-        os.killpg(leader.pid, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+        end_groups(live, GRACE)
 
 
 def heed_interrupts() -> None:

@@ -1,8 +1,7 @@
 """A suite as Prefect tasks: one per stage, in the order of DVC's graph."""
 
-import fcntl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,8 @@ from typing import Annotated, Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
@@ -30,6 +23,7 @@ from flows.graph import read_graph, select
 from flows.stage import MEANING, EndedError, Log, Outcome, Processes, StageRunner, heed_interrupts
 from ladd.errors import BusyError, LaddError, StageError
 from ladd.launch.ready import make_ready
+from ladd.lock import exclusive, is_held
 
 Jobs = Annotated[int, Field(ge=1, le=64)]
 # A task holds a thread while it waits for its upstreams; `jobs` limits the work.
@@ -56,13 +50,12 @@ class Launch:
         forced = named if self.force else set()
         log(describe(part, graph.unchanged - forced, self.jobs))
         heed_interrupts()
-        processes = Processes()
-        runner = StageRunner(folder, environment, processes, threading.BoundedSemaphore(self.jobs))
+        runner = StageRunner(folder, environment, Processes(), threading.BoundedSemaphore(self.jobs))
         report(_submit(Pass(part, graph.unchanged, forced, runner)), log)
 
 
 class Pass:
-    """One pass over a part of a graph."""
+    """One pass over a part of a graph, stage -> upstreams. No dataclass: Prefect would look into its fields."""
 
     def __init__(
         self, part: Mapping[str, tuple[str, ...]], unchanged: frozenset[str], forced: set[str], runner: StageRunner
@@ -131,9 +124,13 @@ def report(states: Mapping[str, State], log: Log) -> None:
         )
 
 
-def failure(error: LaddError) -> State:
-    """The state of a flow that an error ended; its message says all that is known."""
-    return Failed(message="\n".join([str(error), *getattr(error, "__notes__", [])]))
+def outcome_of(flow: Callable[[], str]) -> State:
+    """Run the body of a flow, whose answer is the message of its state; that of an error says all that is known."""
+    with alive(str(flow_run.id)):
+        try:
+            return Completed(message=flow())
+        except LaddError as error:
+            return Failed(message="\n".join([str(error), *getattr(error, "__notes__", [])]))
 
 
 LOCKS = HOME / "flow-runs"
@@ -143,36 +140,21 @@ FLOWS = ["pipeline", "ablation"]
 @contextmanager
 def alive(flow_run_id: str) -> Iterator[None]:
     """Hold the lock of a flow run: the system frees it however the process ends."""
-    LOCKS.mkdir(parents=True, exist_ok=True)
     path = LOCKS / flow_run_id
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive(path, f"flow run {flow_run_id}"):
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
 
 
-def is_alive(flow_run_id: str) -> bool:
-    """Whether a process of this checkout holds the lock of a flow run."""
-    try:
-        with (LOCKS / flow_run_id).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
 def bury_the_dead() -> list[str]:
     """Mark running flow runs without a process as crashed; their names."""
-    running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING]))
+    ours = FlowFilter.model_validate({"name": {"any_": FLOWS}})
+    running = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}})
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)), flow_run_filter=FlowRunFilter(state=running)
-        )
-        dead = [each for each in found if not is_alive(str(each.id))]
+        found = client.read_flow_runs(flow_filter=ours, flow_run_filter=running)
+        dead = [each for each in found if not is_held(LOCKS / str(each.id))]
         for each in dead:
             (LOCKS / str(each.id)).unlink(missing_ok=True)
             message = "its process is gone; launch it again: it goes on from what is done"

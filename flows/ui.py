@@ -22,6 +22,7 @@ from flows.environment import HOME, ROOT, USER, auth_settings, auth_string, runn
 from flows.environment import NAME as SECRET
 from flows.mlflow_server import AUTH as MLFLOW_AUTH
 from flows.mlflow_server import HOSTS as MLFLOW_HOSTS
+from ladd.errors import BusyError
 from ladd.tracking import tracking_uri
 from ladd.tracking.store import create_store, store_folder
 
@@ -129,8 +130,10 @@ class Stopped(BaseException):
 
 def main() -> int:
     """Start the servers, say where they are, and wait."""
-    with serving() as file:
-        if file is None:
+    with contextlib.ExitStack() as held:
+        try:
+            file = held.enter_context(serving())
+        except BusyError:
             print(f"make ui runs already in this checkout: {running_servers() or 'it is starting'}", file=sys.stderr)
             return 1
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -148,7 +151,6 @@ def main() -> int:
         except Stopped:
             return 0
         finally:
-            file.unlink(missing_ok=True)
             _end(servers)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -30,17 +31,33 @@ def _locked(path: Path, what: str, stack: contextlib.ExitStack) -> IO[str]:
     """The file that lies at ``path``, locked. One that was removed between opening and locking holds nobody off."""
     while True:
         file = stack.enter_context(path.open("a+"))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not any(_try(file, fcntl.LOCK_EX, pause) for pause in (0.2, 0.5, 0)):
             file.seek(0)
-            raise BusyError(
-                f"{what} is already running (process {file.read().strip()}); wait for it or end it, then try again"
-            ) from None
+            holder = file.read().strip()
+            raise BusyError(f"{what} is already running (process {holder}); wait for it or end it, then try again")
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         stack.close()
+
+
+def _try(file: IO[str], kind: int, pause: float) -> bool:
+    """Take a lock, or sleep: somebody may be looking whether it is held."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(pause)
+        return False
+    return True
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock file ``path``."""
+    try:
+        with path.open() as file:
+            return not _try(file, fcntl.LOCK_SH, 0)
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager
@@ -68,8 +85,6 @@ def turn(path: Path, what: str, *, alone: bool) -> Iterator[None]:
 
 
 def _wait(file: IO[str], kind: int, message: str) -> None:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _try(file, kind, 0):
         logging.info(message)
         fcntl.flock(file, kind)

@@ -28,11 +28,11 @@ def run_launch(parsed: argparse.Namespace) -> None:
     from ladd.launch.overrides import launch_overrides, plan_overrides
     from ladd.launch.run import repro
 
-    root, folder, overrides = checkout(parsed.suite), parsed.suite.resolve(), dict(parsed.overrides)
-    plan = plan_overrides(root, folder, overrides, name=parsed.name)
+    root, folder = checkout(parsed.suite), parsed.suite.resolve()
+    plan = plan_overrides(root, folder, dict(parsed.overrides), name=parsed.name)
     print("\n".join([f"launch {plan.name}:", *(f"  {line}" for line in plan.difference)]), flush=True)
     if not parsed.dry_run:
-        show(launch_overrides(root, folder, overrides, repro, name=parsed.name).folder)
+        show(launch_overrides(root, folder, plan, repro))
 
 
 def add_launch(commands: argparse._SubParsersAction) -> None:
@@ -112,7 +112,7 @@ def run_ablate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> N
     expansion = preview(root, grid)
     print(_overview(expansion) if parsed.dry_run else _summary(expansion), flush=True)
     if not parsed.dry_run:
-        show(run_ablation(root, grid, repro).suite_folder)
+        show(run_ablation(root, grid, repro))
 
 
 def grid_of(parsed: argparse.Namespace) -> Grid:
@@ -177,12 +177,12 @@ def _describe(item: Any) -> str:
 
 def _summary(expansion: Any) -> str:
     """Cells that run, and those left out with the reason."""
-    from ladd.launch.ablation import count, rejected_lines
+    from ladd.launch.ablation import count
 
     lines = [f"{count(len(expansion.cells), 'cell')}, {count(expansion.trainings, 'training')}:"]
     lines += [f"  {cell.name}" for cell in expansion.cells]
     if expansion.rejected:
-        lines += ["left out:", *rejected_lines(expansion.rejected)]
+        lines += ["left out:", *(f"  {each}" for each in expansion.rejected)]
     return "\n".join(lines)
 
 

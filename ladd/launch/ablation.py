@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ladd.errors import ConfigError
 from ladd.launch.confine import is_inside, suite_folder
-from ladd.launch.expand import Expansion, Rejected, expand
+from ladd.launch.expand import Expansion, expand
 from ladd.launch.grid import Grid, command_of
 from ladd.launch.overrides import difference, read_values
 from ladd.launch.pipeline import MODULES, hand_over, prepare
@@ -17,14 +16,6 @@ from ladd.yaml_files import write_yaml
 
 SUITES = Path("suites")
 FILES = ("params.yaml", "dvc.yaml", "plan.json", "results", "dvc.lock")
-
-
-@dataclass(frozen=True)
-class AblationResult:
-    """An ablation that has run."""
-
-    suite_folder: Path  # suites/NAME of the checkout, with params.yaml, dvc.yaml, plan.json, dvc.lock and results/
-    expansion: Expansion  # its cells
 
 
 def preview(root: Path, grid: Grid) -> Expansion:
@@ -38,9 +29,10 @@ def preview(root: Path, grid: Grid) -> Expansion:
     return expansion
 
 
-def run_ablation(root: Path, grid: Grid, run: Runner) -> AblationResult:
-    """Run a grid; what has run already, even elsewhere, is taken from DVC's cache. Raises ConfigError, LaunchError,
-    BusyError: before anything runs. StageError: a stage failed; the worktree stays, and the same launch goes on."""
+def run_ablation(root: Path, grid: Grid, run: Runner) -> Path:
+    """Run a grid; what has run already, even elsewhere, is taken from DVC's cache. Returns suites/NAME of the
+    checkout. Raises ConfigError, LaunchError, BusyError: before anything runs. StageError: a stage failed; the worktree
+    stays, and the same launch goes on."""
     expansion = preview(root, grid)
     target = root / SUITES / grid.name
     with worktree(root, grid.name) as tree:
@@ -49,7 +41,7 @@ def run_ablation(root: Path, grid: Grid, run: Runner) -> AblationResult:
         prepare(target, folder, document(grid, expansion), tree, modules=modules)
         run(folder, tree.environment)
         hand_over(folder, target, (*FILES, *(path.name for path in modules.glob(MODULES))))
-    return AblationResult(target, expansion)
+    return target
 
 
 def _check_name(folder: Path, expansion: Expansion) -> None:
@@ -73,14 +65,9 @@ def document(grid: Grid, expansion: Expansion) -> str:
         lines += ["Changed from the base suite, to fit the steps and samples asked for:"]
         lines += [f"  {note}" for note in expansion.notes]
     if expansion.rejected:
-        lines += ["Cells that make no sense and are left out:", *rejected_lines(expansion.rejected)]
+        lines += ["Cells that make no sense and are left out:", *(f"  {each}" for each in expansion.rejected)]
     header = "\n".join(f"# {line}" for line in lines)
     return f"{header}\n{write_yaml(expansion.values)}"
-
-
-def rejected_lines(rejected: list[Rejected]) -> list[str]:
-    """A line each."""
-    return [f"  {each.cell.name}: {each.reason}" for each in rejected]
 
 
 def count(number: int, noun: str) -> str:

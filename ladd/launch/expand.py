@@ -21,6 +21,9 @@ class Rejected(NamedTuple):
     cell: Cell
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.cell.name}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Expansion:

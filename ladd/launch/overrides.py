@@ -54,15 +54,6 @@ class Plan:
     difference: list[str]  # from the suite's own, as lines `key: old -> new`
 
 
-@dataclass(frozen=True)
-class LaunchResult:
-    """A launch that has run."""
-
-    name: str  # of the launch
-    folder: Path  # with copies of params.yaml, dvc.lock and results/
-    difference: list[str]  # from the suite's own settings, as lines `key: old -> new`
-
-
 def apply_overrides(values: Values, overrides: Mapping[str, Any], name: str) -> Values:
     """Values with others at dotted keys; the whole is checked, the arguments stay as they are. Raises ConfigError:
     there is no such key, or the result is not a valid suite.
@@ -122,15 +113,13 @@ def plan_overrides(
     return Plan(name, new, lines)
 
 
-def launch_overrides(
-    root: Path, suite_folder: Path, overrides: Mapping[str, Any], run: Runner, *, name: str | None = None
-) -> LaunchResult:
+def launch_overrides(root: Path, suite_folder: Path, plan: Plan, run: Runner) -> Path:
     """Run a suite with other settings; the working tree and the suite's own MLflow experiment stay as they are.
+    Returns the folder with params.yaml, dvc.lock and results/, which is called like the launch.
 
     What it computes stays in DVC's cache: with the same values in params.yaml, `dvc repro` restores it. Raises
     ConfigError, LaunchError, BusyError: before anything runs. StageError: a stage failed; the worktree stays, and
     the same launch goes on."""
-    plan = plan_overrides(root, suite_folder, overrides, name=name)
     source = (root / suite_folder).resolve()
     with worktree(root, plan.name) as tree:
         folder = tree.path / source.relative_to(root.resolve())
@@ -138,4 +127,4 @@ def launch_overrides(
         run(folder, {**tree.environment, LAUNCH_VARIABLE: plan.name})
         kept = main_checkout(root) / LAUNCHES / plan.name
         hand_over(folder, kept, ("params.yaml", "dvc.lock", "results"))
-    return LaunchResult(plan.name, kept, plan.difference)
+    return kept
