@@ -31,7 +31,7 @@ TIMED = ("stage1", "prior", "baseline", "stage2", "sample")
 def stages_of(folder: Path) -> list[str]:
     """All that a suite trains and samples, such as "stage1@di"."""
     from ladd.config import load_suite  # here alone: other processes import each side's ladd and no third one
-    from ladd.stages.planned import stages_in_order
+    from ladd.stages.plan import stages_in_order
 
     return [f"{name}@{key}" for name, key in stages_in_order(vars(load_suite(folder / "params.yaml"))) if name in TIMED]
 

@@ -62,9 +62,7 @@ def _run(suite: str, overrides: dict[str, Any], launch: Launch) -> str:
         experiment, results = f"{experiment}@{plan.name}", launch_overrides(ROOT, Path(suite), plan, launch) / "results"
     else:
         launch(folder, {})
-    if (
-        launch.downstream or not launch.only
-    ):  # `compare` was among the stages: results are of the suite as it is
+    if launch.downstream or not launch.only:  # `compare` was among the stages: results are of the suite as it is
         show_results(experiment, results)
     return f"{experiment} is up to date"
 

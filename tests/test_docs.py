@@ -17,7 +17,7 @@ from ladd.config import load_suite
 from ladd.evaluation.rows import COLUMNS
 from ladd.launch.ablation import preview
 from ladd.stages.declaration import read_declaration
-from ladd.stages.planned import ALL, PLANNED, keys_of
+from ladd.stages.plan import ALL, PLANNED, keys_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()

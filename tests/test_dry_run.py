@@ -17,7 +17,7 @@ from ladd.config import AssetConfig, Suite
 from ladd.dry_run import OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink
 from ladd.errors import AssetError, ConfigError
 from ladd.launch.overrides import read_values
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from ladd.tasks.text.small import DOCUMENTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]

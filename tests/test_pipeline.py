@@ -15,8 +15,7 @@ from ladd.launch.overrides import read_values
 from ladd.launch.pipeline import HEADER
 from ladd.stages.code import Code
 from ladd.stages.declaration import read_declaration
-from ladd.stages.plan import read_plan
-from ladd.stages.planned import PLANNED, make_plan, stages_in_order
+from ladd.stages.plan import PLANNED, make_plan, read_plan, stages_in_order
 from ladd.yaml_files import read_yaml, write_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -25,17 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = make_parser().parse_args(arguments)
     try:
         parsed.run(parsed)
-    except LaddError as error:
-        print("\n".join([f"ladd: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as error:
-        print("\n".join(["ladd: interrupted", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return INTERRUPTED
-    except Exception as error:
-        if (problem := storage_error(error)) is None:
+    except (Exception, KeyboardInterrupt) as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        said = "interrupted" if interrupted else error if isinstance(error, LaddError) else storage_error(error)
+        if said is None:
             raise
-        print("\n".join([f"ladd: {problem}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 1
+        print("\n".join([f"ladd: {said}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        return INTERRUPTED if interrupted else 1
     return 0
 
 

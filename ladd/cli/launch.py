@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import typing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from ladd.cli.arguments import add_command
 from ladd.config.messages import cut, shown
 from ladd.errors import ConfigError
 from ladd.launch.grid import Grid, flag
@@ -27,8 +27,9 @@ def run_launch(parsed: argparse.Namespace) -> None:
     """Print the difference, then run."""
     from ladd.launch.overrides import launch_overrides, plan_overrides
     from ladd.launch.run import repro
+    from ladd.launch.worktree import root_of
 
-    root, folder = checkout(parsed.suite), parsed.suite.resolve()
+    root, folder = root_of(parsed.suite), parsed.suite.resolve()
     plan = plan_overrides(root, folder, dict(parsed.overrides), name=parsed.name)
     print("\n".join([f"launch {plan.name}:", *(f"  {line}" for line in plan.difference)]), flush=True)
     if not parsed.dry_run:
@@ -37,13 +38,9 @@ def run_launch(parsed: argparse.Namespace) -> None:
 
 def add_launch(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `ladd`."""
-    launch = commands.add_parser(
-        "launch",
-        help="run a suite with some settings changed",
-        description=LAUNCH,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    launch = add_command(
+        commands, "launch", run_launch, help="run a suite with some settings changed", description=LAUNCH
     )
-    launch.set_defaults(run=run_launch)
     launch.add_argument("suite", metavar="SUITE", type=Path, help="folder of params.yaml; . for this one")
     launch.add_argument(
         "overrides",
@@ -80,13 +77,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def checkout(folder: Path) -> Path:
-    """Root of the checkout that a folder is in. Raises LaunchError: it is in none."""
-    from ladd.launch.worktree import root_of
-
-    return root_of(folder)
-
-
 def show(folder: Path) -> None:
     """Print the table of a suite that has run, and where it is."""
     print((folder / "results/compare.txt").read_text())
@@ -99,16 +89,17 @@ put it into suites/NAME with its results, ready to commit. What has run before i
 """
 
 
-def run_ablate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+def run_ablate(parsed: argparse.Namespace) -> None:
     """Expand, then run or print."""
     try:
         grid = grid_of(parsed)
     except ValidationError as error:
-        parser.error("\n".join(_describe(item) for item in error.errors()))
+        parsed.parser.error("\n".join(_describe(item) for item in error.errors()))
     from ladd.launch.ablation import preview, run_ablation
     from ladd.launch.run import repro
+    from ladd.launch.worktree import root_of
 
-    root = checkout(Path())
+    root = root_of(Path())
     expansion = preview(root, grid)
     print(_overview(expansion) if parsed.dry_run else _summary(expansion), flush=True)
     if not parsed.dry_run:
@@ -123,13 +114,9 @@ def grid_of(parsed: argparse.Namespace) -> Grid:
 
 def add_ablate(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `ladd`."""
-    ablate = commands.add_parser(
-        "ablate",
-        help="run an ablation over L, K and schedule",
-        description=ABLATE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ablate = add_command(
+        commands, "ablate", run_ablate, help="run an ablation over L, K and schedule", description=ABLATE
     )
-    ablate.set_defaults(run=partial(run_ablate, ablate))
     for name, field in Grid.model_fields.items():
         _add_field(ablate, name, field)
     ablate.add_argument("--dry-run", action="store_true", help="print cells and stages and run nothing")
@@ -188,7 +175,7 @@ def _summary(expansion: Any) -> str:
 
 def _overview(expansion: Any) -> str:
     """The summary, and every stage of the pipeline."""
-    from ladd.stages.planned import stages_in_order
+    from ladd.stages.plan import stages_in_order
 
     names = [name if key is None else f"{name}@{key}" for name, key in stages_in_order(expansion.values)]
     changes = ["changed from the base suite:", *(f"  {note}" for note in expansion.notes)] if expansion.notes else []

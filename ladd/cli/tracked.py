@@ -6,9 +6,9 @@ import argparse
 import contextlib
 from pathlib import Path
 
-from ladd.cli.arguments import check_suite_folder, names, wholes
+from ladd.cli.arguments import add_command, check_suite_folder, names, wholes
 
-DESCRIPTION = """\
+COMPARE = """\
 Print one table: a row per group of the --by keys, a column per token step (or per metric, where several are asked
 for), each cell the mean over seeds and its standard error. Groups that hold several sweeps are told apart by a key more
 in the names of rows, never averaged; rows that were not measured alike are refused. References, such as real data, are
@@ -32,14 +32,8 @@ def run_compare(parsed: argparse.Namespace) -> None:
 
 def add_compare(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `ladd`."""
-    compare = commands.add_parser(
-        "compare",
-        help="print a table of all sweeps, by what they differ in",
-        description=DESCRIPTION,
-        epilog=KEYS_NOTE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    compare.set_defaults(run=run_compare)
+    text = "print a table of all sweeps, by what they differ in"
+    compare = add_command(commands, "compare", run_compare, help=text, description=COMPARE, epilog=KEYS_NOTE)
     here = [Path(".")]
     compare.add_argument(
         "--suite", nargs="+", type=Path, default=here, metavar="FOLDER", help="of params.yaml (default: this one)"
@@ -82,8 +76,7 @@ def run_replay(parsed: argparse.Namespace) -> None:
 
 def add_replay(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `ladd`."""
-    replay = commands.add_parser("replay", help="get a tracked run again", description=REPLAY)
-    replay.set_defaults(run=run_replay)
+    replay = add_command(commands, "replay", run_replay, help="get a tracked run again", description=REPLAY)
     replay.add_argument("run_id", metavar="RUN_ID", help="of MLflow")
     replay.add_argument("--go", action="store_true", help="do it")
     replay.add_argument(
@@ -114,6 +107,5 @@ def add_track(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser of `ladd`."""
     track = commands.add_parser("track", help="tracked runs: `ladd track sync` fills MLflow from what DVC has")
     actions = track.add_subparsers(required=True, metavar="ACTION")
-    sync = actions.add_parser("sync", help="fill MLflow from what DVC has", description=SYNC)
-    sync.set_defaults(run=run_sync)
+    sync = add_command(actions, "sync", run_sync, help="fill MLflow from what DVC has", description=SYNC)
     sync.add_argument("--suite", default=".", metavar="FOLDER", help="of params.yaml (default: this one)")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ladd.config import Suite, SystemSettings, check_suite
+from ladd.config import Suite, check_suite
 from ladd.errors import ConfigError
 from ladd.launch.grid import Cell, Grid, cells_of
 from ladd.launch.overrides import Values, apply_overrides, difference, unshared
 
 BLOCKS = ("encoders", "latents", "codebooks", "priors", "models", "sweeps")  # that cells add to
+# Of a schedule that the base suite does not sample the model with: nothing runs ahead, nothing is extra.
+NEUTRAL: Values = {"frontier": None, "given": None, "token_lag": 1.0, "latent_lead": 1.0, "eta": 0.0}
 TRAINED = ("latents", "codebooks", "priors", "baselines", "models")
 
 
@@ -51,7 +53,8 @@ class _Expander:
         self.grid = grid
         self.base = apply_overrides(values, grid.overrides, grid.suite)
         self.suite: Suite = check_suite(self.base, grid.suite)
-        self.sampling = Sampling.of(self.base, grid)
+        samples = grid.samples or self.base["evaluation"]["reference"]["samples"]
+        self.sizes: Values = {"samples": samples, "seeds": grid.seeds}  # of all sweeps: they are compared
 
     def expand(self) -> Expansion:
         cells = list(cells_of(self.grid, self.suite))
@@ -87,11 +90,11 @@ class _Expander:
             if grid.baselines and baseline["data"] in used
         }
         sweeps = {
-            key: baseline_sweep(sweep, self.suite.baselines[sweep["model"]], self.sampling)
+            key: self._baseline_sweep(sweep)
             for key, sweep in base["sweeps"].items()
             if sweep["model"] in baselines and sweep["given"] is None
         }
-        reference = base["evaluation"]["reference"] | self.sampling.sizes
+        reference = base["evaluation"]["reference"] | self.sizes
         changed = {
             "root": "../..",
             "suite": grid.name,
@@ -103,9 +106,14 @@ class _Expander:
         }
         return base | changed
 
+    def _baseline_sweep(self, sweep: Values) -> Values:
+        """Of a model without latents; one that goes from left to right takes N steps, whatever is asked."""
+        one_way = self.suite.baselines[sweep["model"]].system.left_to_right
+        return sweep | self.sizes | {"token_steps": sweep["token_steps"] if one_way else self.grid.token_steps}
+
     def _data(self, key: str) -> Values:
         """Enough real sequences to compare samples with, and as many again for the floor of the distances."""
-        task, room = self.suite.data[key].task, 2 * self.sampling.samples * len(self.sampling.seeds)
+        task, room = self.suite.data[key].task, 2 * self.sizes["samples"] * len(self.sizes["seeds"])
         return task.with_room(self.base["data"][key], room)
 
     def _with_cells(self, frame: Values, cells: Iterable[Cell]) -> Values:
@@ -114,7 +122,7 @@ class _Expander:
             latents = self._add_latents(values, cell)
             model = self.base["models"][cell.base] | {"latents": latents}
             values["models"][cell.model] = shorten(model, self.grid.stage2_steps)
-            sweep = cell_sweep(self.base, cell, self.sampling)
+            sweep = cell_sweep(self.base, cell, self.grid) | self.sizes
             values["sweeps"][cell.name] = sweep | {"prior": self._add_prior(values, cell, latents)}
         return values
 
@@ -191,37 +199,7 @@ def shorten(trained: Values, steps: int | None) -> Values:
     return changed
 
 
-# Of a schedule that the base suite does not sample the model with: nothing runs ahead, nothing is extra.
-NEUTRAL: Values = {"frontier": None, "given": None, "token_lag": 1.0, "latent_lead": 1.0, "eta": 0.0}
-
-
-class Sampling(NamedTuple):
-    """What all sweeps of an ablation have in common, or they could not be compared."""
-
-    token_steps: list[int]
-    latent_steps: int | None
-    samples: int
-    seeds: list[int]
-
-    @classmethod
-    def of(cls, base: Values, grid: Grid) -> Sampling:
-        """As the grid asks, or as in the base suite."""
-        samples = grid.samples or base["evaluation"]["reference"]["samples"]
-        return cls(grid.token_steps, grid.latent_steps, samples, grid.seeds)
-
-    @property
-    def sizes(self) -> dict[str, Any]:
-        """Of every set of samples."""
-        return {"samples": self.samples, "seeds": self.seeds}
-
-
-def baseline_sweep(sweep: Values, model: SystemSettings, sampling: Sampling) -> Values:
-    """A sweep of a model without latents; one that goes from left to right takes N steps, whatever is asked."""
-    steps = sweep["token_steps"] if model.system.left_to_right else sampling.token_steps
-    return sweep | sampling.sizes | {"token_steps": steps}
-
-
-def cell_sweep(base: Values, cell: Cell, sampling: Sampling) -> Values:
+def cell_sweep(base: Values, cell: Cell, grid: Grid) -> Values:
     """The sweep of a cell, with the sampler's settings of the base suite for that model and schedule. Raises
     ConfigError: the base suite has no sweep to take precision from."""
     sweeps = [sweep for sweep in base["sweeps"].values() if sweep["given"] is None]
@@ -234,12 +212,6 @@ def cell_sweep(base: Values, cell: Cell, sampling: Sampling) -> Values:
     latent_steps = 0
     if cell.schedule == "sequential":
         known = [sweep["latent_steps"] for sweep in [*both, *same_schedule]]
-        latent_steps = sampling.latent_steps or (known[0] if known else 0)
-    return settings | {
-        "model": cell.model,
-        "data": base["models"][cell.base]["data"],
-        "schedule": cell.schedule,
-        "token_steps": sampling.token_steps,
-        "latent_steps": latent_steps,
-        **sampling.sizes,
-    }
+        latent_steps = grid.latent_steps or (known[0] if known else 0)
+    own = {"model": cell.model, "data": base["models"][cell.base]["data"], "schedule": cell.schedule}
+    return settings | own | {"token_steps": grid.token_steps, "latent_steps": latent_steps}

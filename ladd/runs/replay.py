@@ -17,7 +17,7 @@ from ladd.launch.confine import NAME
 from ladd.launch.pipeline import PIPELINE, write_pipeline
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 from ladd.stages.manifest import dvc_hash
-from ladd.stages.planned import PLANNED, keys_of
+from ladd.stages.plan import PLANNED, keys_of
 from ladd.stages.tracked import versions
 from ladd.tracking import LoggedRun
 from ladd.yaml_files import parse_yaml, read_yaml, write_yaml

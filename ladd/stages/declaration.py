@@ -18,8 +18,7 @@ from ladd.errors import ChangedError, ConfigError, LaddError
 from ladd.registry import suite_folder
 from ladd.stages.code import Code
 from ladd.stages.manifest import content_hash, is_artifact
-from ladd.stages.plan import check_plan, started_by_dvc
-from ladd.stages.planned import ALL, PLANNED, Entry, entry_of, keys_of, modules_of
+from ladd.stages.plan import ALL, PLANNED, Entry, check_plan, entry_of, keys_of, modules_of, started_by_dvc
 from ladd.yaml_files import read_yaml
 
 

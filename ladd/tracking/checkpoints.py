@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +13,9 @@ from mlflow.entities import LoggedModel, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 
 from ladd.errors import ArtifactError, ConfigError
-from ladd.tracking.store import existing_store, milliseconds, tracking_uri
+from ladd.tracking.store import existing_store, milliseconds, paged, tracking_uri, variable
 
 _PREFIX = "checkpoint/"  # of the metrics of a checkpoint
-_PAGE = 1000  # models at a time
 
 
 class LoggedCheckpoint(NamedTuple):
@@ -63,7 +61,8 @@ def register_checkpoints(
 
 def _create(client: MlflowClient, experiment_id: str, run_id: str, checkpoint: Mapping[str, Any]) -> LoggedModel:
     tags = {key: str(checkpoint[key]) for key in ("path", "sha256", "step")}
-    with _global_uri(client.tracking_uri):
+    with variable("MLFLOW_TRACKING_URI", client.tracking_uri):  # the function takes the store from nowhere else
+        mlflow.set_tracking_uri(client.tracking_uri)
         return mlflow.create_external_model(
             name=checkpoint["name"], source_run_id=run_id, tags=tags, experiment_id=experiment_id
         )
@@ -73,19 +72,6 @@ def _times(client: MlflowClient, run_id: str) -> dict[tuple[str, int], int]:
     """Times of the points of checkpoints that the run has, by key and step."""
     keys = [key for key in client.get_run(run_id).data.metrics if key.startswith(_PREFIX)]
     return {(key, point.step): point.timestamp for key in keys for point in client.get_metric_history(run_id, key)}
-
-
-@contextlib.contextmanager
-def _global_uri(uri: str) -> Iterator[None]:
-    """Set MLflow's global URI, which it writes into the environment, and take it out of there again."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-        if before is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 def find_checkpoint(root: Path, uri: str) -> LoggedCheckpoint:
@@ -121,11 +107,4 @@ def _last_checkpoint(client: MlflowClient, run_id: str) -> LoggedModel | None:
 
 def _models(client: MlflowClient, experiment_id: str, run_id: str) -> Iterator[LoggedModel]:
     """All models of a run, however many."""
-    token = None
-    while True:
-        page = client.search_logged_models(
-            [experiment_id], f"source_run_id = '{run_id}'", max_results=_PAGE, page_token=token
-        )
-        yield from page
-        if not (token := page.token):
-            return
+    return paged(partial(client.search_logged_models, [experiment_id], f"source_run_id = '{run_id}'"))

@@ -6,6 +6,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from ladd.tracking.store import (
     existing_store,
     experiment_name,
     milliseconds,
+    paged,
     store_lock,
     tracking_uri,
 )
@@ -30,7 +32,6 @@ _SILENCE = 24 * 3600  # seconds without a point after which a process on another
 PARENT, PARENT_ID, STATE = "ladd.parent", "mlflow.parentRunId", "ladd.state"
 CURRENT, SUPERSEDED = "current", "superseded"
 _TABLES = "mlflow.loggedArtifacts"  # MLflow's page of a run shows the files that this tag names as tables
-_PAGE = 1000
 
 
 class Experiment:
@@ -159,12 +160,7 @@ def existing_experiment(root: Path, suite: str) -> tuple[MlflowClient, str]:
 
 def search(client: MlflowClient, experiment_id: str, query: str = "") -> Iterator[Run]:
     """All runs of an experiment that a filter takes, however many."""
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], query, max_results=_PAGE, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
+    return paged(partial(client.search_runs, [experiment_id], query))
 
 
 def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> None:

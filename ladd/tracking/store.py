@@ -9,8 +9,9 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse, urlsplit
 from urllib.request import url2pathname
 
@@ -41,7 +42,7 @@ def check_server(uri: str) -> None:
     started = time.monotonic()
     for pause in (*_PAUSES, None):
         try:
-            with _patience(_LONGEST):
+            with variable(_TIMEOUT, _LONGEST):
                 MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
             return
         except FAILURES as error:
@@ -58,19 +59,6 @@ REMEDY = (
 
 def _outcome(error: Exception) -> str:
     return f"which refuses: {reason(error)}" if is_refusal(error) else f"where nothing answers ({reason(error)})"
-
-
-@contextlib.contextmanager
-def _patience(seconds: str) -> Iterator[None]:
-    """Let a request take so long; MLflow reads it from the environment."""
-    before = os.environ.get(_TIMEOUT)
-    os.environ[_TIMEOUT] = seconds
-    try:
-        yield
-    finally:
-        del os.environ[_TIMEOUT]
-        if before is not None:
-            os.environ[_TIMEOUT] = before
 
 
 @contextlib.contextmanager
@@ -251,6 +239,29 @@ def existing_store(root: Path, wanted: str) -> MlflowClient:
             )
         follow_move(database, store_folder(root) / "artifacts")
     return MlflowClient(tracking_uri=uri)
+
+
+def paged(find: Callable[..., Any]) -> Iterator[Any]:
+    """All that a search of MLflow finds, however many; it takes ``max_results`` and ``page_token``."""
+    token = None
+    while True:
+        page = find(max_results=1000, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
+
+
+@contextlib.contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment, and put back what was there: MLflow has settings nowhere else."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
 
 
 def milliseconds() -> int:

@@ -8,7 +8,7 @@ import pytest
 from flows.graph import Graph, read_graph, select
 from ladd.config import load_suite
 from ladd.errors import ConfigError
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from tests.flows.checkout import make_checkout, stage
 from tests.stages.tiny import REPOSITORY, environment
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ladd.files import file_hash
 from ladd.stages.declaration import read_declaration
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from tests.builders import text_suite_values
 from tests.kills.server import Server
 from tests.stages.text_assets import write_assets

@@ -15,7 +15,7 @@ from ladd.launch.expand import Expansion, expand
 from ladd.launch.grid import Grid
 from ladd.launch.overrides import read_values
 from ladd.stages.declaration import read_declaration
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from tests.builders import suite_values, text_suite_values
 from tests.stages.tiny import REPOSITORY
 

@@ -16,7 +16,7 @@ from ladd.files import WEIGHTS, write_atomically, write_json
 from ladd.report.table import render
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from ladd.stages.recorded import history_path
 from ladd.stages.results import read_results, write_loss_by_time, write_results
 from tests.builders import suite_values

@@ -9,7 +9,7 @@ import pytest
 from ladd.errors import ConfigError
 from ladd.registry import discover
 from ladd.stages.code import LEFT_OUT, Code, module_of, read_module
-from ladd.stages.planned import PLANNED
+from ladd.stages.plan import PLANNED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = {

@@ -19,7 +19,7 @@ from ladd.metrics.swd import SlicedWasserstein
 from ladd.report.table import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.manifest import dvc_hash
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_here, write_params
 
 TRAINED = ("stage1", "prior", "baseline", "stage2")

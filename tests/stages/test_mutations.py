@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from ladd.config import load_suite
 from ladd.errors import ConfigError
 from ladd.stages.declaration import read_declaration
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from tests.builders import suite_values
 from tests.config.mutations import Place, mutated, plausible
 from tests.stages.tiny import make_suite, run_here, write_params

@@ -12,8 +12,7 @@ from ladd.config import check_suite
 from ladd.errors import PlanError
 from ladd.stages.code import Code
 from ladd.stages.declaration import read_declaration
-from ladd.stages.plan import PLAN, main, read_plan, renew_plan
-from ladd.stages.planned import make_plan
+from ladd.stages.plan import PLAN, main, make_plan, read_plan, renew_plan
 from ladd.stages.runtime import execute
 from tests.builders import text_suite_values
 from tests.stages.tiny import REPOSITORY, tiny_values, write_params

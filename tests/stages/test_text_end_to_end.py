@@ -23,7 +23,7 @@ from ladd.stages.artifacts import load_latents, load_tokens
 from ladd.stages.bound import TIME_DRAWS
 from ladd.stages.declaration import read_declaration
 from ladd.stages.manifest import content_hash
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from ladd.stages.sample import starting_tokens
 from ladd.stages.seconds import read_seconds, with_seconds
 from ladd.stages.trained import load_trained

@@ -10,7 +10,7 @@ import pytest
 
 from ladd.config import load_suite
 from ladd.errors import ConfigError
-from ladd.stages.planned import stages_in_order
+from ladd.stages.plan import stages_in_order
 from tests.builders import suite_values
 from tests.stages.tiny import make_suite, run_here, write_params
 
