@@ -17,7 +17,6 @@ from ladd.launch.overrides import read_values
 
 
 def run_name() -> str:
-    """Name of a flow run: that of its suite."""
     grid: Any = flow_run.parameters["grid"]
     return grid["name"] if isinstance(grid, dict) else grid.name
 

@@ -17,12 +17,10 @@ from ladd.tracking import answering, existing_experiment, tracking_uri
 
 
 def show_text(name: str, title: str, text: str) -> None:
-    """A text in the columns it came in."""
     create_markdown_artifact(f"## {title}\n\n```\n{text.rstrip()}\n```\n", key=_key(name), description=title)
 
 
 def show_table(name: str, title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows under their column names."""
     create_table_artifact(list(rows), key=_key(name), description=title)
 
 

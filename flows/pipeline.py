@@ -84,7 +84,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Arguments of the command line: those of the flow."""
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Bring a suite up to date.")
     parser.add_argument("--suite", default=".", help="the default suite, ., or suites/NAME (default: .)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="stages, keys, or both as NAME@KEY")

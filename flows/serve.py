@@ -30,7 +30,6 @@ class FlowRunner(Runner):
         self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._end()))
 
     async def serve(self) -> None:
-        """Serve until a signal comes."""
         self.loop = asyncio.get_running_loop()
         await self.start()
 

@@ -42,7 +42,6 @@ class Processes:
         return process
 
     def check(self) -> None:
-        """Raise EndedError where `end_all` was called."""
         if self.ended.is_set():
             raise EndedError("the flow is being ended")
 

@@ -98,7 +98,6 @@ def _end_with_parent() -> None:
 
 
 def answers(address: str) -> bool:
-    """Whether a server says it is well."""
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:
             return answer.status == 200
@@ -129,7 +128,6 @@ class Stopped(BaseException):
 
 
 def main() -> int:
-    """Start the servers, say where they are, and wait."""
     with contextlib.ExitStack() as held:
         try:
             file = held.enter_context(serving())
@@ -159,7 +157,6 @@ def _stop(number: int, frame: object) -> None:
 
 
 def _start(servers: list[Server], file: Path) -> None:
-    """Start the servers, each as soon as it can be, and print where they are."""
     started = time.monotonic()
     with _one_checkout_at_a_time():
         addresses, ready = _start_servers(servers)

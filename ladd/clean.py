@@ -1,7 +1,5 @@
 """Removal of what the stages of the default suite wrote: `make clean`. Needs no package."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import sys

@@ -5,8 +5,6 @@ says when one is gone. `RAY_ADDRESS` names a running cluster; without it Ray run
 needed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -206,7 +204,6 @@ def _knock(address: str) -> None:
 
 
 def _alive() -> bool:
-    """Whether the cluster answers."""
     import ray
 
     try:

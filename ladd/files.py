@@ -133,7 +133,6 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a small readable file."""
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
@@ -153,6 +152,14 @@ def remove_folder(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.replace(folder, removed)
     shutil.rmtree(removed, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        remove_folder(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_unfinished(path: Path) -> None:

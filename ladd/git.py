@@ -1,13 +1,10 @@
 """What git says of the code that runs."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
 
 CODE = ("ladd", ":(glob)**/dvc.yaml")  # what decides what a stage computes, besides its parameters and inputs
 
@@ -27,23 +24,16 @@ def git_tags(root: Path) -> dict[str, str]:
         return {"git.commit": "none"}
 
 
-class Distance(NamedTuple):
-    """How the code here is apart from that of a commit."""
-
-    behind: int  # commits to the code that it has and HEAD has not
-    ahead: int  # commits to the code that HEAD has and it has not
-    files: list[str]  # of the code that differ from it now
-
-
-def code_distance(root: Path, commit: str) -> Distance | None:
-    """From a commit to the working tree; None where the repository does not have the commit."""
+def code_distance(root: Path, commit: str) -> tuple[int, int, list[str]] | None:
+    """From a commit to the working tree: commits to the code that it has and HEAD has not, those that HEAD has and it
+    has not, and files of the code that differ now. None where the repository does not have the commit."""
     try:
         counts = _git(root, "rev-list", "--left-right", "--count", f"{commit}...HEAD", "--", *CODE)
         files = _git(root, "diff", "--name-only", "--relative", commit, "--", *CODE).splitlines()
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
     behind, ahead = map(int, counts.split())
-    return Distance(behind, ahead, files)
+    return behind, ahead, files
 
 
 def main_checkout(root: Path) -> Path:

@@ -1,7 +1,5 @@
 """One process at a time, or some together and one alone."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import logging

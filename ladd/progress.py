@@ -1,7 +1,5 @@
 """Progress bars on standard error, for all that may take longer than ten seconds."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

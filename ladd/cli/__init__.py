@@ -3,8 +3,6 @@
 What takes time to import is imported when a command runs, so that help and usage errors come at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

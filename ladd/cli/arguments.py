@@ -1,7 +1,5 @@
 """Commands and their arguments: numbers with their bounds, lists with commas, folders of suites."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import os
@@ -59,10 +57,8 @@ def check_suite_folder(folder: str | Path) -> None:
 
 
 def names(text: str) -> list[str]:
-    """Words between commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def wholes(text: str) -> list[int]:
-    """Whole numbers between commas."""
     return [int(word) for word in names(text)]

@@ -1,7 +1,5 @@
 """`ladd generate`: text from a trained model."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
@@ -29,7 +27,6 @@ prompts and templates:
 
 
 def run_generate(parsed: argparse.Namespace) -> None:
-    """Generate in the folder of the suite and print."""
     if parsed.exact and parsed.template is None:
         parsed.parser.error("argument --exact: needs --template")
     check_suite_folder(parsed.suite)
@@ -50,7 +47,6 @@ def run_generate(parsed: argparse.Namespace) -> None:
 
 
 def add_generate(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `ladd`."""
     text = "print text from a trained model"
     generate = add_command(commands, "generate", run_generate, help=text, description=DESCRIPTION, epilog=NOTES)
     generate.add_argument(

@@ -1,7 +1,5 @@
 """`ladd launch`: a suite with some settings changed; and what commands that launch have in common."""
 
-from __future__ import annotations
-
 import argparse
 import typing
 from pathlib import Path
@@ -24,7 +22,6 @@ the same values in params.yaml, `dvc repro` takes what was computed from DVC's c
 
 
 def run_launch(parsed: argparse.Namespace) -> None:
-    """Print the difference, then run."""
     from ladd.launch.overrides import launch_overrides, plan_overrides
     from ladd.launch.run import repro
     from ladd.launch.worktree import root_of
@@ -37,7 +34,6 @@ def run_launch(parsed: argparse.Namespace) -> None:
 
 
 def add_launch(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `ladd`."""
     launch = add_command(
         commands, "launch", run_launch, help="run a suite with some settings changed", description=LAUNCH
     )
@@ -90,7 +86,6 @@ put it into suites/NAME with its results, ready to commit. What has run before i
 
 
 def run_ablate(parsed: argparse.Namespace) -> None:
-    """Expand, then run or print."""
     try:
         grid = grid_of(parsed)
     except ValidationError as error:
@@ -113,7 +108,6 @@ def grid_of(parsed: argparse.Namespace) -> Grid:
 
 
 def add_ablate(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `ladd`."""
     ablate = add_command(
         commands, "ablate", run_ablate, help="run an ablation over L, K and schedule", description=ABLATE
     )
@@ -123,7 +117,6 @@ def add_ablate(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_field(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
-    """An argument for a field of the grid."""
     text = f"{field.title}. {field.description}".replace("%", "%%")
     kind = _scalar(field.annotation)
     if name == "name":
@@ -174,7 +167,6 @@ def _summary(expansion: Any) -> str:
 
 
 def _overview(expansion: Any) -> str:
-    """The summary, and every stage of the pipeline."""
     from ladd.stages.plan import stages_in_order
 
     names = [name if key is None else f"{name}@{key}" for name, key in stages_in_order(expansion.values)]

@@ -1,7 +1,5 @@
 """`ladd replay`, a tracked run again, and `ladd track`, the tracked runs of a suite."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 from pathlib import Path
@@ -21,7 +19,6 @@ Without temperature among them, each sweep is shown at its temperature nearest t
 
 
 def run_compare(parsed: argparse.Namespace) -> None:
-    """Read the suites and print the table."""
     for folder in parsed.suite:
         check_suite_folder(folder)
     from ladd.runs.table import comparison, sweep_rows
@@ -31,7 +28,6 @@ def run_compare(parsed: argparse.Namespace) -> None:
 
 
 def add_compare(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `ladd`."""
     text = "print a table of all sweeps, by what they differ in"
     compare = add_command(commands, "compare", run_compare, help=text, description=COMPARE, epilog=KEYS_NOTE)
     here = [Path(".")]
@@ -60,7 +56,6 @@ are named as such, and may differ.
 
 
 def run_replay(parsed: argparse.Namespace) -> None:
-    """Print, and run if asked to."""
     from ladd.launch.run import repro
     from ladd.launch.worktree import root_of
     from ladd.runs.replay import described, replay
@@ -75,7 +70,6 @@ def run_replay(parsed: argparse.Namespace) -> None:
 
 
 def add_replay(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `ladd`."""
     replay = add_command(commands, "replay", run_replay, help="get a tracked run again", description=REPLAY)
     replay.add_argument("run_id", metavar="RUN_ID", help="of MLflow")
     replay.add_argument("--go", action="store_true", help="do it")
@@ -93,7 +87,6 @@ run of the suite. Doing it again changes nothing.
 
 
 def run_sync(parsed: argparse.Namespace) -> None:
-    """Print one line per stage."""
     check_suite_folder(parsed.suite)
     from ladd.config import load_suite
     from ladd.runs.sync import sync
@@ -104,7 +97,6 @@ def run_sync(parsed: argparse.Namespace) -> None:
 
 
 def add_track(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `ladd`."""
     track = commands.add_parser("track", help="tracked runs: `ladd track sync` fills MLflow from what DVC has")
     actions = track.add_subparsers(required=True, metavar="ACTION")
     sync = add_command(actions, "sync", run_sync, help="fill MLflow from what DVC has", description=SYNC)

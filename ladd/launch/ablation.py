@@ -1,7 +1,5 @@
 """An ablation from grid to results: expanded, run in a worktree, and put into suites/NAME, ready to commit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ladd.errors import ConfigError
@@ -45,7 +43,6 @@ def run_ablation(root: Path, grid: Grid, run: Runner) -> Path:
 
 
 def _check_name(folder: Path, expansion: Expansion) -> None:
-    """A suite of that name must be this one."""
     path = folder / "params.yaml"
     if not path.is_file():
         return

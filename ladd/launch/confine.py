@@ -3,8 +3,6 @@
 Forms, flows and tracked runs come from a server, and what comes from there names no place outside.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From a grid to a suite: an ordinary params.yaml with the latents, models and sweeps of every cell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -38,7 +36,6 @@ class Expansion:
 
     @property
     def trainings(self) -> int:
-        """How many latents, codebooks, priors, baselines and models are trained."""
         return sum(len(self.values[block]) for block in TRAINED)
 
 
@@ -137,7 +134,6 @@ class _Expander:
         return name
 
     def _add_latents(self, values: Values, cell: Cell) -> str:
-        """Add what makes the latents of a cell; returns their name."""
         base, name = self.base, self.base["models"][cell.base]["latents"]
         if (found := self.suite.view_of(name)) is None:
             latents = base["latents"][name] | {"length": cell.length, "codebook": cell.codebook}

@@ -126,7 +126,6 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the cell and of its sweep."""
         return f"{self.model}-{self.schedule}"
 
 
@@ -159,7 +158,6 @@ def _base(grid: Grid, suite: Suite, kind: Kind) -> str:
 
 
 def _kind(suite: Suite, model: SystemSettings) -> Kind:
-    """Of the latents of a model."""
     assert model.latents_name is not None
     return "continuous" if suite.latent_shape(model.latents_name).codebook is None else "discrete"
 

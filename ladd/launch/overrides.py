@@ -1,7 +1,5 @@
 """A launch of a suite with some of its settings changed, in a worktree of its own."""
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import json

@@ -4,14 +4,12 @@ A link to it would do for `dvc repro`, but DVC reads no link in a git revision, 
 and `dvc exp show` would find nothing to compare with.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ladd.files import write_atomically
+from ladd.files import remove, write_atomically
 from ladd.launch.worktree import Worktree
 from ladd.stages.plan import renew_plan
 from ladd.yaml_files import parse_yaml, read_yaml
@@ -59,7 +57,7 @@ def prepare(source: Path, folder: Path, params: str, tree: Worktree, *, modules:
     path = folder / "params.yaml"
     if tree.fresh or not path.is_file() or read_yaml(path) != parse_yaml(params, path):
         for name in STATE:
-            _remove(folder / name)
+            remove(folder / name)
             if (source / name).exists():
                 folder.mkdir(parents=True, exist_ok=True)
                 _copy(source / name, folder / name)
@@ -97,10 +95,3 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copy2(source, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -7,8 +7,6 @@ a kill or a full disk cuts them off, and DVC then refuses to start. Stages and t
 reads before it runs the stage that renews it; so that is run first.
 """
 
-from __future__ import annotations
-
 import argparse
 import fcntl
 import json

@@ -1,7 +1,5 @@
 """The pipeline of a suite in a process group of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

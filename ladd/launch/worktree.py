@@ -1,7 +1,5 @@
 """A checkout of its own for a launch: a detached git worktree that shares DVC's cache."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

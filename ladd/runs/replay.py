@@ -1,7 +1,5 @@
 """A tracked run again: what it takes, and doing it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -80,15 +78,14 @@ def differences(root: Path, folder: Path, run: LoggedRun) -> list[str]:
 
 def _code(root: Path, run: LoggedRun) -> list[str]:
     commit = run.tags["git.commit"]
-    distance = code_distance(root, commit)
-    if distance is None:
+    if (distance := code_distance(root, commit)) is None:
         return [f"code: commit {commit} is not in this repository; fetch the branch that has it"]
-    lines = []
-    for count, how in ((distance.ahead, "since"), (distance.behind, "of it that HEAD has not")):
+    (behind, ahead, files), lines = distance, []
+    for count, how in ((ahead, "since"), (behind, "of it that HEAD has not")):
         lines += [f"code: {count} commit{'s' * (count > 1)} to ladd/ or dvc.yaml {how}"] if count else []
-    if distance.files:
-        shown = ", ".join(distance.files[:5]) + (", ..." if len(distance.files) > 5 else "")
-        lines.append(f"code: {len(distance.files)} file{'s' * (len(distance.files) > 1)} differ from it: {shown}")
+    if files:
+        shown = ", ".join(files[:5]) + (", ..." if len(files) > 5 else "")
+        lines.append(f"code: {len(files)} file{'s' * (len(files) > 1)} differ from it: {shown}")
     return lines
 
 

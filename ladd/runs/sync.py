@@ -1,7 +1,5 @@
 """Runs of stages that did not run here: DVC restored what they wrote, or the store is another one."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -93,7 +91,6 @@ def _fill(suite: Suite, declaration: Declaration, run: TrackedRun) -> None:
 
 
 def locked_stages() -> set[str]:
-    """Names in dvc.lock of the working directory."""
     path = Path("dvc.lock")
     return set(read_yaml(path)["stages"]) if path.is_file() else set()
 

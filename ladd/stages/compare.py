@@ -1,7 +1,5 @@
 """compare: one tidy table of all results, plots, and pages that hold everything."""
 
-from __future__ import annotations
-
 import json
 import logging
 from pathlib import Path

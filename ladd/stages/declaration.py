@@ -1,7 +1,5 @@
 """What a stage is declared to be: command, files and outputs by dvc.yaml, settings and code by the plan."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """manifest.json: what a stage wrote and from what, so that the next stage can trust it without reading all of it."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

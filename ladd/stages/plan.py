@@ -7,8 +7,6 @@ It is the first stage, and DVC runs it each time, in about a second: it has no d
 comment in the code would change dvc.lock.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -46,7 +44,6 @@ class Planned(NamedTuple):
 
 
 def make_plan(suite: Suite, code: Code) -> Plan:
-    """The plan of a suite."""
     return {stage: {key: entry_of(suite, code, stage, key) for key in keys_of(suite, stage)} for stage in PLANNED}
 
 
@@ -58,13 +55,11 @@ def stages_in_order(blocks: Mapping[str, Collection[str]]) -> Iterator[tuple[str
 
 
 def keys_of(suite: Suite, stage: str) -> list[str]:
-    """Keys of a stage."""
     blocks = PLANNED[stage].blocks
     return [key for block in blocks for key in getattr(suite, block)] if blocks else [ALL]
 
 
 def entry_of(suite: Suite, code: Code, stage: str, key: str) -> Entry:
-    """The entry of one stage."""
     planned = PLANNED[stage]
     digest = code.digest(modules_of(suite, stage, key), besides=planned.besides, without=planned.without)
     return {"code": digest, **planned.settings(suite, key)}
@@ -269,7 +264,6 @@ def _paths(plan: Plan) -> dict[str, dict[str, list[Any]]]:
 
 
 def main() -> None:
-    """Entry point of ``python -m ladd.stages.plan``."""
     try:
         if renew_plan() and started_by_dvc():
             sys.exit(f"params.yaml has other stages than {PLAN} had when DVC read it: run the same command again")

@@ -1,7 +1,5 @@
 """What training stages wrote, filed under their runs: by the stages, and for outputs that DVC restored."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """How every stage runs: check the suite, take the lock, publish the outputs whole."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -13,7 +11,16 @@ from pathlib import Path
 
 from ladd.config import Suite, load_suite
 from ladd.errors import ChangedError, LaddError, TemporaryError
-from ladd.files import check_space, naming, remove_folder, remove_unfinished, replace_folder, storage_error, try_outputs
+from ladd.files import (
+    check_space,
+    naming,
+    remove,
+    remove_folder,
+    remove_unfinished,
+    replace_folder,
+    storage_error,
+    try_outputs,
+)
 from ladd.git import main_checkout
 from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
@@ -95,7 +102,9 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
     suite = load_suite()
     declaration = read_declaration(name, key)
     if name in FILED:
-        _check_tracking(Path(suite.root))
+        from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import
+
+        check_server(tracking_uri(Path(suite.root)))  # one that is away ends the stage before anything is computed
     together = contextlib.nullcontext() if name == TIMED else machine(suite, declaration.name, alone=False)
     with stage_lock(declaration.name), together:
         # Both again, as the turn may have taken a while. The suite is read last: an edit in between shows at the end.
@@ -115,27 +124,12 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
             body(stage)
             declaration.check()
         except ChangedError:
-            _remove_outputs(declaration)
+            for path in declaration.outputs:
+                remove(path)
             raise
         check_space(Path())  # for DVC, which records the stage now
         remove_folder(stage.work)
         _remove_old_states(stage.work.parent)
-
-
-def _remove_outputs(declaration: Declaration) -> None:
-    for path in declaration.outputs:
-        if path.is_dir():
-            remove_folder(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _check_tracking(root: Path) -> None:
-    """A tracking server that does not answer at the start ends the stage, before anything is computed. Raises
-    TrackingError: it does not; with the remedy."""
-    from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import
-
-    check_server(tracking_uri(root))
 
 
 def _remove_old_states(folder: Path) -> None:

@@ -1,7 +1,5 @@
 """The tracked runs of stages: which stages have one, what it is called, and what is filed under it."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

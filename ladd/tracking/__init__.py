@@ -5,8 +5,6 @@ no metric point is logged twice. No stage waits for a server that does not answe
 work trees have other working directories.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 

@@ -1,7 +1,5 @@
 """Checkpoints in MLflow: models of the run that trained them, by reference."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -89,15 +87,8 @@ def find_checkpoint(root: Path, uri: str) -> LoggedCheckpoint:
         raise ArtifactError(f"{uri} is not in {tracking_uri(root)}: {error.message}") from error
     if model is None or run is None or not {"path", "sha256", "step"} <= model.tags.keys():
         raise ArtifactError(f"{uri} has no checkpoint that a training of ladd logged; give the URI of a training")
-    tags = run.data.tags
-    return LoggedCheckpoint(
-        tags["suite"],
-        tags["dvc.stage"],
-        tags["git.commit"],
-        model.tags["path"],
-        model.tags["sha256"],
-        int(model.tags["step"]),
-    )
+    suite, stage, commit = (run.data.tags[key] for key in ("suite", "dvc.stage", "git.commit"))
+    return LoggedCheckpoint(suite, stage, commit, model.tags["path"], model.tags["sha256"], int(model.tags["step"]))
 
 
 def _last_checkpoint(client: MlflowClient, run_id: str) -> LoggedModel | None:

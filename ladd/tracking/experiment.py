@@ -1,7 +1,5 @@
 """The runs of a suite: one of the suite itself, the parent, and one of every tracked stage below it."""
 
-from __future__ import annotations
-
 import json
 import logging
 import tempfile
@@ -63,7 +61,6 @@ class Experiment:
         return run.info.run_id
 
     def find(self, fingerprint: str) -> Run | None:
-        """The run of a stage with these inputs."""
         return self._oldest(_query(fingerprint))
 
     def find_or_create(self, fingerprint: str, name: str, tags: Mapping[str, str]) -> Run:
@@ -164,7 +161,6 @@ def search(client: MlflowClient, experiment_id: str, query: str = "") -> Iterato
 
 
 def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> None:
-    """Set tags of a run, all at once."""
     if tags:
         client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 

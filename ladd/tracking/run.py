@@ -108,7 +108,6 @@ class TrackedRun:
             self._wait(_PATIENCE)
 
     def tag(self, tags: Mapping[str, Any]) -> None:
-        """Set tags."""
         self._do(lambda: set_tags(self.client, self.run_id, tags))
 
     def attach(self, name: str, text: str) -> None:

@@ -1,7 +1,5 @@
 """Metric points on their way into a run: each is filed once, by one process at a time."""
 
-from __future__ import annotations
-
 import os
 import socket
 import threading
@@ -132,7 +130,6 @@ class Points:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to send."""
         return len(self) >= _ENOUGH and not self.writer.lost and not self.writer.settling
 
     def add(self, key: str, value: float, step: int) -> None:
@@ -251,7 +248,6 @@ class Background:
             return None if self._ended else self._asked
 
     def _try(self) -> Exception | None:
-        """Do all that there is to do."""
         try:
             while self._work():
                 with self._changed:

@@ -59,7 +59,7 @@ def test_difference_comes_before_the_run_and_the_table_after(suite, capsys, monk
     assert lines[0].startswith("launch tiny-")
     assert lines[1:] == [
         "  sweeps.di-seq.temperature: 1.0 -> 0.5",
-        "running {'sweeps.di-seq.temperature': 0.5} in suites/tiny",
+        "running ['sweeps.di-seq.temperature: 1.0 -> 0.5'] in suites/tiny",
         "the table",
         "",
         f"suite and results: {suite}",
