@@ -18,11 +18,8 @@ PLAN = "plan"
 
 @dataclass(frozen=True)
 class Graph:
-    """The stages of a suite.
-
-    Attributes:
-        upstream: stage -> stages whose outputs it reads, in an order where each comes after those.
-    """
+    """The stages of a suite. ``upstream``: stage -> stages whose outputs it reads, in an order where each comes
+    after those."""
 
     upstream: Mapping[str, tuple[str, ...]]
     unchanged: frozenset[str]  # stages that `dvc status` has nothing to say about
@@ -60,12 +57,9 @@ def _unchanged(repo: Repo, stages: Collection[Any]) -> Iterator[str]:
 
 def select(graph: Graph, only: Sequence[str], *, downstream: bool) -> tuple[dict[str, tuple[str, ...]], set[str]]:
     """A part of the graph. Returns upstreams within the part, where a stage between two of them counts as an edge;
-    and the named stages. Raises ConfigError: a name fits no stage.
-
-    Args:
-        only: stages ("stage2"), keys ("di-ladd") or both ("stage2@di-ladd"); none of them means all.
-        downstream: whether stages behind the named ones belong to the part.
-    """
+    and the named stages. Raises ConfigError: a name fits no stage. ``only``: stages ("stage2"), keys ("di-ladd") or
+    both ("stage2@di-ladd"); none of them means all. ``downstream``: whether stages behind the named ones belong to
+    the part."""
     named = {stage for name in only for stage in _matching(graph, name)} if only else set(graph.upstream)
     chosen: set[str] = set()
     nearest: dict[str, tuple[str, ...]] = {}  # the closest chosen stages before each stage

@@ -22,11 +22,8 @@ class EndedError(Exception):
 
 
 class Processes:
-    """The live processes of a flow.
-
-    Attributes:
-        ended: set when nothing may be started any more; waiting for it is a sleep that ending cuts short.
-    """
+    """The live processes of a flow. ``ended``: set when nothing may be started any more; waiting for it is a sleep
+    that ending cuts short."""
 
     def __init__(self) -> None:
         self.ended = threading.Event()

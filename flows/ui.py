@@ -149,6 +149,7 @@ def main() -> int:
         except Stopped:
             return 0
         finally:
+            file.unlink(missing_ok=True)
             _end(servers)
 
 

@@ -57,12 +57,8 @@ def train_on_workers(
 ) -> None:
     """Call a function on all workers of a process group; start them again when one dies. Raises LaddError: one that
     the function raised: another try would raise it again. ClusterError: the workers died ``TRIES`` times without a
-    new checkpoint, or the cluster is gone.
-
-    Args:
-        function: importable by name; it is called in this process's working directory.
-        progress: step of the latest checkpoint; the workers are started again as long as it grows.
-    """
+    new checkpoint, or the cluster is gone. ``function``: importable by name; it is called in this process's working
+    directory. ``progress``: step of the latest checkpoint; the workers are started again as long as it grows."""
     with _cluster(workers):
         step, tries = progress(), 0
         while (failure := _attempt(function, arguments, workers)) is not None:
@@ -78,11 +74,8 @@ def train_on_workers(
 
 def share_out(function: Callable[..., None], arguments: Sequence[Any], workers: Workers) -> None:
     """Call ``function(*arguments, worker, workers.count)`` on every worker, at the same time. Raises LaddError: one
-    that the function raised. ClusterError: a worker died ``TRIES`` times, or the cluster is gone.
-
-    Args:
-        function: importable by name; it is called in this process's working directory, and its results are files.
-    """
+    that the function raised. ClusterError: a worker died ``TRIES`` times, or the cluster is gone. ``function``:
+    importable by name; it is called in this process's working directory, and its results are files."""
     with _cluster(workers):
         import ray
         from ray.exceptions import RayError, RayTaskError

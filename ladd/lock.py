@@ -64,10 +64,7 @@ def turn(path: Path, what: str, *, alone: bool) -> Iterator[None]:
 
     Whoever waits goes before those who come later, so that a stream of others does not keep out the one that is to
     be alone. The system frees the lock however the process ends. A process must not wait for a turn within a turn.
-
-    Args:
-        path: of the lock; a second file beside it holds the place of whoever is next.
-    """
+    ``path``: of the lock; a second file beside it holds the place of whoever is next."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock, path.with_suffix(".next").open("a") as place:
         _wait(place, fcntl.LOCK_EX, f"{what} waits for its turn: others wait already")

@@ -119,6 +119,7 @@ def add_ablate(commands: argparse._SubParsersAction) -> None:
 def _add_field(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
     text = f"{field.title}. {field.description}".replace("%", "%%")
     kind = _scalar(field.annotation)
+    metavar = {int: "NUMBER", str: "TEXT"}.get(kind)
     if name == "name":
         parser.add_argument("name", metavar="NAME", help=text)
     elif name == "overrides":
@@ -130,10 +131,15 @@ def _add_field(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> 
         text += f" Default: {' '.join(map(str, field.default))}."
         choices = typing.get_args(typing.get_args(field.annotation)[0]) if kind is str else None
         parser.add_argument(
-            flag(name), nargs="*", type=kind, choices=choices, help=text, metavar=_metavar(kind, choices)
+            flag(name),
+            nargs="*",
+            type=kind,
+            choices=choices,
+            help=text,
+            metavar="|".join(choices) if choices else metavar,
         )
     else:
-        parser.add_argument(flag(name), type=kind, help=text, metavar=_metavar(kind, None))
+        parser.add_argument(flag(name), type=kind, help=text, metavar=metavar)
 
 
 def _scalar(annotation: Any) -> type:
@@ -143,10 +149,6 @@ def _scalar(annotation: Any) -> type:
     if typing.get_origin(annotation) is typing.Literal:
         return str
     return next(kind for each in typing.get_args(annotation) if (kind := _scalar(each)) is not type(None))
-
-
-def _metavar(kind: type, choices: tuple[str, ...] | None) -> str:
-    return "|".join(choices) if choices else {int: "NUMBER", str: "TEXT"}[kind]
 
 
 def _describe(item: Any) -> str:

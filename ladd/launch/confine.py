@@ -45,11 +45,7 @@ def is_inside(root: Path, path: Path) -> bool:
 
 def check_assets(root: Path, old: Any, new: Any) -> None:
     """Refuse new assets that are files outside of the repository; those that a suite has already may stay. Raises
-    ConfigError: there is one.
-
-    Args:
-        old, new: values of params.yaml before and after an override.
-    """
+    ConfigError: there is one. ``old, new``: values of params.yaml before and after an override."""
     known = set(_paths(old))
     for name in _paths(new):
         if name not in known and not is_inside(root, root / Path(name).expanduser()):

@@ -54,11 +54,8 @@ class Plan:
 
 def apply_overrides(values: Values, overrides: Mapping[str, Any], name: str) -> Values:
     """Values with others at dotted keys; the whole is checked, the arguments stay as they are. Raises ConfigError:
-    there is no such key, or the result is not a valid suite.
-
-    Args:
-        overrides: such as {"sweeps.di-seq.temperature": 0.9}.
-    """
+    there is no such key, or the result is not a valid suite. ``overrides``: such as {"sweeps.di-seq.temperature":
+    0.9}."""
     changed = check_suite(values, name).model_dump(mode="json")  # has the keys that a suite may leave out
     for key, value in overrides.items():
         _check_key(key, changed)
@@ -89,12 +86,8 @@ def plan_overrides(
     root: Path, suite_folder: Path, overrides: Mapping[str, Any], *, name: str | None = None, confined: bool = False
 ) -> Plan:
     """Check a launch without running it. Raises ConfigError: an unknown key, a wrong value or name, or nothing
-    changes.
-
-    Args:
-        name: of the launch; otherwise that of the suite and a hash of the overrides.
-        confined: an override may make no asset of a file outside of the repository.
-    """
+    changes. ``name``: of the launch; otherwise that of the suite and a hash of the overrides. ``confined``: an
+    override may make no asset of a file outside of the repository."""
     if name is not None:
         check_name(name, "--name")
     path = root / suite_folder / "params.yaml"

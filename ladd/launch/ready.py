@@ -149,23 +149,14 @@ def _committed(path: Path) -> bytes:
 
 def _is_whole(text: str) -> bool:
     """Whether it is a file that DVC wrote to the end."""
-    if not text.endswith("\n"):
-        return False
     try:
         content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:
+        stages = content.get("stages", {}).values()
+        files = [file for stage in stages for name in ("deps", "outs") for file in stage.get(name) or ()]
+        whole = text.endswith("\n") and content.get("schema") == "2.0" and all("cmd" in stage for stage in stages)
+        return whole and all(isinstance(file, dict) and "path" in file for file in files)
+    except (yaml.YAMLError, AttributeError, TypeError):  # it has another form
         return False
-    if not isinstance(content, dict) or content.get("schema") != "2.0":
-        return False
-    stages = content.get("stages", {})
-    return isinstance(stages, dict) and all(map(_is_entry, stages.values()))
-
-
-def _is_entry(stage: Any) -> bool:
-    if not isinstance(stage, dict) or "cmd" not in stage:
-        return False
-    files = [file for name in ("deps", "outs") for file in stage.get(name) or ()]
-    return all(isinstance(file, dict) and "path" in file for file in files)
 
 
 def main() -> int:

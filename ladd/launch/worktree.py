@@ -28,11 +28,8 @@ RUNNER = re.compile(r"-m ladd\.stages\.|\bdvc repro\b")
 
 @dataclass(frozen=True)
 class Worktree:
-    """A checkout that this process alone uses.
-
-    Attributes:
-        environment: for commands that run inside. The worktree's code comes before any that is installed.
-    """
+    """A checkout that this process alone uses. ``environment``: for commands that run inside. The worktree's code
+    comes before any that is installed."""
 
     path: Path  # its root
     environment: Mapping[str, str]
@@ -45,11 +42,8 @@ def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktre
 
     After a failure or a kill it stays, and the next launch of that name goes on in it. Raises ConfigError: the name
     is none. BusyError: a launch of that name runs, or a process that a killed one left. LaunchError: the code
-    differs from HEAD, or git or DVC refuse.
-
-    Args:
-        commit: what to check out. With HEAD, the code in ``root`` must be committed.
-    """
+    differs from HEAD, or git or DVC refuse. ``commit``: what to check out. With HEAD, the code in ``root`` must be
+    committed."""
     check_name(name, "launch")
     revision = _git(root, "rev-parse", "--verify", f"{commit}^{{commit}}")
     if commit == "HEAD":

@@ -149,12 +149,14 @@ def described(root: Path, run: LoggedRun) -> str:
     """What the run was and what it takes to get it again, then what differs today. Raises ConfigError: the run says
     what no stage writes."""
     check_tags(run)
+    changed = changed_files(run)
+    how = f"but these differed from it: {changed}" if changed else "the code as committed"
     tags, place, stage = run.tags, suite_folder(run), run.tags["dvc.stage"]
     name, _, key = stage.partition("@")
     lines = [
         f"run      {run.id} ({run.name})",
         f"stage    {stage} of suite {tags['suite']}, folder {place}",
-        f"commit   {tags['git.commit']}, {_cleanness(run)}",
+        f"commit   {tags['git.commit']}, {how}",
         f"command  python -m ladd.stages.{name} {key}",
         *(f"input    {path} {digest}" for path, digest in hashes(run, INPUT).items()),
         *(f"output   {path} {digest}" for path, digest in hashes(run, OUTPUT).items()),
@@ -164,14 +166,9 @@ def described(root: Path, run: LoggedRun) -> str:
         f"  git checkout {tags['git.commit']}; params.yaml of the run in {place}; dvc repro {stage}",
         "",
     ]
-    changed = differences(root, root / place, run)
-    lines += ["what differs today:", *(f"  {line}" for line in changed)] if changed else ["nothing differs today"]
+    differs = differences(root, root / place, run)
+    lines += ["what differs today:", *(f"  {line}" for line in differs)] if differs else ["nothing differs today"]
     return "\n".join([*lines, "", *_settings(root / place, run)])
-
-
-def _cleanness(run: LoggedRun) -> str:
-    changed = changed_files(run)
-    return f"but these differed from it: {changed}" if changed else "the code as committed"
 
 
 def changed_files(run: LoggedRun) -> str:

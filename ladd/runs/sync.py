@@ -33,11 +33,8 @@ class Synced(NamedTuple):
 def sync(suite: Suite) -> Iterator[Synced]:
     """Give every up-to-date tracked stage its run, then mark and show the suite as `compare` does; one item per
     stage. Raises ArtifactError: DVC does not answer, or it calls a file up to date that cannot be read.
-    TrackingError: the tracking server does not answer, or not any more; what was done stays.
-
-    Args:
-        suite: settings; its folder is the working directory.
-    """
+    TrackingError: the tracking server does not answer, or not any more; what was done stays. ``suite``: settings;
+    its folder is the working directory."""
     uri = tracking_uri(Path(suite.root))
     check_server(uri)
     with answering(uri):

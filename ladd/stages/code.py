@@ -59,11 +59,8 @@ class Module:
 
 
 class Code:
-    """The sources of the package and of one suite, each read once.
-
-    Args:
-        folder: of the suite, whose modules are named by their stems.
-    """
+    """The sources of the package and of one suite, each read once. ``folder``: of the suite, whose modules are named
+    by their stems."""
 
     def __init__(self, root: Path, folder: Path | None = None):
         self.root, self.folder = root, folder

@@ -26,12 +26,8 @@ class Hashes(NamedTuple):
 
 @contextlib.contextmanager
 def remembered(known: Path | None = KNOWN) -> Iterator[Callable[[Path], Hashes]]:
-    """A function that gives the hashes of a file.
-
-    Args:
-        known: file of hashes, each good for as long as size, inode and both times of its file stay; DVC asks for less.
-            None reads everything.
-    """
+    """A function that gives the hashes of a file. ``known``: file of hashes, each good for as long as size, inode
+    and both times of its file stay; DVC asks for less. None reads everything."""
     before, new = _read(known), Known()
 
     def hashes(path: Path) -> Hashes:
@@ -77,11 +73,8 @@ def dvc_hash(path: Path, known: Path | None = KNOWN) -> str:
     """The md5 under which DVC stores an output: that of the file, or that of a folder's listing with ".dir" added.
 
     The inputs of a training may have a hundred gigabytes, and it is started again after every preemption. DVC has
-    their hashes too, but dvc.lock says what was recorded last and not what lies there now.
-
-    Args:
-        known: file of hashes that need not be computed again (see `remembered`). None reads everything.
-    """
+    their hashes too, but dvc.lock says what was recorded last and not what lies there now. ``known``: file of hashes
+    that need not be computed again (see `remembered`). None reads everything."""
     with remembered(known) as hashes:
         if path.is_file():
             return hashes(path).md5

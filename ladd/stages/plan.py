@@ -29,12 +29,8 @@ ALL = "all"
 
 
 class Planned(NamedTuple):
-    """One stage in the plan.
-
-    Attributes:
-        settings: of a key. Names that dvc.yaml fills into paths (data, latents, model) are among them.
-        modules: that a key runs besides the stage's own, where they are found by name at run time.
-    """
+    """One stage in the plan. ``settings``: of a key. Names that dvc.yaml fills into paths (data, latents, model) are
+    among them. ``modules``: that a key runs besides the stage's own, where they are found by name at run time."""
 
     blocks: tuple[str, ...]  # of params.yaml that have its keys; none for a stage without
     settings: Callable[[Suite, str], Entry]

@@ -38,12 +38,8 @@ EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succee
 
 
 class Stage:
-    """A stage that holds its lock.
-
-    Attributes:
-        key: of its block; "" where the stage has none.
-        work: folder of resume state, only for this fingerprint.
-    """
+    """A stage that holds its lock. ``key``: of its block; "" where the stage has none. ``work``: folder of resume
+    state, only for this fingerprint."""
 
     def __init__(self, suite: Suite, key: str, declaration: Declaration):
         self.suite, self.key, self.declaration = suite, key, declaration
@@ -94,11 +90,7 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
     LaddError: the suite is wrong, the plan that DVC has is not that of the suite, an input is missing or damaged, an
     output cannot be written, the stage is running already, the tracking server is away, or what the stage depends on
     was edited meanwhile. Then its outputs are removed, as DVC removes them before it runs a stage, and its resume
-    state stays.
-
-    Args:
-        started: when the process began to import the code, if the stage is all that it is for.
-    """
+    state stays. ``started``: when the process began to import the code, if the stage is all that it is for."""
     suite = load_suite()
     declaration = read_declaration(name, key)
     if name in FILED:

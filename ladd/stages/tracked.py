@@ -82,12 +82,9 @@ def open_run(
     *,
     strict: bool = False,
 ) -> TrackedRun:
-    """The tracked run of a stage, with its settings, params.yaml and the DVC hashes of its inputs.
-
-    Args:
-        tags: more of them, for a run that is not there yet.
-        strict: a tracking server that does not answer is an error; otherwise what it is to get is kept.
-    """
+    """The tracked run of a stage, with its settings, params.yaml and the DVC hashes of its inputs. ``tags``: more of
+    them, for a run that is not there yet. ``strict``: a tracking server that does not answer is an error; otherwise
+    what it is to get is kept."""
     stage_name, _, key = declaration.name.partition("@")
     described = describe_run(suite, stage_name, key)
     assert described is not None, f"{declaration.name} has no run"

@@ -33,11 +33,8 @@ def register_checkpoints(
     """Register checkpoints with their metrics; what the run has of them is left as it is.
 
     A kill, of this process or of the server, may have left a model that is not ready, one without its metrics, or
-    the metrics in the run and not in the model.
-
-    Args:
-        checkpoints: each with "name", "path", "sha256", "step" and "metrics".
-    """
+    the metrics in the run and not in the model. ``checkpoints``: each with "name", "path", "sha256", "step" and
+    "metrics"."""
     models = {model.name: model for model in _models(client, experiment_id, run_id)}
     for name in [name for name, model in models.items() if model.status != LoggedModelStatus.READY]:
         client.delete_logged_model(models.pop(name).model_id)

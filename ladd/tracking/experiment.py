@@ -87,11 +87,8 @@ class Experiment:
 
     def mark(self, current: Mapping[str, str | None]) -> None:
         """Say of every run whether the suite as it is now has it, and end those of others that were left running.
-
-        Args:
-            current: fingerprint of every tracked stage, by NAME@KEY; None where it is not known, which leaves the
-                runs of that stage as they are.
-        """
+        ``current``: fingerprint of every tracked stage, by NAME@KEY; None where it is not known, which leaves the
+        runs of that stage as they are."""
         for run in self.runs():
             tags = run.data.tags
             fingerprint = current.get(tags.get("dvc.stage", ""), "")
@@ -121,11 +118,8 @@ class Experiment:
         tags: Mapping[str, str],
     ) -> None:
         """Show the results of the suite on its run. What was there is replaced, and equal results add no point.
-
-        Args:
-            table: name of the file, columns and rows.
-            files: each with the folder that it goes to, None for the top.
-        """
+        ``table``: name of the file, columns and rows. ``files``: each with the folder that it goes to, None for the
+        top."""
         name, columns, rows = table
         self.client.log_dict(self.parent_id, {"columns": columns, "data": rows}, name)
         for path, folder in files:
@@ -191,10 +185,7 @@ def current_evaluations(root: Path, suite: str, fingerprints: Mapping[str, str |
 
     The marks of `compare` and `ladd track sync` are those of the suite as these last saw it, so they count only
     where no fingerprint is known. Raises ArtifactError: there is no store, no such experiment, or no such run.
-
-    Args:
-        fingerprints: of its evaluations, by NAME@KEY; None where it is not known.
-    """
+    ``fingerprints``: of its evaluations, by NAME@KEY; None where it is not known."""
     client, experiment_id = existing_experiment(root, suite)
     found: dict[str, Run] = {}
     for run in search(client, experiment_id, "tags.role = 'evaluation'"):

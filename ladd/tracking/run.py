@@ -33,12 +33,7 @@ class TrackedRun:
     What is to be filed on a server goes there in a thread: where the server does not answer it is kept and tried
     again, and nothing waits for it but, for the time of one try, the end of the run. Into a file it goes at once.
     Raises TrackingError: the server refuses to open the run; or it does not answer, where that is an error.
-
-    Args:
-        strict: a server that does not answer is an error, at once.
-    Attributes:
-        run_id: "" as long as no server has answered.
-    """
+    ``strict``: a server that does not answer is an error, at once. ``run_id``: "" as long as no server has answered."""
 
     client: MlflowClient
     experiment_id: str
@@ -116,10 +111,7 @@ class TrackedRun:
 
     def log_checkpoints(self, checkpoints: Iterable[Mapping[str, Any]]) -> None:
         """Register checkpoints as models of this run, by reference: their bytes stay in the DVC output.
-
-        Args:
-            checkpoints: each with "name", "path", "sha256", "step" and "metrics".
-        """
+        ``checkpoints``: each with "name", "path", "sha256", "step" and "metrics"."""
         self._do(partial(self._register, list(checkpoints)))
 
     def _send(self) -> None:
@@ -171,26 +163,22 @@ class TrackedRun:
         """Wait for the thread; where the server does not answer, say what becomes of what was not filed."""
         assert self._background is not None
         if (error := self._background.wait(patience)) is not None:
+            named = self._name, address(self._uri), reason(error), len(self._points)
             log.warning(
                 "%s: not all of its run could be filed on %s (%s), %d points among it; when the server answers, "
                 "`ladd track sync` files it, or the stage itself where it goes on",
-                self._name,
-                address(self._uri),
-                reason(error),
-                len(self._points),
+                *named,
             )
 
     def _report(self, error: Exception | None) -> None:
         """In the thread: once when the server goes away, and once when it is back."""
         if error is None:
             log.info("%s: %s answers again", self._name, address(self._uri))
-        else:
-            log.warning(
-                "%s: %s does not take what is to be filed (%s); it is kept and tried again, and nothing waits for it",
-                self._name,
-                address(self._uri),
-                reason(error),
-            )
+            return
+        log.warning(
+            "%s: %s does not take what is to be filed (%s); it is kept and tried again, and nothing waits for it",
+            *(self._name, address(self._uri), reason(error)),
+        )
 
 
 def flow_tags() -> dict[str, str]:

@@ -130,12 +130,9 @@ def make_database(file: Path) -> None:
 def follow_move(file: Path, artifacts: Path) -> None:
     """Correct the places of files after the folder of the store was moved or copied.
 
-    MLflow keeps them absolute, so that a moved store would go on where it was, and a copy in the files of the original.
-
-    Args:
-        file: the database.
-        artifacts: the folder of all files; each experiment has one of its name in it.
-    """
+    MLflow keeps them absolute, so that a moved store would go on where it was, and a copy in the files of the
+    original. ``file``: the database. ``artifacts``: the folder of all files; each experiment has one of its name in
+    it."""
     artifacts = artifacts.absolute()
     with contextlib.closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
         try:

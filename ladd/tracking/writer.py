@@ -23,15 +23,12 @@ _POLL = 0.5
 class Writer:
     """The right of this process to file points into a run; it goes to whoever claims it last.
 
-    MLflow adds points without a look at those that are there. So a process claims the right in a tag of the run, reads
-    what is there, and looks before each request whether the right is still its own. One that has lost it keeps its
-    points until its end, and claims it again. A claim takes effect at once where nobody has the right, and after
+    MLflow adds points without a look at those that are there. So a process claims the right in a tag of the run,
+    reads what is there, and looks before each request whether the right is still its own. One that has lost it keeps
+    its points until its end, and claims it again. A claim takes effect at once where nobody has the right, and after
     ``SETTLE`` seconds where a living process had it, as that may be between its look and the end of its request.
-
-    Attributes:
-        claims: how often this process has claimed the right; what others filed before must be read again after each.
-        lost: whether another process has claimed it since.
-    """
+    ``claims``: how often this process has claimed the right; what others filed before must be read again after each.
+    ``lost``: whether another process has claimed it since."""
 
     def __init__(self) -> None:
         self.claims, self.lost = 0, False
@@ -140,11 +137,8 @@ class Points:
                 self._waiting.append(Metric(key, value, milliseconds(), step))
 
     def send(self, client: MlflowClient, run_id: str, *, all_of_them: bool = False) -> None:
-        """Send points that the run does not have.
-
-        Args:
-            all_of_them: also those that had been left to another process, which may take a moment.
-        """
+        """Send points that the run does not have. ``all_of_them``: also those that had been left to another process,
+        which may take a moment."""
         while self._waiting:
             if all_of_them:
                 self.writer.hold(client, run_id)
@@ -176,12 +170,9 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds between failed tries; the l
 
 
 class Background:
-    """A thread that does what it is asked to, and after a failure tries again by itself.
-
-    Args:
-        work: one piece of it, in the thread; returns whether there is more.
-        report: called in the thread with the error when tries begin to fail, and with None when they succeed again.
-    """
+    """A thread that does what it is asked to, and after a failure tries again by itself. ``work``: one piece of it,
+    in the thread; returns whether there is more. ``report``: called in the thread with the error when tries begin to
+    fail, and with None when they succeed again."""
 
     def __init__(
         self, work: Callable[[], bool], report: Callable[[Exception | None], None], pauses: Sequence[float] = PAUSES
@@ -203,10 +194,7 @@ class Background:
 
     def wait(self, patience: float) -> Exception | None:
         """Wait for a try that begins after this call, and return the error that it ended with, if it did.
-
-        Args:
-            patience: seconds for each piece of the work.
-        """
+        ``patience``: seconds for each piece of the work."""
         with self._changed:
             self._asked += 1
             number, self._hurried = self._asked, True
