@@ -30,7 +30,7 @@ RESULTS = Path("results")
 
 def main(stage: Stage) -> None:
     suite = stage.suite
-    results = Path("results")
+    results = RESULTS
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
     compare = pl.concat([read_results(results / "evaluate" / f"{key}.csv") for key in keys])
     write_atomically(results / "compare.csv", compare.write_csv().encode())

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,42 +28,26 @@ TRACKED = {
 LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "vector-quantize-pytorch")
 
 
-@dataclass(frozen=True)
-class RunDescription:
-    """What is filed under the run of a stage."""
-
-    role: str  # latents, prior, model or evaluation
-    chain: dict[str, Any]  # all settings behind it (see `describe_chain`)
-    tags: dict[str, Any]  # that runs are filtered by, the role included; None where there is no such thing
-    name: str  # for people
-
-
-def describe_run(suite: Suite, stage_name: str, key: str) -> RunDescription | None:
-    """Role, settings, tags and name of the run of a stage; None for a stage without one."""
+def describe_run(suite: Suite, stage_name: str, key: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Of the run of a stage that has one: its name for people, such as "di-ladd L1 K16 w8 sequential · di-seq", all
+    settings behind it (see `describe_chain`), and tags to filter by, None where there is no such thing."""
+    tags: dict[str, Any]
     if stage_name in ("stage1", "codebook"):
-        shape = suite.latent_shape(key)
+        shape, chain = suite.latent_shape(key), describe_chain(suite, latents=key)
         kind = "discrete" if shape.codebook else "continuous"
-        tags = {"kind": kind, "L": shape.length, "K": shape.codebook, "w": shape.width}
-        return _description("latents", describe_chain(suite, latents=key), tags, key)
-    if stage_name == "prior":
-        shape = suite.latent_shape(suite.priors[key].latents)
-        tags = {"kind": "prior", "L": shape.length, "w": shape.width}
-        return _description("prior", describe_chain(suite, prior=key), tags, key)
-    if stage_name in ("baseline", "stage2"):
-        return _description("model", describe_chain(suite, model=key), describe_model(suite, key), key)
-    if stage_name == "measure":
-        sweep = suite.sweeps[key]
-        tags = {"schedule": sweep.schedule, "model": sweep.model, **describe_model(suite, sweep.model)}
-        return _description("evaluation", describe_chain(suite, sweep=key), tags, key)
-    return None
-
-
-def _description(role: str, chain: dict[str, Any], tags: dict[str, Any], key: str) -> RunDescription:
-    """The name is such as "di-ladd L1 K16 w8 sequential · di-seq"."""
+        tags = {"role": "latents", "kind": kind, "L": shape.length, "K": shape.codebook, "w": shape.width}
+    elif stage_name == "prior":
+        shape, chain = suite.latent_shape(suite.priors[key].latents), describe_chain(suite, prior=key)
+        tags = {"role": "prior", "kind": "prior", "L": shape.length, "w": shape.width}
+    elif stage_name == "measure":
+        sweep, chain = suite.sweeps[key], describe_chain(suite, sweep=key)
+        tags = {"role": "evaluation", "schedule": sweep.schedule, "model": sweep.model}
+        tags |= describe_model(suite, sweep.model)
+    else:
+        chain, tags = describe_chain(suite, model=key), {"role": "model", **describe_model(suite, key)}
     sizes = [f"{letter}{tags[letter]}" for letter in "LKw" if tags.get(letter)]
     schedule = [tags["schedule"]] if tags.get("schedule", "none") != "none" else []
-    title = " ".join([tags.get("kind") or tags["family"], *sizes, *schedule])
-    return RunDescription(role, chain, {"role": role, **tags}, f"{title} · {key}")
+    return f"{' '.join([tags.get('kind') or tags['family'], *sizes, *schedule])} · {key}", chain, tags
 
 
 def stage_run(stage: Stage) -> TrackedRun:
@@ -86,17 +69,16 @@ def open_run(
     them, for a run that is not there yet. ``strict``: a tracking server that does not answer is an error; otherwise
     what it is to get is kept."""
     stage_name, _, key = declaration.name.partition("@")
-    described = describe_run(suite, stage_name, key)
-    assert described is not None, f"{declaration.name} has no run"
+    name, chain, described = describe_run(suite, stage_name, key)
     hashes = {f"dvc.in.{path}": dvc_hash(path) for path in declaration.dependencies}
     named = {"suite": suite.suite, "experiment": key, "dvc.stage": declaration.name, "ladd.versions": versions()}
     run = TrackedRun(
         Path(suite.root),
         suite=suite.suite,
-        name=described.name,
+        name=name,
         fingerprint=fingerprint,
-        parameters=flatten(described.chain) | {k: v for k, v in described.tags.items() if v is not None},
-        tags={**named, **described.tags, **hashes, **(tags or {})},
+        parameters=flatten(chain) | {k: v for k, v in described.items() if v is not None},
+        tags={**named, **described, **hashes, **(tags or {})},
         strict=strict,
     )
     run.attach("params.yaml", write_yaml(suite.model_dump(mode="json")))  # with all that the file takes over

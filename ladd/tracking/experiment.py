@@ -22,7 +22,6 @@ from ladd.tracking.store import (
     store_lock,
     tracking_uri,
 )
-from ladd.tracking.store import tracking_uri as uri_of
 from ladd.tracking.writer import has_ended
 
 PROCESS = "ladd.process"  # tag of a run: host and number of the process that last ran it
@@ -39,7 +38,7 @@ class Experiment:
         """Open the experiment; it and its parent run are made where they are missing."""
         self.root, self.name = root, experiment_name(suite)
         with store_lock(root):
-            self.client = MlflowClient(tracking_uri=uri_of(root))
+            self.client = MlflowClient(tracking_uri=tracking_uri(root))
             found = self.client.get_experiment_by_name(self.name)
             self.id: str = found.experiment_id if found is not None else self._create()
             self.parent_id: str = self._open_parent(suite)
@@ -144,7 +143,7 @@ def existing_experiment(root: Path, suite: str) -> tuple[MlflowClient, str]:
     if found is None:
         names = sorted(experiment.name for experiment in client.search_experiments())
         raise ArtifactError(
-            f"{uri_of(root)} has no experiment {name!r}; it has {names}: `dvc repro` or `ladd track sync` makes it"
+            f"{tracking_uri(root)} has no experiment {name!r}, only {names}: `dvc repro` or `ladd track sync` makes it"
         )
     return client, found.experiment_id
 
