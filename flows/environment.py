@@ -14,6 +14,27 @@ from ladd.lock import exclusive, is_held
 
 USER = "ladd"
 NAME = "auth"  # of the file, in PREFECT_HOME
+ROOT = Path(__file__).resolve().parents[1]
+HOME = Path(os.environ.get("PREFECT_HOME") or ROOT / ".prefect")  # database, logs and locks of this checkout
+FLOW_RUN = "LADD_FLOW_RUN_ID"  # a stage tags its tracked run with it
+SETTINGS = {
+    "PREFECT_HOME": str(HOME),
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is too little for a busy machine
+    # One user interface: pages of version 2 link to pages of version 1, where forms look different.
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # No page of another site reaches a server of ours, not even that of a flow on the command line; `make ui` names the
+    # address of its own pages in the place of this one, which no page has.
+    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "http://127.0.0.1:0",
+    "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+    # Nothing calls home.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "DO_NOT_TRACK": "true",
+}
+AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")  # of the server, of its clients
 
 
 class SecretError(Exception):
@@ -60,31 +81,6 @@ def _make(path: Path) -> None:
             os.link(partial, path)
     finally:
         partial.unlink()
-
-
-ROOT = Path(__file__).resolve().parents[1]
-HOME = Path(os.environ.get("PREFECT_HOME") or ROOT / ".prefect")  # database, logs and locks of this checkout
-FLOW_RUN = "LADD_FLOW_RUN_ID"  # a stage tags its tracked run with it
-
-SETTINGS = {
-    "PREFECT_HOME": str(HOME),
-    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is too little for a busy machine
-    # One user interface: pages of version 2 link to pages of version 1, where forms look different.
-    "PREFECT_SERVER_UI_V2_ENABLED": "false",
-    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    # No page of another site reaches a server of ours, not even that of a flow on the command line; `make ui` names the
-    # address of its own pages in the place of this one, which no page has.
-    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "http://127.0.0.1:0",
-    "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
-    # Nothing calls home.
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DVC_NO_ANALYTICS": "1",
-    "DO_NOT_TRACK": "true",
-}
-
-AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")  # of the server, of its clients
 
 
 def apply(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -15,6 +15,19 @@ from ladd.errors import BusyError, PreemptedError, StageError
 from ladd.launch.run import TAIL, end_groups, start_group
 
 GRACE = 10.0  # seconds between SIGINT and SIGKILL
+Log = Callable[[str], object]
+PATIENCE = 600.0  # seconds that a stage waits for other processes
+PAUSES = (2.0, 4.0, 8.0, 15.0)  # seconds between tries; the last one repeats
+_DRAIN = 2.0  # seconds for the last lines after the end of dvc
+UNCHANGED = re.compile(r"^Stage '.*' didn't change, skipping$")
+RESTORED = re.compile(r"^Stage '.*' is cached - skipping run, checking out outputs$")
+# DVC's lock of the repository, its claims on paths, and the lock of the stage itself (exit code 75).
+BUSY = re.compile(r"Unable to acquire lock\.|' is busy, it is being blocked by:|, exited with 75$")
+ADVICE = re.compile(
+    r"^(To track the changes with git|To enable auto staging|Use `dvc push`|\s+(git add|dvc config) )|^$"
+)
+PREEMPTED = re.compile(r"^training was asked to end: .*$")  # exit code 75 too: a checkpoint is saved
+HOLDER = re.compile(r"^\s*\(PID \d+\): .*$|^.* is already running \(process \d+\).*$")
 
 
 class EndedError(Exception):
@@ -66,23 +79,6 @@ def heed_interrupts() -> None:
         signal.siginterrupt(signal.SIGINT, True)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             signal.signal(signal.SIGHUP, signal.default_int_handler)
-
-
-Log = Callable[[str], object]
-
-PATIENCE = 600.0  # seconds that a stage waits for other processes
-PAUSES = (2.0, 4.0, 8.0, 15.0)  # seconds between tries; the last one repeats
-_DRAIN = 2.0  # seconds for the last lines after the end of dvc
-
-UNCHANGED = re.compile(r"^Stage '.*' didn't change, skipping$")
-RESTORED = re.compile(r"^Stage '.*' is cached - skipping run, checking out outputs$")
-# DVC's lock of the repository, its claims on paths, and the lock of the stage itself (exit code 75).
-BUSY = re.compile(r"Unable to acquire lock\.|' is busy, it is being blocked by:|, exited with 75$")
-ADVICE = re.compile(
-    r"^(To track the changes with git|To enable auto staging|Use `dvc push`|\s+(git add|dvc config) )|^$"
-)
-PREEMPTED = re.compile(r"^training was asked to end: .*$")  # exit code 75 too: a checkpoint is saved
-HOLDER = re.compile(r"^\s*\(PID \d+\): .*$|^.* is already running \(process \d+\).*$")
 
 
 class Outcome(enum.StrEnum):

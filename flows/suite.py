@@ -28,6 +28,8 @@ from ladd.lock import exclusive, is_held
 Jobs = Annotated[int, Field(ge=1, le=64)]
 # A task holds a thread while it waits for its upstreams; `jobs` limits the work.
 TASK_RUNNER: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
+LOCKS = HOME / "flow-runs"
+FLOWS = ["pipeline", "ablation"]
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,6 @@ def outcome_of(flow: Callable[[], str]) -> State:
             return Completed(message=flow())
         except LaddError as error:
             return Failed(message="\n".join([str(error), *getattr(error, "__notes__", [])]))
-
-
-LOCKS = HOME / "flow-runs"
-FLOWS = ["pipeline", "ablation"]
 
 
 @contextmanager

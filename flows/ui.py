@@ -31,6 +31,9 @@ PATIENCE = 300.0  # seconds for a start; a few are enough on a machine that is n
 GRACE = 60.0  # seconds from SIGTERM to SIGKILL; a flow ends its stages first
 _POLL = 0.1  # seconds between two looks
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+PORTS = {"prefect": 4200, "mlflow": 5000}
+LOGS = HOME / "logs"
+MLFLOW_SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # with it the start takes three times as long
 
 
 class ServerError(Exception):
@@ -116,11 +119,6 @@ def free_port(preferred: int) -> int:
                 continue
             return probe.getsockname()[1]
     raise ServerError(f"{HOST} has no free port")
-
-
-PORTS = {"prefect": 4200, "mlflow": 5000}
-LOGS = HOME / "logs"
-MLFLOW_SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # with it the start takes three times as long
 
 
 class Stopped(BaseException):

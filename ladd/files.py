@@ -38,6 +38,8 @@ _WORDS = {
     "attempt to write a readonly database": errno.EACCES,
     "unable to open database file": errno.EACCES,
 }
+_UNFINISHED = re.compile(r"\..+-[0-9a-f]{8}")  # of `whole_file`
+WEIGHTS = "weights.safetensors"  # of a trained model, in its folder
 
 
 def storage_error(error: BaseException) -> StorageError | None:
@@ -176,9 +178,6 @@ def remove_unfinished(path: Path) -> None:
             each.unlink()
 
 
-_UNFINISHED = re.compile(r"\..+-[0-9a-f]{8}")  # of `whole_file`
-
-
 def _sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk: a rename alone may come before what it renames."""
     handle = os.open(path, os.O_RDONLY)
@@ -186,9 +185,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-WEIGHTS = "weights.safetensors"  # of a trained model, in its folder
 
 
 def save_tensors(path: Path, state: dict[str, Tensor]) -> None:

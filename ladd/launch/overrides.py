@@ -20,6 +20,9 @@ from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 from ladd.yaml_files import write_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
+LAUNCHES = Path(".work/launches")  # below the main checkout: results for reading
+FIXED = ("root", "suite")  # where a suite is and what it is called
+NEAREST = 3  # names that are offered instead of an unknown one
 
 
 def read_values(path: Path) -> Values:
@@ -36,11 +39,6 @@ def unshared(values: Values) -> Values:
 def difference(old: Values, new: Values) -> list[str]:
     """What a change of values comes to, as lines `key: old -> new`."""
     return [f"{key}: {before} -> {after}" for key, before, after in changes(old, new)]
-
-
-LAUNCHES = Path(".work/launches")  # below the main checkout: results for reading
-FIXED = ("root", "suite")  # where a suite is and what it is called
-NEAREST = 3  # names that are offered instead of an unknown one
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from ladd.yaml_files import parse_yaml, read_yaml
 
 PIPELINE = Path("dvc.yaml")
 HEADER = "# A copy, written by `make pipelines`: edit dvc.yaml at the root of the repository.\n"
+MODULES = "*.py"
+STATE = ("dvc.lock", "results")  # what DVC finds unchanged, and so does not run again
+PARTIAL, REPLACED = Path(".work/incoming"), Path(".work/replaced")  # git and DVC ignore .work
 
 
 def write_pipeline(root: Path, folder: Path) -> None:
@@ -37,11 +40,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-MODULES = "*.py"
-STATE = ("dvc.lock", "results")  # what DVC finds unchanged, and so does not run again
-PARTIAL, REPLACED = Path(".work/incoming"), Path(".work/replaced")  # git and DVC ignore .work
 
 
 def prepare(source: Path, folder: Path, params: str, tree: Worktree, *, modules: Path | None = None) -> None:

@@ -24,6 +24,8 @@ from ladd.yaml_files import parse_yaml, read_yaml, write_yaml
 TAGS = {"dvc.stage": rf"[a-z][a-z0-9_-]*(@{NAME})?", "git.commit": "[0-9a-f]{40}|[0-9a-f]{64}|none", "suite": NAME}
 RUN = "[0-9a-f]{32}"
 ROOTS = (".", "../..")
+INPUT, OUTPUT = "dvc.in.", "dvc.out."
+Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite, environment, stage
 
 
 def check_tags(run: LoggedRun) -> None:
@@ -61,9 +63,6 @@ def read_settings(run: LoggedRun) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"params.yaml of run {run.id} is no mapping; it is not that of a suite")
     return values
-
-
-INPUT, OUTPUT = "dvc.in.", "dvc.out."
 
 
 def hashes(run: LoggedRun, prefix: str) -> dict[str, str]:
@@ -130,9 +129,6 @@ def _libraries(run: LoggedRun) -> list[str]:
         for name, version in then.items()
         if now.get(name) != version
     ]
-
-
-Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite, environment, stage
 
 
 def suite_folder(run: LoggedRun) -> Path:

@@ -28,6 +28,15 @@ COLUMNS = (
     *("suite", "model", TRAINED, "family", "schedule", "L", "K", "w", "token_steps", "latent_steps", "temperature"),
     *("given", "metric", "value", "stderr", *ALIKE),
 )
+# What rows can be grouped by, and its column.
+KEYS = {"suite": "suite", "sweep": "model", "model": TRAINED} | {
+    name: name for name in ("family", "schedule", "L", "K", "w", "token_steps", "latent_steps", "temperature", "given")
+}
+# What tells sweeps of one group apart; the first that does is added to the names of rows.
+TELLING = (
+    *(("suite",), ("given",), ("temperature",), ("model",), ("sweep",)),
+    *(("suite", "model"), ("suite", "sweep"), ("sweep", "temperature"), ("suite", "sweep", "temperature")),
+)
 
 
 def sweep_rows(folders: list[Path], source: str) -> pl.DataFrame:
@@ -83,17 +92,6 @@ def _budget(parameters: Mapping[str, str], step: int, temperature: float) -> dic
 
 def _typed(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: SCHEMA.get(name, pl.String) for name in COLUMNS})
-
-
-# What rows can be grouped by, and its column.
-KEYS = {"suite": "suite", "sweep": "model", "model": TRAINED} | {
-    name: name for name in ("family", "schedule", "L", "K", "w", "token_steps", "latent_steps", "temperature", "given")
-}
-# What tells sweeps of one group apart; the first that does is added to the names of rows.
-TELLING = (
-    *(("suite",), ("given",), ("temperature",), ("model",), ("sweep",)),
-    *(("suite", "model"), ("suite", "sweep"), ("sweep", "temperature"), ("suite", "sweep", "temperature")),
-)
 
 
 def comparison(rows: pl.DataFrame, by: Sequence[str], metrics: Sequence[str] = (), steps: Sequence[int] = ()) -> str:

@@ -15,6 +15,7 @@ REMEMBERED = 1 << 20  # bytes; smaller files are read again
 _PART = 1 << 20  # bytes that are read at a time
 
 Known = dict[str, list]  # by path: the stamp of a file, and its hashes
+MANIFEST = "manifest.json"
 
 
 class Hashes(NamedTuple):
@@ -83,9 +84,6 @@ def dvc_hash(path: Path, known: Path | None = KNOWN) -> str:
     listing.sort(key=lambda entry: entry["relpath"])  # as strings: DVC's order, which is not that of Path
     text = json.dumps(listing, sort_keys=True).encode()
     return hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
-
-
-MANIFEST = "manifest.json"
 
 
 def write_manifest(folder: Path, *, stage: str) -> None:

@@ -29,6 +29,8 @@ _SILENCE = 24 * 3600  # seconds without a point after which a process on another
 PARENT, PARENT_ID, STATE = "ladd.parent", "mlflow.parentRunId", "ladd.state"
 CURRENT, SUPERSEDED = "current", "superseded"
 _TABLES = "mlflow.loggedArtifacts"  # MLflow's page of a run shows the files that this tag names as tables
+log = logging.getLogger(__name__)
+SETTINGS = "params.yaml"  # the file of a run that holds the whole suite
 
 
 class Experiment:
@@ -143,7 +145,8 @@ def existing_experiment(root: Path, suite: str) -> tuple[MlflowClient, str]:
     if found is None:
         names = sorted(experiment.name for experiment in client.search_experiments())
         raise ArtifactError(
-            f"{tracking_uri(root)} has no experiment {name!r}, only {names}: `dvc repro` or `ladd track sync` makes it"
+            f"{tracking_uri(root)} has no experiment {name!r}; it has {names}: "
+            "`dvc repro` or `ladd track sync` makes it"
         )
     return client, found.experiment_id
 
@@ -156,10 +159,6 @@ def search(client: MlflowClient, experiment_id: str, query: str = "") -> Iterato
 def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> None:
     if tags:
         client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
-
-
-log = logging.getLogger(__name__)
-SETTINGS = "params.yaml"  # the file of a run that holds the whole suite
 
 
 class Evaluation(NamedTuple):

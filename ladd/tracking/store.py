@@ -25,6 +25,16 @@ _PAUSES = (0.5, 1.5)  # seconds between the tries of a probe
 _LONGEST = "3"  # seconds for the answer to one, where it is not refused at once
 _TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 _RETRIED = (408, 429)  # of the codes for what a client did wrong
+REMEDY = (
+    "start the server, or correct the variable; or unset it, which keeps runs in a file of this checkout, and file "
+    "them on the server with `ladd track sync` when it is there"
+)
+SQLITE = "sqlite:///"
+_PATIENCE = 60.0  # seconds for another process that writes
+# Where MLflow keeps absolute places of files, besides the experiments.
+_PLACES = (("runs", "artifact_uri"), ("logged_models", "artifact_location"))
+log = logging.getLogger(__name__)
+STORE = Path(".mlflow")  # in the main checkout of the repository, shared by all suites and work trees
 
 
 def has_server(uri: str) -> bool:
@@ -47,12 +57,6 @@ def check_server(uri: str) -> None:
             if pause is None or is_refusal(error) or time.monotonic() - started > float(_LONGEST):
                 raise TrackingError(f"MLFLOW_TRACKING_URI is {address(uri)}, {_outcome(error)}; {REMEDY}") from error
             time.sleep(pause)
-
-
-REMEDY = (
-    "start the server, or correct the variable; or unset it, which keeps runs in a file of this checkout, and file "
-    "them on the server with `ladd track sync` when it is there"
-)
 
 
 def _outcome(error: Exception) -> str:
@@ -91,14 +95,6 @@ def address(uri: str) -> str:
     """A URI without the password that it may have."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-SQLITE = "sqlite:///"
-_PATIENCE = 60.0  # seconds for another process that writes
-# Where MLflow keeps absolute places of files, besides the experiments.
-_PLACES = (("runs", "artifact_uri"), ("logged_models", "artifact_location"))
-
-log = logging.getLogger(__name__)
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -169,9 +165,6 @@ def _correct(database: sqlite3.Connection, experiment: int, old: str, new: str) 
             f"WHERE experiment_id = ? AND substr({column}, 1, ?) = ?",
             (new, len(old) + 1, experiment, len(old) + 1, old + "/"),
         )
-
-
-STORE = Path(".mlflow")  # in the main checkout of the repository, shared by all suites and work trees
 
 
 def tracking_uri(root: Path) -> str:

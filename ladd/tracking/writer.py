@@ -18,6 +18,9 @@ WRITER = "ladd.writer"  # tag of a run
 SETTLE = 10.0  # seconds; what a process was sending when it lost the right has arrived, or failed, by then
 _PATIENCE = 60.0  # seconds for another process that ends at the same time
 _POLL = 0.5
+_ENOUGH = 20  # points to send at a time
+_MOST = 1000  # that MLflow takes at once
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds between failed tries; the last one repeats
 
 
 class Writer:
@@ -107,10 +110,6 @@ def _set_holder(client: MlflowClient, run_id: str, name: str) -> None:
     client.log_batch(run_id, tags=[RunTag(WRITER, name)])
 
 
-_ENOUGH = 20  # points to send at a time
-_MOST = 1000  # that MLflow takes at once
-
-
 class Points:
     """Points that wait to be sent. They are added in one thread, and may be sent in another."""
 
@@ -164,9 +163,6 @@ def _steps(client: MlflowClient, run_id: str) -> set[tuple[str, int]]:
     """Key and step of all points of a run."""
     keys = client.get_run(run_id).data.metrics
     return {(key, point.step) for key in keys for point in client.get_metric_history(run_id, key)}
-
-
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds between failed tries; the last one repeats
 
 
 class Background:
