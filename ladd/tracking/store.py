@@ -30,6 +30,7 @@ REMEDY = (
     "them on the server with `ladd track sync` when it is there"
 )
 SQLITE = "sqlite:///"
+_PAGE = 1000  # entries of a search at a time
 _PATIENCE = 60.0  # seconds for another process that writes
 # Where MLflow keeps absolute places of files, besides the experiments.
 _PLACES = (("runs", "artifact_uri"), ("logged_models", "artifact_location"))
@@ -233,7 +234,7 @@ def paged(find: Callable[..., Any]) -> Iterator[Any]:
     """All that a search of MLflow finds, however many; it takes ``max_results`` and ``page_token``."""
     token = None
     while True:
-        page = find(max_results=1000, page_token=token)
+        page = find(max_results=_PAGE, page_token=token)
         yield from page
         if not (token := page.token):
             return
