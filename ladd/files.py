@@ -1,4 +1,4 @@
-"""Files: hashes, and writing whole or not at all, also when the power goes. Permissions are those of the umask."""
+"""Files: hashes, writing whole or not at all, also when the power goes; full disks and missing permissions."""
 
 from __future__ import annotations
 

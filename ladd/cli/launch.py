@@ -1,4 +1,4 @@
-"""`ladd launch`: a suite with some settings changed; and what commands that launch have in common."""
+"""`ladd launch`, a suite with some settings changed, and `ladd ablate`, every combination of L, K and schedule."""
 
 import argparse
 import typing

@@ -1,4 +1,4 @@
-"""`ladd replay`, a tracked run again, and `ladd track`, the tracked runs of a suite."""
+"""`ladd compare`, `ladd replay` and `ladd track`: what is known of runs."""
 
 import argparse
 import contextlib

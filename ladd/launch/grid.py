@@ -1,4 +1,4 @@
-"""An ablation as asked for: its fields are the arguments of `ladd ablate` and the form in the browser; its cells."""
+"""An ablation as asked for: the fields are those of `ladd ablate` and of the form in the browser; its cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""manifest.json: what a stage wrote and from what, so that the next stage can trust it without reading all of it."""
+"""Hashes of files, and manifest.json: what a stage wrote, so that the next one trusts it without reading all of it."""
 
 import contextlib
 import hashlib

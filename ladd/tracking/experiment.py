@@ -1,4 +1,4 @@
-"""The runs of a suite: one of the suite itself, the parent, and one of every tracked stage below it."""
+"""The runs of a suite: one of the suite itself, the parent, and one of every tracked stage below it; what they say."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Where runs are kept."""
+"""Where runs are kept: a server, which may not answer, or an SQLite file, which may be moved or copied."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""Metric points on their way into a run: each is filed once, by one process at a time."""
+"""Metric points on their way into a run: each is filed once, by one process at a time, in a thread that tries again."""
 
 import os
 import socket
