@@ -31,7 +31,8 @@ def show_results(suite: str, results: Path) -> None:
     if (measurements := results / "compare.csv").is_file():
         _show_blocks(suite, measurements)
     if figures := sorted((results / "plots").glob("*.png")):
-        pictures = "\n\n".join(f"### {path.stem}\n\n{_picture(path)}" for path in figures)
+        encoded = {path.stem: base64.b64encode(path.read_bytes()).decode() for path in figures}
+        pictures = "\n\n".join(f"### {k}\n\n![{k}](data:image/png;base64,{data})" for k, data in encoded.items())
         title = f"{suite}: figures"
         create_markdown_artifact(f"## {title}\n\n{pictures}\n", key=_key(f"{suite}-figures"), description=title)
     if (address := experiment_address(suite)) is not None:
@@ -49,10 +50,6 @@ def _show_blocks(suite: str, measurements: Path) -> None:
 def _column(name: str) -> str:
     """A column named by a number of steps: the browser would sort bare numbers before all other columns."""
     return f"{name} step{'' if name == '1' else 's'}" if name.isdigit() else name
-
-
-def _picture(path: Path) -> str:
-    return f"![{path.stem}](data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()})"
 
 
 def _key(name: str) -> str:

@@ -182,8 +182,10 @@ def _start_servers(servers: list[Server]) -> tuple[dict[str, str], Path]:
     prefect = _add(servers, "Prefect", ["prefect", "server", "start", *_place(addresses["prefect"])], _pages(addresses))
     if not remote:
         create_store(ROOT)  # while Prefect starts
-        place = _place(addresses["mlflow"])
-        mlflow = _add(servers, "MLflow", ["flows.mlflow_server", *_store(), *place], _mlflow_settings(addresses))
+        files = store_folder(ROOT) / "artifacts"
+        store = ["--backend-store-uri", tracking_uri(ROOT), "--artifacts-destination", str(files)]
+        module = ["flows.mlflow_server", *store, *_place(addresses["mlflow"])]
+        mlflow = _add(servers, "MLflow", module, _mlflow_settings(addresses))
     prefect.wait(lambda: _up(prefect, addresses["prefect"], "/api/health"))
     ready = HOME / "served.json"
     ready.unlink(missing_ok=True)
@@ -224,11 +226,6 @@ def _names(address: str) -> tuple[str, str]:
 
 def _place(address: str) -> list[str]:
     return ["--host", HOST, "--port", address.rpartition(":")[2]]
-
-
-def _store() -> list[str]:
-    files = store_folder(ROOT) / "artifacts"
-    return ["--backend-store-uri", tracking_uri(ROOT), "--artifacts-destination", str(files)]
 
 
 def _add(servers: list[Server], name: str, module: Sequence[str], settings: dict[str, str] | None = None) -> Server:

@@ -52,13 +52,10 @@ def storage_error(error: BaseException) -> StorageError | None:
         if type(seen).__module__.partition(".")[0] in _LIBRARIES:
             for words, number in _WORDS.items():
                 if words in str(seen):
-                    return StorageError(f"{_line_with(words, str(seen))}; {_REMEDIES[number]}")
+                    line = next(line for line in str(seen).splitlines() if words in line).strip()
+                    return StorageError(f"{line}; {_REMEDIES[number]}")
         seen = seen.__cause__ or seen.__context__
     return None
-
-
-def _line_with(words: str, text: str) -> str:
-    return next(line for line in text.splitlines() if words in line).strip()
 
 
 @contextlib.contextmanager

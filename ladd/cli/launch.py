@@ -1,6 +1,7 @@
 """`ladd launch`, a suite with some settings changed, and `ladd ablate`, every combination of L, K and schedule."""
 
 import argparse
+import contextlib
 import typing
 from pathlib import Path
 from typing import Any
@@ -58,19 +59,13 @@ def assignment(text: str) -> tuple[str, Any]:
         read = parse_yaml(value, f"{key}: {shown(value)}")
     except ConfigError as error:
         raise argparse.ArgumentTypeError(cut(str(error))) from None
-    if isinstance(read, str) and _is_number(read):
-        raise argparse.ArgumentTypeError(
-            f"{key}: YAML takes {shown(value)} for text; write a number with a point, as 1.0e-3"
-        )
+    if isinstance(read, str):
+        with contextlib.suppress(ValueError):
+            float(read)
+            raise argparse.ArgumentTypeError(
+                f"{key}: YAML takes {shown(value)} for text; write a number with a point, as 1.0e-3"
+            )
     return key, read
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def show(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The folder of a suite: made ready in a worktree and handed over from there; its dvc.yaml is a copy of that at the root.
+"""The folder of a suite: made ready in a worktree and handed over from there. Its dvc.yaml is a copy of the root's.
 
 A link to it would do for `dvc repro`, but DVC reads no link in a git revision, so `dvc params diff`, `dvc metrics diff`
 and `dvc exp show` would find nothing to compare with.

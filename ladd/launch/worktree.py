@@ -46,8 +46,8 @@ def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktre
     committed."""
     check_name(name, "launch")
     revision = _git(root, "rev-parse", "--verify", f"{commit}^{{commit}}")
-    if commit == "HEAD":
-        _refuse_changes(root)
+    if commit == "HEAD" and (changes := _git(root, "status", "--porcelain", "--", *CODE)):
+        raise LaunchError(f"commit first, a launch runs the committed code; these differ from HEAD:\n{changes}")
     main = main_checkout(root).resolve()
     folder = main / TREES / name
     with exclusive(folder.with_name(f"{name}.lock"), f"launch {name}"):
@@ -74,11 +74,6 @@ def root_of(folder: Path) -> Path:
     if not os.path.isdir(folder):  # of Path, it raises over a name that is too long
         raise LaunchError(f"{cut(str(folder))} is no folder; name that of a suite")
     return Path(_git(folder, "rev-parse", "--show-toplevel"))
-
-
-def _refuse_changes(root: Path) -> None:
-    if changes := _git(root, "status", "--porcelain", "--", *CODE):
-        raise LaunchError(f"commit first, a launch runs the committed code; these differ from HEAD:\n{changes}")
 
 
 def _refuse_orphans(folder: Path) -> None:

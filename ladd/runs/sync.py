@@ -43,7 +43,8 @@ def sync(suite: Suite) -> Iterator[Synced]:
 
 def _sync(suite: Suite) -> Iterator[Synced]:
     renew_plan()  # or DVC would hold stages up to date by the settings and the code of then
-    outdated, locked = outdated_stages(), locked_stages()
+    outdated, path = outdated_stages(), Path("dvc.lock")
+    locked = set(read_yaml(path)["stages"]) if path.is_file() else set()
     experiment = Experiment(Path(suite.root), suite.suite)
     for declaration in tracked_declarations(suite):
         name = declaration.name
@@ -85,11 +86,6 @@ def _fill(suite: Suite, declaration: Declaration, run: TrackedRun) -> None:
         record_codebook(key, suite.codebooks[key].steps, run)
     else:
         record_training(declaration, run)
-
-
-def locked_stages() -> set[str]:
-    path = Path("dvc.lock")
-    return set(read_yaml(path)["stages"]) if path.is_file() else set()
 
 
 def outdated_stages() -> dict[str, str]:

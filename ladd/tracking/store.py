@@ -56,12 +56,10 @@ def check_server(uri: str) -> None:
             return
         except FAILURES as error:
             if pause is None or is_refusal(error) or time.monotonic() - started > float(_LONGEST):
-                raise TrackingError(f"MLFLOW_TRACKING_URI is {address(uri)}, {_outcome(error)}; {REMEDY}") from error
+                refuses, why = f"which refuses: {reason(error)}", f"where nothing answers ({reason(error)})"
+                outcome = refuses if is_refusal(error) else why
+                raise TrackingError(f"MLFLOW_TRACKING_URI is {address(uri)}, {outcome}; {REMEDY}") from error
             time.sleep(pause)
-
-
-def _outcome(error: Exception) -> str:
-    return f"which refuses: {reason(error)}" if is_refusal(error) else f"where nothing answers ({reason(error)})"
 
 
 @contextlib.contextmanager
