@@ -4,7 +4,7 @@ Importing the package sets what Prefect, MLflow and DVC read from the environmen
 """
 
 from flows import environment
-from flows.secret import SecretError
+from flows.environment import SecretError
 
 try:
     environment.apply()

@@ -5,32 +5,23 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
 
-from flows.alive import alive
 from flows.artifacts import show_results, show_table
 from flows.environment import ROOT
-from flows.suite import TASK_RUNNER, Jobs, Launch, failure
-from ladd.errors import LaddError
-from ladd.launch.ablation import AblationResult, preview, run_ablation
+from flows.suite import TASK_RUNNER, Jobs, Launch, outcome_of
+from ladd.launch.ablation import preview, run_ablation
 from ladd.launch.confine import check_assets, suite_folder
 from ladd.launch.expand import Expansion
 from ladd.launch.grid import Grid
-from ladd.launch.values import read_values
+from ladd.launch.overrides import read_values
 
 
 def run_name() -> str:
-    """Name of a flow run: that of its suite."""
     grid: Any = flow_run.parameters["grid"]
     return grid["name"] if isinstance(grid, dict) else grid.name
 
 
-@flow(
-    name="ablation",
-    flow_run_name=run_name,
-    task_runner=TASK_RUNNER,
-    persist_result=False,
-)
+@flow(name="ablation", flow_run_name=run_name, task_runner=TASK_RUNNER, persist_result=False)
 def ablation(grid: Grid, jobs: Jobs = 2) -> State:
     """Train and measure every combination, and leave suites/NAME ready to commit.
 
@@ -38,21 +29,16 @@ def ablation(grid: Grid, jobs: Jobs = 2) -> State:
         grid: Lists of values; every combination of them that makes sense becomes a model and a sweep.
         jobs: Stages that run at the same time.
     """
-    with alive(str(flow_run.id)):
-        try:
-            result = _run(grid, Launch(jobs=jobs))
-        except LaddError as error:
-            return failure(error)
-        show_results(grid.name, result.suite_folder / "results")
-        return Completed(message=f"{len(result.expansion.cells)} cells; suites/{grid.name} is ready to commit")
+    return outcome_of(lambda: _run(grid, Launch(jobs=jobs)))
 
 
-def _run(grid: Grid, launch: Launch) -> AblationResult:
+def _run(grid: Grid, launch: Launch) -> str:
     expansion = preview(ROOT, grid)
     base = read_values(suite_folder(ROOT, grid.suite) / "params.yaml")
     check_assets(ROOT, base, expansion.values)
     _show_cells(grid.name, expansion)
-    return run_ablation(ROOT, grid, launch)
+    show_results(grid.name, run_ablation(ROOT, grid, launch) / "results")
+    return f"{len(expansion.cells)} cells; suites/{grid.name} is ready to commit"
 
 
 def _show_cells(name: str, expansion: Expansion) -> None:

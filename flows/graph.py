@@ -18,22 +18,17 @@ PLAN = "plan"
 
 @dataclass(frozen=True)
 class Graph:
-    """The stages of a suite.
-
-    Attributes:
-        upstream: stage -> stages whose outputs it reads, in an order where each comes after those.
-        unchanged: stages that `dvc status` has nothing to say about.
-    """
+    """The stages of a suite. ``upstream``: stage -> stages whose outputs it reads, in an order where each comes
+    after those."""
 
     upstream: Mapping[str, tuple[str, ...]]
-    unchanged: frozenset[str]
+    unchanged: frozenset[str]  # stages that `dvc status` has nothing to say about
 
 
 def read_graph(folder: Path) -> Graph:
     """Graph and status of the suite in ``folder``.
 
-    A stage whose files another process has in use is not among the unchanged.
-    """
+    A stage whose files another process has in use is not among the unchanged."""
     with Repo(str(folder)) as repo:
         stages = Index.from_file(repo, str(folder.resolve() / "dvc.yaml")).graph
         upstream = {stage.name: _before([each.name for each in stages.successors(stage)]) for stage in stages}
@@ -61,19 +56,10 @@ def _unchanged(repo: Repo, stages: Collection[Any]) -> Iterator[str]:
 
 
 def select(graph: Graph, only: Sequence[str], *, downstream: bool) -> tuple[dict[str, tuple[str, ...]], set[str]]:
-    """A part of the graph.
-
-    Args:
-        graph: all stages.
-        only: stages ("stage2"), keys ("di-ladd") or both ("stage2@di-ladd"); none of them means all.
-        downstream: whether stages behind the named ones belong to the part.
-
-    Returns:
-        Upstreams within the part, where a stage between two of them counts as an edge; and the named stages.
-
-    Raises:
-        ConfigError: a name fits no stage.
-    """
+    """A part of the graph. Returns upstreams within the part, where a stage between two of them counts as an edge;
+    and the named stages. Raises ConfigError: a name fits no stage. ``only``: stages ("stage2"), keys ("di-ladd") or
+    both ("stage2@di-ladd"); none of them means all. ``downstream``: whether stages behind the named ones belong to
+    the part."""
     named = {stage for name in only for stage in _matching(graph, name)} if only else set(graph.upstream)
     chosen: set[str] = set()
     nearest: dict[str, tuple[str, ...]] = {}  # the closest chosen stages before each stage

@@ -27,13 +27,7 @@ PAGES = ("same-origin", "none")  # where a request of a page may come from: thes
 
 
 class Guard:
-    """Lets requests through that have the password and come from no page of another server.
-
-    Args:
-        app: ASGI application.
-        auth: USER:PASSWORD.
-        hosts: names that the server has, with their ports.
-    """
+    """Lets requests through that have the password and come from no page of another server."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], auth: str, hosts: Iterable[str]):
         self.app, self.auth, self.hosts = app, auth.encode(), tuple(hosts)

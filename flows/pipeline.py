@@ -9,16 +9,13 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
 
-from flows.alive import alive
 from flows.artifacts import show_results, show_text
 from flows.environment import ROOT
-from flows.suite import TASK_RUNNER, Jobs, Launch, failure
+from flows.suite import TASK_RUNNER, Jobs, Launch, outcome_of
 from ladd.cli.arguments import whole
 from ladd.cli.launch import assignment
 from ladd.config import load_suite
-from ladd.errors import LaddError
 from ladd.launch.confine import suite_folder
 from ladd.launch.overrides import launch_overrides, plan_overrides
 
@@ -29,12 +26,7 @@ def run_name() -> str:
     return "default suite" if suite == "." else suite.removeprefix("suites/")
 
 
-@flow(
-    name="pipeline",
-    flow_run_name=run_name,
-    task_runner=TASK_RUNNER,
-    persist_result=False,
-)
+@flow(name="pipeline", flow_run_name=run_name, task_runner=TASK_RUNNER, persist_result=False)
 def pipeline(
     suite: str = ".",
     only: list[str] = [],  # noqa: B006 (Prefect copies defaults, and the form shows them)
@@ -56,29 +48,23 @@ def pipeline(
             launch then runs in a work tree of its own and leaves params.yaml and results as they are.
         jobs: Stages that run at the same time.
     """
-    with alive(str(flow_run.id)):
-        launch = Launch(tuple(only), downstream, force, jobs)
-        try:
-            experiment, results = _run(suite, overrides, launch)
-        except LaddError as error:
-            return failure(error)
-        if downstream or not only:  # `compare` was among the stages, so its results are of this suite as it is
-            show_results(experiment, results)
-        return Completed(message=f"{experiment} is up to date")
+    launch = Launch(tuple(only), downstream, force, jobs)
+    return outcome_of(lambda: _run(suite, overrides, launch))
 
 
-def _run(suite: str, overrides: dict[str, Any], launch: Launch) -> tuple[str, Path]:
-    """Run a suite; its experiment in MLflow and its results."""
+def _run(suite: str, overrides: dict[str, Any], launch: Launch) -> str:
     folder = suite_folder(ROOT, suite)
-    name = load_suite(folder / "params.yaml").suite
-    if not overrides:
+    experiment, results = load_suite(folder / "params.yaml").suite, folder / "results"
+    if overrides:
+        plan = plan_overrides(ROOT, Path(suite), overrides, confined=True)
+        get_run_logger().info("\n".join([f"{plan.name}: {suite} with", *plan.difference]))
+        show_text(f"{plan.name}-difference", f"{plan.name}: difference from {suite}", "\n".join(plan.difference))
+        experiment, results = f"{experiment}@{plan.name}", launch_overrides(ROOT, Path(suite), plan, launch) / "results"
+    else:
         launch(folder, {})
-        return name, folder / "results"
-    plan = plan_overrides(ROOT, Path(suite), overrides, confined=True)
-    get_run_logger().info("\n".join([f"{plan.name}: {suite} with", *plan.difference]))
-    show_text(f"{plan.name}-difference", f"{plan.name}: difference from {suite}", "\n".join(plan.difference))
-    result = launch_overrides(ROOT, Path(suite), overrides, launch)
-    return f"{name}@{result.name}", result.folder / "results"
+    if launch.downstream or not launch.only:  # `compare` was among the stages: results are of the suite as it is
+        show_results(experiment, results)
+    return f"{experiment} is up to date"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,7 +84,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Arguments of the command line: those of the flow."""
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Bring a suite up to date.")
     parser.add_argument("--suite", default=".", help="the default suite, ., or suites/NAME (default: .)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="stages, keys, or both as NAME@KEY")

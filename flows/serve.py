@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 from pathlib import Path
 
@@ -13,9 +12,10 @@ from prefect.logging import get_logger
 from prefect.runner import Runner
 
 from flows.ablation import ablation
-from flows.alive import bury_the_dead
 from flows.pipeline import pipeline
-from flows.processes import GRACE
+from flows.stage import GRACE
+from flows.suite import bury_the_dead
+from ladd.files import write_json
 
 DEPLOYMENT = "local"
 PATIENCE = 3 * GRACE  # seconds in which a flow has ended its stages
@@ -30,7 +30,6 @@ class FlowRunner(Runner):
         self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._end()))
 
     async def serve(self) -> None:
-        """Serve until a signal comes."""
         self.loop = asyncio.get_running_loop()
         await self.start()
 
@@ -75,9 +74,7 @@ def main() -> None:
         for flow in (pipeline, ablation)
     }
     if ready is not None:
-        partial = ready.with_suffix(".partial")
-        partial.write_text(json.dumps(identifiers))
-        partial.rename(ready)  # whole or not there
+        write_json(ready, identifiers)
     asyncio.run(runner.serve())
 
 

@@ -2,6 +2,8 @@
 
 import enum
 import re
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -9,16 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.processes import Processes
 from ladd.errors import BusyError, PreemptedError, StageError
-from ladd.launch.run import TAIL
+from ladd.launch.run import TAIL, end_groups, start_group
 
+GRACE = 10.0  # seconds between SIGINT and SIGKILL
 Log = Callable[[str], object]
-
 PATIENCE = 600.0  # seconds that a stage waits for other processes
 PAUSES = (2.0, 4.0, 8.0, 15.0)  # seconds between tries; the last one repeats
 _DRAIN = 2.0  # seconds for the last lines after the end of dvc
-
 UNCHANGED = re.compile(r"^Stage '.*' didn't change, skipping$")
 RESTORED = re.compile(r"^Stage '.*' is cached - skipping run, checking out outputs$")
 # DVC's lock of the repository, its claims on paths, and the lock of the stage itself (exit code 75).
@@ -28,6 +28,57 @@ ADVICE = re.compile(
 )
 PREEMPTED = re.compile(r"^training was asked to end: .*$")  # exit code 75 too: a checkpoint is saved
 HOLDER = re.compile(r"^\s*\(PID \d+\): .*$|^.* is already running \(process \d+\).*$")
+
+
+class EndedError(Exception):
+    """The flow is being ended: no process is started any more."""
+
+
+class Processes:
+    """The live processes of a flow. ``ended``: set when nothing may be started any more; waiting for it is a sleep
+    that ending cuts short."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._live: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+
+    def start(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen:
+        """Start a command, its output and errors in one pipe. Raises EndedError: `end_all` was called."""
+        with self._lock:
+            self.check()
+            process = start_group(command, folder, environment, text=True, errors="replace")
+            self._live.add(process)
+        return process
+
+    def check(self) -> None:
+        if self.ended.is_set():
+            raise EndedError("the flow is being ended")
+
+    def finish(self, process: subprocess.Popen) -> None:
+        """End what a process left behind in its group, and forget it."""
+        end_groups([process], GRACE)
+        with self._lock:
+            self._live.discard(process)
+
+    def end_all(self) -> None:
+        """End all processes and what they started, and start no more."""
+        with self._lock:
+            self.ended.set()
+            live = list(self._live)
+        end_groups(live, GRACE)
+
+
+def heed_interrupts() -> None:
+    """Make SIGINT end the processes started from here: a shell starts background jobs with SIGINT ignored, and
+    children inherit that. A terminal that goes away interrupts too, unless told not to (`nohup`)."""
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Importing polars makes SIGINT restart the call that it interrupts: a wait for a stage would go on to its end.
+        signal.siginterrupt(signal.SIGINT, True)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 class Outcome(enum.StrEnum):
@@ -46,13 +97,9 @@ MEANING = {
 
 
 def classify(stage: str, code: int, lines: Sequence[str]) -> Outcome:
-    """What `dvc repro -s` did, from its exit code and output: it exits with 255 for every kind of failure.
-
-    Raises:
-        BusyError: another process holds a lock; a later try may succeed.
-        PreemptedError: the stage was asked to end and saved a checkpoint; another try goes on from it.
-        StageError: anything else, with the last lines.
-    """
+    """What `dvc repro -s` did, from its exit code and output: it exits with 255 for every kind of failure. Raises
+    BusyError: another process holds a lock; a later try may succeed. PreemptedError: the stage was asked to end and
+    saved a checkpoint; another try goes on from it. StageError: anything else, with the last lines."""
     if code == 0:
         if any(RESTORED.match(line) for line in lines):
             return Outcome.RUN_CACHE
@@ -68,30 +115,18 @@ def classify(stage: str, code: int, lines: Sequence[str]) -> Outcome:
 
 @dataclass(frozen=True)
 class StageRunner:
-    """Runs stages of one suite.
+    """Runs stages of one suite."""
 
-    Attributes:
-        folder: of the suite.
-        environment: of the processes.
-        processes: where they are known, to be ended with the flow.
-        slots: how many stages run at once.
-        patience: seconds to wait for other processes.
-    """
-
-    folder: Path
-    environment: Mapping[str, str]
-    processes: Processes
-    slots: threading.Semaphore
-    patience: float = PATIENCE
+    folder: Path  # of the suite
+    environment: Mapping[str, str]  # of the processes
+    processes: Processes  # where they are known, to be ended with the flow
+    slots: threading.Semaphore  # how many stages run at once
+    patience: float = PATIENCE  # seconds to wait for other processes
 
     def run(self, stage: str, *, force: bool, log: Log) -> Outcome:
-        """Run a stage; wait for others that have its files in use, and go on where it was asked to end.
-
-        Raises:
-            BusyError: they still are when patience ends.
-            StageError: the stage failed.
-            EndedError: the flow is being ended.
-        """
+        """Run a stage; wait for others that have its files in use, and go on where it was asked to end. Raises
+        BusyError: they still are when patience ends. StageError: the stage failed. EndedError: the flow is being
+        ended."""
         start, tries = time.monotonic(), 0
         while True:
             try:

@@ -1,55 +1,49 @@
 """A suite as Prefect tasks: one per stage, in the order of DVC's graph."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.environment import stage_environment
+from flows.environment import HOME, stage_environment
 from flows.graph import read_graph, select
-from flows.processes import EndedError, Processes, heed_interrupts
-from flows.stage import MEANING, Log, Outcome, StageRunner
+from flows.stage import MEANING, EndedError, Log, Outcome, Processes, StageRunner, heed_interrupts
 from ladd.errors import BusyError, LaddError, StageError
 from ladd.launch.ready import make_ready
+from ladd.lock import exclusive, is_held
 
 Jobs = Annotated[int, Field(ge=1, le=64)]
 # A task holds a thread while it waits for its upstreams; `jobs` limits the work.
 TASK_RUNNER: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=256)
+LOCKS = HOME / "flow-runs"
+FLOWS = ["pipeline", "ablation"]
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What of a suite to run, and how.
+    """What of a suite to run, and how."""
 
-    Attributes:
-        only: stages, keys, or both as NAME@KEY; empty for all.
-        downstream: run what is behind them too.
-        force: run them although they are up to date.
-        jobs: stages at once.
-    """
-
-    only: tuple[str, ...] = ()
-    downstream: bool = True
-    force: bool = False
-    jobs: int = 2
+    only: tuple[str, ...] = ()  # stages, keys, or both as NAME@KEY; empty for all
+    downstream: bool = True  # run what is behind them too
+    force: bool = False  # run them although they are up to date
+    jobs: int = 2  # stages at once
 
     def __call__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        """Run the suite in ``folder``, in the running flow.
-
-        Raises:
-            ConfigError: a name in ``only`` fits no stage.
-            StageError: stages failed; the message names them.
-        """
+        """Run the suite in ``folder``, in the running flow. Raises ConfigError: a name in ``only`` fits no stage.
+        StageError: stages failed; the message names them."""
         log = get_run_logger().info
         environment = {**stage_environment(str(flow_run.id)), **environment}
         make_ready(folder, environment)  # the plan is renewed, and says what stages there are
@@ -58,25 +52,12 @@ class Launch:
         forced = named if self.force else set()
         log(describe(part, graph.unchanged - forced, self.jobs))
         heed_interrupts()
-        processes = Processes()
-        runner = StageRunner(
-            folder,
-            environment,
-            processes,
-            threading.BoundedSemaphore(self.jobs),
-        )
+        runner = StageRunner(folder, environment, Processes(), threading.BoundedSemaphore(self.jobs))
         report(_submit(Pass(part, graph.unchanged, forced, runner)), log)
 
 
 class Pass:
-    """One pass over a part of a graph.
-
-    Args:
-        part: stage -> upstreams.
-        unchanged: stages that were up to date at the start.
-        forced: stages that run in any case.
-        runner: of the stages that need a process.
-    """
+    """One pass over a part of a graph, stage -> upstreams. No dataclass: Prefect would look into its fields."""
 
     def __init__(
         self, part: Mapping[str, tuple[str, ...]], unchanged: frozenset[str], forced: set[str], runner: StageRunner
@@ -132,11 +113,7 @@ def describe(part: Mapping[str, tuple[str, ...]], unchanged: frozenset[str], job
 
 
 def report(states: Mapping[str, State], log: Log) -> None:
-    """Log what the stages came to.
-
-    Raises:
-        StageError: some did not end well.
-    """
+    """Log what the stages came to. Raises StageError: some did not end well."""
     failed = [stage for stage, state in states.items() if state.is_final() and not state.is_completed()]
     behind = [stage for stage, state in states.items() if not state.is_final()]
     names = [str(state.name) for state in states.values() if state.is_completed()]
@@ -149,6 +126,35 @@ def report(states: Mapping[str, State], log: Log) -> None:
         )
 
 
-def failure(error: LaddError) -> State:
-    """The state of a flow that an error ended; its message says all that is known."""
-    return Failed(message="\n".join([str(error), *getattr(error, "__notes__", [])]))
+def outcome_of(flow: Callable[[], str]) -> State:
+    """Run the body of a flow, whose answer is the message of its state; that of an error says all that is known."""
+    with alive(str(flow_run.id)):
+        try:
+            return Completed(message=flow())
+        except LaddError as error:
+            return Failed(message="\n".join([str(error), *getattr(error, "__notes__", [])]))
+
+
+@contextmanager
+def alive(flow_run_id: str) -> Iterator[None]:
+    """Hold the lock of a flow run: the system frees it however the process ends."""
+    path = LOCKS / flow_run_id
+    with exclusive(path, f"flow run {flow_run_id}"):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def bury_the_dead() -> list[str]:
+    """Mark running flow runs without a process as crashed; their names."""
+    ours = FlowFilter.model_validate({"name": {"any_": FLOWS}})
+    running = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}})
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(flow_filter=ours, flow_run_filter=running)
+        dead = [each for each in found if not is_held(LOCKS / str(each.id))]
+        for each in dead:
+            (LOCKS / str(each.id)).unlink(missing_ok=True)
+            message = "its process is gone; launch it again: it goes on from what is done"
+            client.set_flow_run_state(each.id, Crashed(message=message), force=True)
+    return [each.name for each in dead]

@@ -1,29 +1,124 @@
 """Prefect, MLflow and the served flows on this machine: `make ui`. Ctrl-C stops them all."""
 
+import contextlib
+import ctypes
 import fcntl
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.environment import HOME, ROOT, auth_settings, running_servers, serving
+import psutil
+
+from flows.environment import HOME, ROOT, USER, auth_settings, auth_string, running_servers, serving
+from flows.environment import NAME as SECRET
 from flows.mlflow_server import AUTH as MLFLOW_AUTH
 from flows.mlflow_server import HOSTS as MLFLOW_HOSTS
-from flows.secret import NAME as SECRET
-from flows.secret import USER, auth_string
-from flows.servers import HOST, Server, ServerError, answers, free_port
+from ladd.errors import BusyError
 from ladd.tracking import tracking_uri
 from ladd.tracking.store import create_store, store_folder
 
+HOST = "127.0.0.1"
+PATIENCE = 300.0  # seconds for a start; a few are enough on a machine that is not busy
+GRACE = 60.0  # seconds from SIGTERM to SIGKILL; a flow ends its stages first
+_POLL = 0.1  # seconds between two looks
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 PORTS = {"prefect": 4200, "mlflow": 5000}
 LOGS = HOME / "logs"
 MLFLOW_SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # with it the start takes three times as long
-_POLL = 0.5
+
+
+class ServerError(Exception):
+    """A server did not start, or ended by itself."""
+
+
+class Server:
+    """A server process."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path):
+        self.name, self.log = name, log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C comes to this process alone, which ends them in order
+                preexec_fn=_end_with_parent,
+            )
+
+    def check(self) -> None:
+        """Raise ServerError with the last lines of the log if the process has ended."""
+        if (code := self.process.poll()) is not None:
+            tail = "\n".join(f"  {line}" for line in self.log.read_text(errors="replace").splitlines()[-15:])
+            raise ServerError(f"{self.name} ended with exit code {code}; the end of {self.log}:\n{tail}")
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Wait until the server is ready. Raises ServerError: it ended, or patience did."""
+        deadline = time.monotonic() + PATIENCE
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ServerError(f"{self.name} does not answer after {PATIENCE:.0f} s; see {self.log}")
+            time.sleep(_POLL)
+
+    def listens(self, port: int) -> bool:
+        """Whether the process, or one that it started, has the port: whoever else answers there gets no password."""
+        with contextlib.suppress(psutil.Error):
+            own = psutil.Process(self.process.pid)
+            return any(
+                each.status == psutil.CONN_LISTEN and each.laddr.port == port
+                for process in (own, *own.children(recursive=True))
+                for each in process.net_connections("inet")
+            )
+        return False
+
+    def stop(self) -> None:
+        """End the process, and what is left of its group."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def _end_with_parent() -> None:
+    """In the child: be ended when this process dies, even by SIGKILL (on Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def free_port(preferred: int) -> int:
+    """The preferred port of this machine, or any other where that is taken."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise ServerError(f"{HOST} has no free port")
 
 
 class Stopped(BaseException):
@@ -31,9 +126,10 @@ class Stopped(BaseException):
 
 
 def main() -> int:
-    """Start the servers, say where they are, and wait."""
-    with serving() as file:
-        if file is None:
+    with contextlib.ExitStack() as held:
+        try:
+            file = held.enter_context(serving())
+        except BusyError:
             print(f"make ui runs already in this checkout: {running_servers() or 'it is starting'}", file=sys.stderr)
             return 1
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -60,7 +156,6 @@ def _stop(number: int, frame: object) -> None:
 
 
 def _start(servers: list[Server], file: Path) -> None:
-    """Start the servers, each as soon as it can be, and print where they are."""
     started = time.monotonic()
     with _one_checkout_at_a_time():
         addresses, ready = _start_servers(servers)
@@ -87,8 +182,10 @@ def _start_servers(servers: list[Server]) -> tuple[dict[str, str], Path]:
     prefect = _add(servers, "Prefect", ["prefect", "server", "start", *_place(addresses["prefect"])], _pages(addresses))
     if not remote:
         create_store(ROOT)  # while Prefect starts
-        place = _place(addresses["mlflow"])
-        mlflow = _add(servers, "MLflow", ["flows.mlflow_server", *_store(), *place], _mlflow_settings(addresses))
+        files = store_folder(ROOT) / "artifacts"
+        store = ["--backend-store-uri", tracking_uri(ROOT), "--artifacts-destination", str(files)]
+        module = ["flows.mlflow_server", *store, *_place(addresses["mlflow"])]
+        mlflow = _add(servers, "MLflow", module, _mlflow_settings(addresses))
     prefect.wait(lambda: _up(prefect, addresses["prefect"], "/api/health"))
     ready = HOME / "served.json"
     ready.unlink(missing_ok=True)
@@ -108,8 +205,7 @@ def _up(server: Server, address: str, path: str) -> bool:
 def _pages(addresses: dict[str, str]) -> dict[str, str]:
     """Prefect answers its own pages alone, and those only with the password.
 
-    The pages would look for their server at the default port, which may be that of another checkout.
-    """
+    The pages would look for their server at the default port, which may be that of another checkout."""
     return auth_settings() | {
         "PREFECT_SERVER_UI_API_URL": f"{addresses['prefect']}/api",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_names(addresses["prefect"])),
@@ -130,11 +226,6 @@ def _names(address: str) -> tuple[str, str]:
 
 def _place(address: str) -> list[str]:
     return ["--host", HOST, "--port", address.rpartition(":")[2]]
-
-
-def _store() -> list[str]:
-    files = store_folder(ROOT) / "artifacts"
-    return ["--backend-store-uri", tracking_uri(ROOT), "--artifacts-destination", str(files)]
 
 
 def _add(servers: list[Server], name: str, module: Sequence[str], settings: dict[str, str] | None = None) -> Server:

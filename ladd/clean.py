@@ -1,7 +1,5 @@
 """Removal of what the stages of the default suite wrote: `make clean`. Needs no package."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import sys
@@ -12,11 +10,8 @@ from ladd.lock import exclusive
 
 
 def clean(root: Path) -> None:
-    """Remove outputs and resume state of a suite. Lock files stay, as whoever opened one must meet the next who does.
-
-    Raises:
-        BusyError: a stage, a rehearsal or a launch runs; nothing is removed.
-    """
+    """Remove outputs and resume state of a suite. Lock files stay, as whoever opened one must meet the next who
+    does. Raises BusyError: a stage, a rehearsal or a launch runs; nothing is removed."""
     work = root / ".work"
     with contextlib.ExitStack() as held:
         locks = _lock_files(work)

@@ -5,8 +5,6 @@ says when one is gone. `RAY_ADDRESS` names a running cluster; without it Ray run
 needed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -45,10 +43,7 @@ class Workers:
 
 def workers_asked(compute: ComputeConfig) -> Workers | None:
     """The workers that ``LADD_WORKERS`` asks for, to share out what gives the same bytes on any number of them.
-
-    Raises:
-        ConfigError: it is no positive number.
-    """
+    Raises ConfigError: it is no positive number."""
     asked = os.environ.get("LADD_WORKERS")
     if asked is None:
         return None
@@ -60,17 +55,10 @@ def workers_asked(compute: ComputeConfig) -> Workers | None:
 def train_on_workers(
     function: Callable[..., None], arguments: Sequence[Any], workers: Workers, progress: Callable[[], int]
 ) -> None:
-    """Call a function on all workers of a process group; start them again when one dies.
-
-    Args:
-        function: importable by name; it is called in this process's working directory.
-        arguments: of the function, to be pickled.
-        workers: to start.
-        progress: step of the latest checkpoint; the workers are started again as long as it grows.
-    Raises:
-        LaddError: one that the function raised: another try would raise it again.
-        ClusterError: the workers died ``TRIES`` times without a new checkpoint, or the cluster is gone.
-    """
+    """Call a function on all workers of a process group; start them again when one dies. Raises LaddError: one that
+    the function raised: another try would raise it again. ClusterError: the workers died ``TRIES`` times without a
+    new checkpoint, or the cluster is gone. ``function``: importable by name; it is called in this process's working
+    directory. ``progress``: step of the latest checkpoint; the workers are started again as long as it grows."""
     with _cluster(workers):
         step, tries = progress(), 0
         while (failure := _attempt(function, arguments, workers)) is not None:
@@ -85,16 +73,9 @@ def train_on_workers(
 
 
 def share_out(function: Callable[..., None], arguments: Sequence[Any], workers: Workers) -> None:
-    """Call ``function(*arguments, worker, workers.count)`` on every worker, at the same time.
-
-    Args:
-        function: importable by name; it is called in this process's working directory, and its results are files.
-        arguments: of the function, to be pickled.
-        workers: to start; one that dies is started again.
-    Raises:
-        LaddError: one that the function raised.
-        ClusterError: a worker died ``TRIES`` times, or the cluster is gone.
-    """
+    """Call ``function(*arguments, worker, workers.count)`` on every worker, at the same time. Raises LaddError: one
+    that the function raised. ClusterError: a worker died ``TRIES`` times, or the cluster is gone. ``function``:
+    importable by name; it is called in this process's working directory, and its results are files."""
     with _cluster(workers):
         import ray
         from ray.exceptions import RayError, RayTaskError
@@ -167,11 +148,8 @@ def _call(function: Callable[..., None], arguments: Sequence[Any], folder: str) 
 
 @contextlib.contextmanager
 def _cluster(workers: Workers) -> Iterator[None]:
-    """Join the cluster of ``RAY_ADDRESS``, or start one on this machine that ends with the block.
-
-    Raises:
-        ClusterError: Ray is not installed, or the cluster cannot be joined.
-    """
+    """Join the cluster of ``RAY_ADDRESS``, or start one on this machine that ends with the block. Raises
+    ClusterError: Ray is not installed, or the cluster cannot be joined."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
@@ -206,11 +184,7 @@ def _cluster(workers: Workers) -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Ray itself tries for minutes where nothing answers.
-
-    Raises:
-        ClusterError: nothing does.
-    """
+    """Ray itself tries for minutes where nothing answers. Raises ClusterError: nothing does."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal():  # "auto", or a service that Ray finds by another name
         return
@@ -223,7 +197,6 @@ def _knock(address: str) -> None:
 
 
 def _alive() -> bool:
-    """Whether the cluster answers."""
     import ray
 
     try:

@@ -21,13 +21,14 @@ from typing import Any, NamedTuple
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig
 from ladd.errors import LaddError
-from ladd.launch.values import read_values
+from ladd.files import storage_error
+from ladd.launch.overrides import read_values
 from ladd.registry import find
 from ladd.stages.planned import stages_in_order
 from ladd.stages.runtime import WORK, execute, stage_lock
-from ladd.storage import storage_error
 from ladd.systems.base import System
 from ladd.tasks import Task
+from ladd.tracking.store import variable
 from ladd.yaml_files import write_yaml
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
@@ -172,7 +173,8 @@ def rehearse(suite: Path, *, keep: bool) -> None:
         for asset in named_assets(tiny):
             fetch_asset(AssetConfig.model_validate(asset), store_folder(repository), repository)
         stages = list(stages_in_order(tiny))
-        with contextlib.chdir(folder), _own_tracking(folder):
+        own = f"sqlite:///{folder}/.mlflow/mlflow.db"  # tracked runs never go to the user's database
+        with contextlib.chdir(folder), variable("MLFLOW_TRACKING_URI", own):
             _run_all(stages)
         print((folder / "results" / "compare.txt").read_text())
         if keep:
@@ -188,19 +190,6 @@ def describe(substitutions: list[Substitution]) -> str:
     widths = [max(len(row[column]) for row in substitutions) for column in (0, 1)]
     rows = [f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in substitutions]
     return "\n".join(["Stand-ins for assets of the hub:", *rows])
-
-
-@contextlib.contextmanager
-def _own_tracking(folder: Path) -> Iterator[None]:
-    """Tracked runs go to a database in the folder, never to the user's."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/.mlflow/mlflow.db"
-    try:
-        yield
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI")
-        if before is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 def _run_all(stages: list[tuple[str, str | None]]) -> None:

@@ -83,14 +83,8 @@ class StageError(LaddError):
 
 @contextlib.contextmanager
 def reading(what: object, remedy: str) -> Iterator[None]:
-    """Turn whatever a library raises over a broken file into one line that names the file and the remedy.
-
-    Args:
-        what: is read.
-        remedy: what to do where it is cut or damaged.
-    Raises:
-        ArtifactError: anything but an error of ours, or a lack of memory, was raised inside.
-    """
+    """Turn whatever a library raises over a broken file into one line that names the file and the remedy. Raises
+    ArtifactError: anything but an error of ours, or a lack of memory, was raised inside."""
     try:
         yield
     except (LaddError, MemoryError):

@@ -1,13 +1,10 @@
 """What git says of the code that runs."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
 
 CODE = ("ladd", ":(glob)**/dvc.yaml")  # what decides what a stage computes, besides its parameters and inputs
 
@@ -15,8 +12,7 @@ CODE = ("ladd", ":(glob)**/dvc.yaml")  # what decides what a stage computes, bes
 def git_tags(root: Path) -> dict[str, str]:
     """Commit, whether the tree differs from it, and in which files of the code; hardly anything outside a repository.
 
-    Results are in git too and change while a pipeline runs, so a tree that differs may have run the committed code.
-    """
+    Results are in git too and change while a pipeline runs, so a tree that differs may have run the committed code."""
     try:
         changed = _git(root, "status", "--porcelain", "--", *CODE).splitlines()
         return {
@@ -28,33 +24,22 @@ def git_tags(root: Path) -> dict[str, str]:
         return {"git.commit": "none"}
 
 
-class Distance(NamedTuple):
-    """How the code here is apart from that of a commit."""
-
-    behind: int  # commits to the code that it has and HEAD has not
-    ahead: int  # commits to the code that HEAD has and it has not
-    files: list[str]  # of the code that differ from it now
-
-
-def code_distance(root: Path, commit: str) -> Distance | None:
-    """From a commit to the working tree; None where the repository does not have the commit."""
+def code_distance(root: Path, commit: str) -> tuple[int, int, list[str]] | None:
+    """From a commit to the working tree: commits to the code that it has and HEAD has not, those that HEAD has and it
+    has not, and files of the code that differ now. None where the repository does not have the commit."""
     try:
         counts = _git(root, "rev-list", "--left-right", "--count", f"{commit}...HEAD", "--", *CODE)
         files = _git(root, "diff", "--name-only", "--relative", commit, "--", *CODE).splitlines()
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
     behind, ahead = map(int, counts.split())
-    return Distance(behind, ahead, files)
+    return behind, ahead, files
 
 
 def main_checkout(root: Path) -> Path:
     """The same folder in the main working tree of the repository, which all its work trees share.
 
-    Outside a repository, and in one without a main working tree, it is the folder itself.
-
-    Args:
-        root: in any working tree.
-    """
+    Outside a repository, and in one without a main working tree, it is the folder itself."""
     root = root.resolve()
     try:
         common = Path(_git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))

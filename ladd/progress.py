@@ -1,7 +1,5 @@
 """Progress bars on standard error, for all that may take longer than ten seconds."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
@@ -40,11 +38,8 @@ def bar(
     """A bar with an ETA that is moved by hand, in a ``with`` block; inside of another one it shows nothing.
 
     Args:
-        title: in front of it.
         total: units in all; None if nobody knows, and then there is a count without an ETA.
-        unit: what is counted.
         initial: units done by an earlier run.
-        hidden: show nothing.
         scale: write large counts as 1.2M.
     """
     return tqdm(

@@ -12,7 +12,7 @@ from dvc.cli import DvcParserError, parse_args
 
 from flows.pipeline import make_parser as make_flow_parser
 from ladd.cli import make_parser
-from ladd.cli.ablate import grid_of
+from ladd.cli.launch import grid_of
 from ladd.config import load_suite
 from ladd.evaluation.rows import COLUMNS
 from ladd.launch.ablation import preview

@@ -16,7 +16,7 @@ from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig, Suite
 from ladd.dry_run import OFFLINE_SUITE, describe, main, named_assets, rehearse, shrink
 from ladd.errors import AssetError, ConfigError
-from ladd.launch.values import read_values
+from ladd.launch.overrides import read_values
 from ladd.stages.planned import stages_in_order
 from ladd.tasks.text.small import DOCUMENTS
 

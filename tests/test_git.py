@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ladd.git import Distance, code_distance, git_tags, main_checkout
+from ladd.git import code_distance, git_tags, main_checkout
 from tests.stages.tiny import commit, git
 
 
@@ -83,17 +83,17 @@ def test_all_changed_files_of_the_code_are_named(repository):
 
 def test_distance_counts_commits_to_the_code_and_files_that_differ_now(repository):
     first = git(repository, "rev-parse", "HEAD")
-    assert code_distance(repository, first) == Distance(0, 0, [])
+    assert code_distance(repository, first) == (0, 0, [])
     (repository / "ladd/models.py").write_text("two")
     commit(repository)
     (repository / "README.md").write_text("two")
     commit(repository)
     second = git(repository, "rev-parse", "HEAD")
-    assert code_distance(repository, first) == Distance(0, 1, ["ladd/models.py"])
+    assert code_distance(repository, first) == (0, 1, ["ladd/models.py"])
     git(repository, "checkout", "--quiet", first)
-    assert code_distance(repository, second) == Distance(1, 0, ["ladd/models.py"])
+    assert code_distance(repository, second) == (1, 0, ["ladd/models.py"])
     (repository / "ladd/models.py").write_text("two")
-    assert code_distance(repository, second) == Distance(1, 0, [])
+    assert code_distance(repository, second) == (1, 0, [])
 
 
 def test_distance_to_a_commit_that_is_not_there_is_not_known(repository, tmp_path_factory):

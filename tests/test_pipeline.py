@@ -11,8 +11,8 @@ import pytest
 from ladd.config import Suite, load_suite
 from ladd.config.inherit import extended_files
 from ladd.errors import ConfigError
+from ladd.launch.overrides import read_values
 from ladd.launch.pipeline import HEADER
-from ladd.launch.values import read_values
 from ladd.stages.code import Code
 from ladd.stages.declaration import read_declaration
 from ladd.stages.plan import read_plan

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-import ladd.storage
+import ladd.files
 from ladd.errors import StorageError
-from ladd.files import write_atomically
-from ladd.storage import RESERVE, check_space, storage_error, try_outputs
+from ladd.files import RESERVE, check_space, storage_error, try_outputs, write_atomically
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -92,7 +91,7 @@ def test_trial_leaves_nothing_behind(tmp_path, monkeypatch):
 
 def test_hardly_any_space_is_not_enough_for_the_records_of_dvc(tmp_path, monkeypatch):
     for free in (RESERVE - 1, RESERVE):
-        monkeypatch.setattr(ladd.storage.shutil, "disk_usage", lambda _, free=free: Usage(1 << 40, 0, free))
+        monkeypatch.setattr(ladd.files.shutil, "disk_usage", lambda _, free=free: Usage(1 << 40, 0, free))
         if free < RESERVE:
             with pytest.raises(StorageError, match=f"{tmp_path}: only 16383 KiB are free"):
                 check_space(tmp_path)

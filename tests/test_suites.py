@@ -13,7 +13,7 @@ import torch
 
 from ladd.config import load_suite
 from ladd.dry_run import named_assets
-from ladd.launch.values import read_values
+from ladd.launch.overrides import read_values
 from ladd.systems.base import System, backbone_macs
 from ladd.tasks.text.settings import CorpusConfig, LastDocuments
 

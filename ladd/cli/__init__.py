@@ -3,19 +3,15 @@
 What takes time to import is imported when a command runs, so that help and usage errors come at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence
 
-from ladd.cli.ablate import add_ablate
-from ladd.cli.compare import add_compare
 from ladd.cli.generate import add_generate
-from ladd.cli.launch import add_launch
-from ladd.cli.tracked import add_replay, add_track
+from ladd.cli.launch import add_ablate, add_launch
+from ladd.cli.tracked import add_compare, add_replay, add_track
 from ladd.errors import LaddError
-from ladd.storage import storage_error
+from ladd.files import storage_error
 
 INTERRUPTED = 130  # as shells have it
 
@@ -23,22 +19,17 @@ INTERRUPTED = 130  # as shells have it
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code.
 
-    It is 0, 1 for an error of ours (its message goes to stderr), 2 for wrong usage, or 130 after Ctrl-C.
-    """
+    It is 0, 1 for an error of ours (its message goes to stderr), 2 for wrong usage, or 130 after Ctrl-C."""
     parsed = make_parser().parse_args(arguments)
     try:
         parsed.run(parsed)
-    except LaddError as error:
-        print("\n".join([f"ladd: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as error:
-        print("\n".join(["ladd: interrupted", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return INTERRUPTED
-    except Exception as error:
-        if (problem := storage_error(error)) is None:
+    except (Exception, KeyboardInterrupt) as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        said = "interrupted" if interrupted else error if isinstance(error, LaddError) else storage_error(error)
+        if said is None:
             raise
-        print("\n".join([f"ladd: {problem}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        return 1
+        print("\n".join([f"ladd: {said}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+        return INTERRUPTED if interrupted else 1
     return 0
 
 

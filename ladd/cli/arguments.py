@@ -1,6 +1,4 @@
-"""Arguments of commands: numbers with their bounds, lists with commas, folders of suites."""
-
-from __future__ import annotations
+"""Commands and their arguments: numbers with their bounds, lists with commas, folders of suites."""
 
 import argparse
 import math
@@ -16,56 +14,51 @@ MOST = 2**31 - 1
 DIGITS = 20  # of a whole number, its sign among them
 
 
-def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+def add_command(
+    commands: argparse._SubParsersAction, name: str, run: Callable[[argparse.Namespace], None], **texts: Any
+) -> argparse.ArgumentParser:
+    """Add a command; a parsed one has its function in ``run``, and its parser in ``parser``."""
+    parser = commands.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter, **texts)
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def whole(least: int, most: int = MOST) -> Callable[[str], Any]:
     """A reader of whole numbers from ``least`` to ``most``."""
-
-    def read(text: str) -> int:
-        if len(text) > DIGITS:
-            raise argparse.ArgumentTypeError(f"{text[:DIGITS]}... is too long for a whole number")
-        if (value := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"{value} must be at least {least}")
-        if value > most:
-            raise argparse.ArgumentTypeError(f"{value} must be at most {most}")
-        return value
-
-    read.__name__ = "whole number"  # in the message for what is no number
-    return read
+    return _reader(int, "whole number", least, most)
 
 
-def number(least: float | None = None, most: float | None = None, *, above: float | None = None) -> Any:
+def number(least: float = -math.inf, most: float = math.inf, *, above: float = -math.inf) -> Callable[[str], Any]:
     """A reader of finite numbers from ``least`` to ``most``, or above ``above``."""
+    return _reader(float, "number", least, most, above)
 
-    def read(text: str) -> float:
-        value = float(text)
+
+def _reader(kind: type, name: str, least: float, most: float, above: float = -math.inf) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        if kind is int and len(text) > DIGITS:
+            raise argparse.ArgumentTypeError(f"{text[:DIGITS]}... is too long for a whole number")
+        value = kind(text)
         if not math.isfinite(value):
             raise argparse.ArgumentTypeError(f"{text[:DIGITS]} must be finite")
-        if least is not None and not value >= least:
-            raise argparse.ArgumentTypeError(f"{text} must be at least {least:g}")
-        if most is not None and not value <= most:
-            raise argparse.ArgumentTypeError(f"{text} must be at most {most:g}")
-        if above is not None and not value > above:
-            raise argparse.ArgumentTypeError(f"{text} must be above {above:g}")
+        bounds = ("at least", least, value >= least), ("at most", most, value <= most), ("above", above, value > above)
+        for words, bound, kept in bounds:
+            if not kept:
+                raise argparse.ArgumentTypeError(f"{text} must be {words} {bound}")
         return value
 
-    read.__name__ = "number"
+    read.__name__ = name  # in the message for what is no number
     return read
 
 
 def check_suite_folder(folder: str | Path) -> None:
-    """Refuse what is no folder.
-
-    Raises:
-        ConfigError: naming the option.
-    """
+    """Refuse what is no folder. Raises ConfigError: naming the option."""
     if not os.path.isdir(folder):  # of Path, it raises over a name that is too long
         raise ConfigError(f"--suite: {cut(str(folder))} is no folder; name one that has a params.yaml")
 
 
 def names(text: str) -> list[str]:
-    """Words between commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def wholes(text: str) -> list[int]:
-    """Whole numbers between commas."""
     return [int(word) for word in names(text)]

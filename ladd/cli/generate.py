@@ -1,13 +1,10 @@
 """`ladd generate`: text from a trained model."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
-from functools import partial
 
-from ladd.cli.arguments import check_suite_folder, number, whole
+from ladd.cli.arguments import add_command, check_suite_folder, number, whole
 
 DESCRIPTION = """\
 Print samples of a trained model of a suite, drawn as the stage `sample` draws them: with the settings of a sweep
@@ -29,10 +26,9 @@ prompts and templates:
 """
 
 
-def run_generate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
-    """Generate in the folder of the suite and print."""
+def run_generate(parsed: argparse.Namespace) -> None:
     if parsed.exact and parsed.template is None:
-        parser.error("argument --exact: needs --template")
+        parsed.parser.error("argument --exact: needs --template")
     check_suite_folder(parsed.suite)
     from ladd.config import load_suite
     from ladd.generation import Request, generate
@@ -51,15 +47,8 @@ def run_generate(parser: argparse.ArgumentParser, parsed: argparse.Namespace) ->
 
 
 def add_generate(commands: argparse._SubParsersAction) -> None:
-    """Add the command to the parser of `ladd`."""
-    generate = commands.add_parser(
-        "generate",
-        help="print text from a trained model",
-        description=DESCRIPTION,
-        epilog=NOTES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    generate.set_defaults(run=partial(run_generate, generate))
+    text = "print text from a trained model"
+    generate = add_command(commands, "generate", run_generate, help=text, description=DESCRIPTION, epilog=NOTES)
     generate.add_argument(
         "name",
         metavar="NAME",

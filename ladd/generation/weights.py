@@ -11,8 +11,7 @@ from torch import nn
 from ladd.config import Suite, SweepConfig
 from ladd.errors import ArtifactError, ConfigError
 from ladd.files import WEIGHTS
-from ladd.stages.hashes import remembered
-from ladd.stages.manifest import check_outputs
+from ladd.stages.manifest import check_outputs, remembered
 from ladd.stages.trained import load_sampled
 
 URI_SCHEMES = ("runs:/", "models:/")

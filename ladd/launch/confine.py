@@ -3,8 +3,6 @@
 Forms, flows and tracked runs come from a server, and what comes from there names no place outside.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +17,7 @@ FILES = ("params.yaml", "dvc.yaml")  # of a suite: what runs, and with what
 
 
 def check_name(name: str, what: str) -> None:
-    """Refuse what is no plain name, as it becomes part of a path.
-
-    Args:
-        what: has the name, for the message.
-    Raises:
-        ConfigError: it is none.
-    """
+    """Refuse what is no plain name, as it becomes part of a path. Raises ConfigError: it is none."""
     if not re.fullmatch(NAME, name):
         raise ConfigError(
             f"{what} {shown(name)}: write letters, digits and hyphens, at most 100, a letter or digit first"
@@ -33,14 +25,8 @@ def check_name(name: str, what: str) -> None:
 
 
 def suite_folder(root: Path, suite: str) -> Path:
-    """Folder of a suite of this repository.
-
-    Args:
-        root: of the repository.
-        suite: "." or "suites/NAME".
-    Raises:
-        ConfigError: it is something else, leads out of the repository through a link, or is not there.
-    """
+    """Folder of a suite of this repository. Raises ConfigError: it is something else, leads out of the repository
+    through a link, or is not there."""
     if not re.fullmatch(SUITE, suite):
         raise ConfigError(f"suite: {suite!r} is neither . nor suites/NAME; there are {_known(root)}")
     folder = root / suite
@@ -58,14 +44,8 @@ def is_inside(root: Path, path: Path) -> bool:
 
 
 def check_assets(root: Path, old: Any, new: Any) -> None:
-    """Refuse new assets that are files outside of the repository; those that a suite has already may stay.
-
-    Args:
-        root: of the repository.
-        old, new: values of params.yaml before and after an override.
-    Raises:
-        ConfigError: there is one.
-    """
+    """Refuse new assets that are files outside of the repository; those that a suite has already may stay. Raises
+    ConfigError: there is one. ``old, new``: values of params.yaml before and after an override."""
     known = set(_paths(old))
     for name in _paths(new):
         if name not in known and not is_inside(root, root / Path(name).expanduser()):

@@ -1,7 +1,5 @@
 """From a grid to a suite: an ordinary params.yaml with the latents, models and sweeps of every cell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,11 +7,11 @@ from typing import NamedTuple
 from ladd.config import Suite, check_suite
 from ladd.errors import ConfigError
 from ladd.launch.grid import Cell, Grid, cells_of
-from ladd.launch.overrides import apply_overrides
-from ladd.launch.sweeps import Sampling, baseline_sweep, cell_sweep
-from ladd.launch.values import Values, difference, unshared
+from ladd.launch.overrides import Values, apply_overrides, difference, unshared
 
 BLOCKS = ("encoders", "latents", "codebooks", "priors", "models", "sweeps")  # that cells add to
+# Of a schedule that the base suite does not sample the model with: nothing runs ahead, nothing is extra.
+NEUTRAL: Values = {"frontier": None, "given": None, "token_lag": 1.0, "latent_lead": 1.0, "eta": 0.0}
 TRAINED = ("latents", "codebooks", "priors", "baselines", "models")
 
 
@@ -23,37 +21,27 @@ class Rejected(NamedTuple):
     cell: Cell
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.cell.name}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Expansion:
-    """What a grid comes to.
+    """What a grid comes to."""
 
-    Attributes:
-        values: of params.yaml.
-        cells: that it has.
-        rejected: those that it has not.
-        notes: what was changed in the base suite to make room, such as warm-ups of shorter trainings.
-    """
-
-    values: Values
-    cells: list[Cell]
-    rejected: list[Rejected]
-    notes: list[str]
+    values: Values  # of params.yaml
+    cells: list[Cell]  # that it has
+    rejected: list[Rejected]  # those that it has not
+    notes: list[str]  # what was changed in the base suite to make room, such as warm-ups of shorter trainings
 
     @property
     def trainings(self) -> int:
-        """How many latents, codebooks, priors, baselines and models are trained."""
         return sum(len(self.values[block]) for block in TRAINED)
 
 
 def expand(values: Values, grid: Grid) -> Expansion:
-    """Build the suite of a grid.
-
-    Args:
-        values: of the base suite.
-    Raises:
-        ConfigError: the base suite, an override or a setting of the whole grid is wrong, or no cell is left.
-    """
+    """Build the suite of a grid. Raises ConfigError: the base suite, an override or a setting of the whole grid is
+    wrong, or no cell is left."""
     return _Expander(values, grid).expand()
 
 
@@ -62,7 +50,8 @@ class _Expander:
         self.grid = grid
         self.base = apply_overrides(values, grid.overrides, grid.suite)
         self.suite: Suite = check_suite(self.base, grid.suite)
-        self.sampling = Sampling.of(self.base, grid)
+        samples = grid.samples or self.base["evaluation"]["reference"]["samples"]
+        self.sizes: Values = {"samples": samples, "seeds": grid.seeds}  # of all sweeps: they are compared
 
     def expand(self) -> Expansion:
         cells = list(cells_of(self.grid, self.suite))
@@ -98,11 +87,11 @@ class _Expander:
             if grid.baselines and baseline["data"] in used
         }
         sweeps = {
-            key: baseline_sweep(sweep, self.suite.baselines[sweep["model"]], self.sampling)
+            key: self._baseline_sweep(sweep)
             for key, sweep in base["sweeps"].items()
             if sweep["model"] in baselines and sweep["given"] is None
         }
-        reference = base["evaluation"]["reference"] | self.sampling.sizes
+        reference = base["evaluation"]["reference"] | self.sizes
         changed = {
             "root": "../..",
             "suite": grid.name,
@@ -114,9 +103,14 @@ class _Expander:
         }
         return base | changed
 
+    def _baseline_sweep(self, sweep: Values) -> Values:
+        """Of a model without latents; one that goes from left to right takes N steps, whatever is asked."""
+        one_way = self.suite.baselines[sweep["model"]].system.left_to_right
+        return sweep | self.sizes | {"token_steps": sweep["token_steps"] if one_way else self.grid.token_steps}
+
     def _data(self, key: str) -> Values:
         """Enough real sequences to compare samples with, and as many again for the floor of the distances."""
-        task, room = self.suite.data[key].task, 2 * self.sampling.samples * len(self.sampling.seeds)
+        task, room = self.suite.data[key].task, 2 * self.sizes["samples"] * len(self.sizes["seeds"])
         return task.with_room(self.base["data"][key], room)
 
     def _with_cells(self, frame: Values, cells: Iterable[Cell]) -> Values:
@@ -125,7 +119,7 @@ class _Expander:
             latents = self._add_latents(values, cell)
             model = self.base["models"][cell.base] | {"latents": latents}
             values["models"][cell.model] = shorten(model, self.grid.stage2_steps)
-            sweep = cell_sweep(self.base, cell, self.sampling)
+            sweep = cell_sweep(self.base, cell, self.grid) | self.sizes
             values["sweeps"][cell.name] = sweep | {"prior": self._add_prior(values, cell, latents)}
         return values
 
@@ -140,7 +134,6 @@ class _Expander:
         return name
 
     def _add_latents(self, values: Values, cell: Cell) -> str:
-        """Add what makes the latents of a cell; returns their name."""
         base, name = self.base, self.base["models"][cell.base]["latents"]
         if (found := self.suite.view_of(name)) is None:
             latents = base["latents"][name] | {"length": cell.length, "codebook": cell.codebook}
@@ -184,10 +177,9 @@ def _sizes(block: Values) -> Values:
 def shorten(trained: Values, steps: int | None) -> Values:
     """A block with a training (latents, a baseline, a model) or steps of its own (a codebook), trained for ``steps``.
 
-    With fewer steps than before, warm-up and the start of the quantiser come as much earlier, so that the block stays
-    valid; with more they stay. Validation and checkpoints keep their intervals and their cost. The argument stays as it
-    is.
-    """
+    With fewer steps than before, warm-up and the start of the quantiser come as much earlier, so that the block
+    stays valid; with more they stay. Validation and checkpoints keep their intervals and their cost. The argument
+    stays as it is."""
     if steps is None:
         return trained
     if "training" not in trained:
@@ -201,3 +193,21 @@ def shorten(trained: Values, steps: int | None) -> Values:
     if trained.get("quantise_after"):
         changed["quantise_after"] = min(max(1, int(trained["quantise_after"] * share)), steps - 1)
     return changed
+
+
+def cell_sweep(base: Values, cell: Cell, grid: Grid) -> Values:
+    """The sweep of a cell, with the sampler's settings of the base suite for that model and schedule. Raises
+    ConfigError: the base suite has no sweep to take precision from."""
+    sweeps = [sweep for sweep in base["sweeps"].values() if sweep["given"] is None]
+    same_model = [sweep for sweep in sweeps if sweep["model"] == cell.base]
+    same_schedule = [sweep for sweep in sweeps if sweep["schedule"] == cell.schedule]
+    both = [sweep for sweep in same_model if sweep in same_schedule]
+    if not sweeps:
+        raise ConfigError("sweeps: the base suite has none to take the sampler's settings from")
+    settings = both[0] if both else (same_model or sweeps)[0] | NEUTRAL
+    latent_steps = 0
+    if cell.schedule == "sequential":
+        known = [sweep["latent_steps"] for sweep in [*both, *same_schedule]]
+        latent_steps = grid.latent_steps or (known[0] if known else 0)
+    own = {"model": cell.model, "data": base["models"][cell.base]["data"], "schedule": cell.schedule}
+    return settings | own | {"token_steps": grid.token_steps, "latent_steps": latent_steps}

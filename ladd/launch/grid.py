@@ -1,7 +1,9 @@
-"""An ablation as asked for: its fields are the arguments of `ladd ablate` and the form in the browser; its cells."""
+"""An ablation as asked for: the fields are those of `ladd ablate` and of the form in the browser; its cells."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -124,19 +126,15 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the cell and of its sweep."""
         return f"{self.model}-{self.schedule}"
 
 
 def cells_of(grid: Grid, suite: Suite) -> Iterator[Cell]:
     """Every combination, those that make no sense included.
 
-    Continuous latents have no K: there is one of them per L. Where nothing else could want a K that is asked for, it is
-    a combination too, for the checks of the suite to refuse.
-
-    Raises:
-        ConfigError: the base suite has no model of a kind.
-    """
+    Continuous latents have no K: there is one of them per L. Where nothing else could want a K that is asked for, it
+    is a combination too, for the checks of the suite to refuse. Raises ConfigError: the base suite has no model of a
+    kind."""
     for kind in grid.kinds:
         base = _base(grid, suite, kind)
         codebooks: list[int | None] = [*grid.codebooks]
@@ -160,6 +158,28 @@ def _base(grid: Grid, suite: Suite, kind: Kind) -> str:
 
 
 def _kind(suite: Suite, model: SystemSettings) -> Kind:
-    """Of the latents of a model."""
     assert model.latents_name is not None
     return "continuous" if suite.latent_shape(model.latents_name).codebook is None else "discrete"
+
+
+def flag(field: str) -> str:
+    """The option of `ladd ablate` for a field of a grid."""
+    return "--" + {"overrides": "set"}.get(field, field.replace("_", "-"))
+
+
+def command_of(grid: Grid) -> str:
+    """The `ladd ablate` command that gives this grid, in a form for a shell; defaults are left out."""
+    words = ["ladd", "ablate", grid.name]
+    for name, field in Grid.model_fields.items():
+        value = getattr(grid, name)
+        if name != "name" and value != field.default:
+            words += _option(flag(name), value)
+    return shlex.join(words)
+
+
+def _option(option: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [option if value else f"--no-{option.removeprefix('--')}"]
+    if isinstance(value, dict):  # JSON is YAML too, and one line
+        return [option, *(f"{key}={json.dumps(each)}" for key, each in value.items())]
+    return [option, *map(str, value if isinstance(value, list) else [value])]

@@ -7,8 +7,6 @@ a kill or a full disk cuts them off, and DVC then refuses to start. Stages and t
 reads before it runs the stage that renews it; so that is run first.
 """
 
-from __future__ import annotations
-
 import argparse
 import fcntl
 import json
@@ -25,8 +23,7 @@ import psutil
 import yaml
 
 from ladd.errors import ConfigError, LaddError, LaunchError
-from ladd.files import write_atomically
-from ladd.storage import storage_error
+from ladd.files import storage_error, write_atomically
 
 CLAIMS, LOCK = Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/lock")
 MODULE = "ladd.stages.plan"
@@ -37,16 +34,9 @@ log = logging.getLogger(__name__)
 
 
 def make_ready(folder: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Drop claims of processes that are gone, put back a dvc.lock that was cut off, and renew the plan.
-
-    Args:
-        folder: of a suite.
-        environment: of the stages; by default that of this process.
-    Raises:
-        ConfigError: the settings are not valid.
-        LaunchError: dvc.lock has conflict marks of git.
-        StorageError: a file cannot be written.
-    """
+    """Drop claims of processes that are gone, put back a dvc.lock that was cut off, and renew the plan. Raises
+    ConfigError: the settings are not valid. LaunchError: dvc.lock has conflict marks of git. StorageError: a file
+    cannot be written."""
     folder = folder.resolve()
     try:
         root = next((root for root in (folder, *folder.parents) if (root / ".dvc/tmp").is_dir()), None)
@@ -159,23 +149,14 @@ def _committed(path: Path) -> bytes:
 
 def _is_whole(text: str) -> bool:
     """Whether it is a file that DVC wrote to the end."""
-    if not text.endswith("\n"):
-        return False
     try:
         content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:
+        stages = content.get("stages", {}).values()
+        files = [file for stage in stages for name in ("deps", "outs") for file in stage.get(name) or ()]
+        whole = text.endswith("\n") and content.get("schema") == "2.0" and all("cmd" in stage for stage in stages)
+        return whole and all(isinstance(file, dict) and "path" in file for file in files)
+    except (yaml.YAMLError, AttributeError, TypeError):  # it has another form
         return False
-    if not isinstance(content, dict) or content.get("schema") != "2.0":
-        return False
-    stages = content.get("stages", {})
-    return isinstance(stages, dict) and all(map(_is_entry, stages.values()))
-
-
-def _is_entry(stage: Any) -> bool:
-    if not isinstance(stage, dict) or "cmd" not in stage:
-        return False
-    files = [file for name in ("deps", "outs") for file in stage.get(name) or ()]
-    return all(isinstance(file, dict) and "path" in file for file in files)
 
 
 def main() -> int:

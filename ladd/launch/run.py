@@ -1,7 +1,5 @@
 """The pipeline of a suite in a process group of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -10,9 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ladd.errors import StageError
 from ladd.launch.ready import make_ready
@@ -20,29 +20,19 @@ from ladd.launch.ready import make_ready
 Runner = Callable[[Path, Mapping[str, str]], None]  # folder of the suite, environment; raises StageError
 TAIL = 20  # lines of output that an error shows
 GRACE = 30.0  # seconds from SIGINT to SIGKILL
+REAPING = 2.0  # seconds that the killed have to vanish
+_POLL = 0.05
 
 
 def repro(folder: Path, environment: Mapping[str, str], *targets: str) -> None:
     """Run `dvc repro` in the folder of a suite, of all stages or of some; its output goes through as it comes.
 
-    Whatever ends this early, such as Ctrl-C, SIGTERM or a closed terminal, ends every process that it started: SIGINT,
-    and SIGKILL for those that live on.
-
-    Raises:
-        ConfigError: the settings are not valid.
-        StageError: a stage failed; with its name and the last lines of output.
-    """
+    Whatever ends this early, such as Ctrl-C, SIGTERM or a closed terminal, ends every process that it started:
+    SIGINT, and SIGKILL for those that live on. Raises ConfigError: the settings are not valid. StageError: a stage
+    failed; with its name and the last lines of output."""
     make_ready(folder, environment)
     with _signals_as_exit():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro", *targets],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = start_group([sys.executable, "-m", "dvc", "repro", *targets], folder, environment)
         lines = _follow(process)
     if process.returncode:
         raise StageError(_failed_stage(lines, process.returncode), lines[-TAIL:])
@@ -57,7 +47,7 @@ def _follow(process: subprocess.Popen) -> list[str]:
             lines = _pass_on(output)
         process.wait()
     except BaseException:
-        _end(process)
+        end_groups([process], GRACE)
         raise
     return lines
 
@@ -101,14 +91,36 @@ def _failed_stage(lines: list[str], code: int) -> str:
     return names[-1] if names else f"dvc repro (exit code {code})"
 
 
-def _end(process: subprocess.Popen) -> None:
-    """Ask the process group to end, then make it."""
+def start_group(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], **options: Any
+) -> subprocess.Popen:
+    """Start a command as the leader of a process group, its output and errors in one pipe."""
+    options |= {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **options)
+
+
+def end_groups(leaders: Iterable[subprocess.Popen], grace: float) -> None:
+    """Interrupt process groups, kill those that are still there after ``grace`` seconds, and reap their leaders."""
+    left = [each for each in leaders if _signal(each, signal.SIGINT)]
     try:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=GRACE)
+        left = _wait(left, grace)
     finally:  # a second Ctrl-C comes here at once
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _wait([each for each in left if _signal(each, signal.SIGKILL)], REAPING)
+
+
+def _wait(leaders: list[subprocess.Popen], seconds: float) -> list[subprocess.Popen]:
+    """Those whose groups still have members after some seconds."""
+    deadline = time.monotonic() + seconds
+    while (leaders := [each for each in leaders if _signal(each, 0)]) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    return leaders
+
+
+def _signal(leader: subprocess.Popen, number: int) -> bool:
+    """Signal a group; False where nobody is left in it."""
+    leader.poll()  # reaps it: a dead leader would count as a member
+    try:
+        os.killpg(leader.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

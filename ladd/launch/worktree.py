@@ -1,7 +1,5 @@
 """A checkout of its own for a launch: a detached git worktree that shares DVC's cache."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -30,38 +28,26 @@ RUNNER = re.compile(r"-m ladd\.stages\.|\bdvc repro\b")
 
 @dataclass(frozen=True)
 class Worktree:
-    """A checkout that this process alone uses.
+    """A checkout that this process alone uses. ``environment``: for commands that run inside. The worktree's code
+    comes before any that is installed."""
 
-    Attributes:
-        path: its root.
-        environment: for commands that run inside. The worktree's code comes before any that is installed.
-        fresh: False when an earlier launch of the same name left it, with what it had done so far.
-    """
-
-    path: Path
+    path: Path  # its root
     environment: Mapping[str, str]
-    fresh: bool
+    fresh: bool  # False when an earlier launch of the same name left it, with what it had done so far
 
 
 @contextlib.contextmanager
 def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktree]:
     """Check out a commit in .work/trees/NAME of the main checkout; it goes when the block ends well.
 
-    After a failure or a kill it stays, and the next launch of that name goes on in it.
-
-    Args:
-        root: of a checkout of the repository.
-        name: of the launch.
-        commit: what to check out. With HEAD, the code in ``root`` must be committed.
-    Raises:
-        ConfigError: the name is none.
-        BusyError: a launch of that name runs, or a process that a killed one left.
-        LaunchError: the code differs from HEAD, or git or DVC refuse.
-    """
+    After a failure or a kill it stays, and the next launch of that name goes on in it. Raises ConfigError: the name
+    is none. BusyError: a launch of that name runs, or a process that a killed one left. LaunchError: the code
+    differs from HEAD, or git or DVC refuse. ``commit``: what to check out. With HEAD, the code in ``root`` must be
+    committed."""
     check_name(name, "launch")
     revision = _git(root, "rev-parse", "--verify", f"{commit}^{{commit}}")
-    if commit == "HEAD":
-        _refuse_changes(root)
+    if commit == "HEAD" and (changes := _git(root, "status", "--porcelain", "--", *CODE)):
+        raise LaunchError(f"commit first, a launch runs the committed code; these differ from HEAD:\n{changes}")
     main = main_checkout(root).resolve()
     folder = main / TREES / name
     with exclusive(folder.with_name(f"{name}.lock"), f"launch {name}"):
@@ -84,19 +70,10 @@ def worktree(root: Path, name: str, *, commit: str = "HEAD") -> Iterator[Worktre
 
 
 def root_of(folder: Path) -> Path:
-    """Root of the checkout that a folder is in.
-
-    Raises:
-        LaunchError: it is in none.
-    """
+    """Root of the checkout that a folder is in. Raises LaunchError: it is in none."""
     if not os.path.isdir(folder):  # of Path, it raises over a name that is too long
         raise LaunchError(f"{cut(str(folder))} is no folder; name that of a suite")
     return Path(_git(folder, "rev-parse", "--show-toplevel"))
-
-
-def _refuse_changes(root: Path) -> None:
-    if changes := _git(root, "status", "--porcelain", "--", *CODE):
-        raise LaunchError(f"commit first, a launch runs the committed code; these differ from HEAD:\n{changes}")
 
 
 def _refuse_orphans(folder: Path) -> None:
@@ -113,8 +90,7 @@ def _refuse_orphans(folder: Path) -> None:
 def _follow_move(main: Path, folder: Path) -> None:
     """After the checkout was moved, it and the worktree look for each other where they were.
 
-    A copy is none: there the worktree knows the original, which git would mend for it, so it is made anew.
-    """
+    A copy is none: there the worktree knows the original, which git would mend for it, so it is made anew."""
     link = folder / ".git"
     if link.is_file() and not Path(link.read_text().removeprefix("gitdir: ").rstrip("\n")).exists():
         with contextlib.suppress(LaunchError):  # it is made anew

@@ -1,31 +1,139 @@
 """A tracked run again: what it takes, and doing it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from ladd.config import load_suite
+from ladd.config import Suite, check_suite, load_suite
+from ladd.config.differences import changes
 from ladd.errors import ArtifactError, ConfigError
+from ladd.git import code_distance
+from ladd.launch.confine import NAME
 from ladd.launch.pipeline import PIPELINE, write_pipeline
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
-from ladd.runs.said import check_run, check_tags, read_settings
-from ladd.runs.today import INPUT, OUTPUT, differences, hashes
-from ladd.stages.md5 import dvc_hash
+from ladd.stages.manifest import dvc_hash
+from ladd.stages.planned import PLANNED, keys_of
+from ladd.stages.tracked import versions
 from ladd.tracking import LoggedRun
-from ladd.yaml_files import write_yaml
+from ladd.yaml_files import parse_yaml, read_yaml, write_yaml
 
+# What becomes a path, a word of a command line, or an argument of git.
+TAGS = {"dvc.stage": rf"[a-z][a-z0-9_-]*(@{NAME})?", "git.commit": "[0-9a-f]{40}|[0-9a-f]{64}|none", "suite": NAME}
+RUN = "[0-9a-f]{32}"
+ROOTS = (".", "../..")
+INPUT, OUTPUT = "dvc.in.", "dvc.out."
 Pipeline = Callable[[Path, Mapping[str, str], str], None]  # folder of the suite, environment, stage
 
 
-def suite_folder(run: LoggedRun) -> Path:
-    """The folder of the run's suite, from the root of the repository: the root itself, or suites/NAME.
+def check_tags(run: LoggedRun) -> None:
+    """Refuse tags that no stage writes, before they become paths or arguments of git. Raises ConfigError: naming the
+    tag."""
+    if not re.fullmatch(RUN, run.id):
+        raise ConfigError(f"run {run.id!r}: MLflow gives no run such an id")
+    for tag, form in TAGS.items():
+        if not re.fullmatch(form, run.tags[tag]):
+            raise ConfigError(f"run {run.id}: {tag} is {run.tags[tag]!r}, which no stage writes")
 
-    Raises:
-        ConfigError: its params.yaml names another root.
-    """
+
+def check_run(run: LoggedRun) -> None:
+    """Refuse a run that no stage can have made, before anything of it runs. Raises ConfigError: a tag, or its
+    params.yaml, is not what a stage writes. ArtifactError: it kept no params.yaml."""
+    check_tags(run)
+    if run.settings is None:
+        raise ArtifactError(f"run {run.id} kept no params.yaml; replay a run that did")
+    try:
+        suite = check_suite(read_settings(run), f"params.yaml of run {run.id}")
+    except ConfigError as error:
+        commit = run.tags["git.commit"]
+        error.add_note(f"If it was valid at commit {commit}, check that out and replay the run with the code of then")
+        raise
+    if suite.suite != run.tags["suite"] or suite.root not in ROOTS:
+        raise ConfigError(
+            f"run {run.id}: its params.yaml is of suite {suite.suite} with root {suite.root!r}, the run itself of "
+            f"suite {run.tags['suite']}, whose root is one of {ROOTS}; it is not replayed"
+        )
+
+
+def read_settings(run: LoggedRun) -> dict[str, Any]:
+    """The params.yaml of a run that has one. Raises ConfigError: it is no mapping in YAML."""
+    values = parse_yaml(run.settings or "", f"params.yaml of run {run.id}")
+    if not isinstance(values, dict):
+        raise ConfigError(f"params.yaml of run {run.id} is no mapping; it is not that of a suite")
+    return values
+
+
+def hashes(run: LoggedRun, prefix: str) -> dict[str, str]:
+    """DVC hashes of inputs or outputs, by path from the folder of the suite."""
+    return {tag.removeprefix(prefix): value for tag, value in sorted(run.tags.items()) if tag.startswith(prefix)}
+
+
+def differences(root: Path, folder: Path, run: LoggedRun) -> list[str]:
+    """A line for everything that a run of the same stage would find different now; none if nothing."""
+    return [*_code(root, run), *_parameters(folder, run), *_inputs(folder, run), *_libraries(run)]
+
+
+def _code(root: Path, run: LoggedRun) -> list[str]:
+    commit = run.tags["git.commit"]
+    if (distance := code_distance(root, commit)) is None:
+        return [f"code: commit {commit} is not in this repository; fetch the branch that has it"]
+    (behind, ahead, files), lines = distance, []
+    for count, how in ((ahead, "since"), (behind, "of it that HEAD has not")):
+        lines += [f"code: {count} commit{'s' * (count > 1)} to ladd/ or dvc.yaml {how}"] if count else []
+    if files:
+        shown = ", ".join(files[:5]) + (", ..." if len(files) > 5 else "")
+        lines.append(f"code: {len(files)} file{'s' * (len(files) > 1)} differ from it: {shown}")
+    return lines
+
+
+def _parameters(folder: Path, run: LoggedRun) -> list[str]:
+    if run.settings is None:
+        return ["parameters: the run kept no params.yaml, so they cannot be compared"]
+    try:
+        now = stage_settings(load_suite(folder / "params.yaml"), run)
+        then = stage_settings(check_suite(read_settings(run), f"params.yaml of run {run.id}"), run)
+    except ConfigError as error:
+        return [f"parameters: {folder} has no {run.tags['dvc.stage']} of such settings today ({error})"]
+    return [f"parameter {key}: {before} then, {after} now" for key, before, after in changes(then, now)]
+
+
+def stage_settings(suite: Suite, run: LoggedRun) -> dict[str, Any]:
+    """What the stage of a run computes with under some settings, as it is planned today. Raises ConfigError: the
+    suite does not have the stage."""
+    name, _, key = run.tags["dvc.stage"].partition("@")
+    if name not in PLANNED or key not in keys_of(suite, name):
+        raise ConfigError(f"{' or '.join(PLANNED[name].blocks) if name in PLANNED else 'the pipeline'} has no {key!r}")
+    return PLANNED[name].settings(suite, key)
+
+
+def _inputs(folder: Path, run: LoggedRun) -> list[str]:
+    path = folder / "dvc.lock"
+    stages = read_yaml(path)["stages"] if path.is_file() else {}
+    entries = stages.get(run.tags["dvc.stage"], {}).get("deps", [])
+    now = {entry["path"]: entry["md5"] for entry in entries}
+    return [
+        f"input {name}: {digest} then, {now.get(name, 'not in dvc.lock')} now"
+        for name, digest in hashes(run, INPUT).items()
+        if now.get(name) != digest
+    ]
+
+
+def _libraries(run: LoggedRun) -> list[str]:
+    then, now = (
+        dict(word.split("=") for word in text.split()) for text in (run.tags.get("ladd.versions", ""), versions())
+    )
+    return [
+        f"library {name}: {version} then, {now.get(name, 'not installed')} now"
+        for name, version in then.items()
+        if now.get(name) != version
+    ]
+
+
+def suite_folder(run: LoggedRun) -> Path:
+    """The folder of the run's suite, from the root of the repository: the root itself, or suites/NAME. Raises
+    ConfigError: its params.yaml names another root."""
     root = "." if run.settings is None else read_settings(run).get("root")
     for folder in (Path("."), Path("suites") / run.tags["suite"]):
         if isinstance(root, str) and os.path.normpath(folder / root) == ".":
@@ -34,18 +142,17 @@ def suite_folder(run: LoggedRun) -> Path:
 
 
 def described(root: Path, run: LoggedRun) -> str:
-    """What the run was and what it takes to get it again, then what differs today.
-
-    Raises:
-        ConfigError: the run says what no stage writes.
-    """
+    """What the run was and what it takes to get it again, then what differs today. Raises ConfigError: the run says
+    what no stage writes."""
     check_tags(run)
+    changed = changed_files(run)
+    how = f"but these differed from it: {changed}" if changed else "the code as committed"
     tags, place, stage = run.tags, suite_folder(run), run.tags["dvc.stage"]
     name, _, key = stage.partition("@")
     lines = [
         f"run      {run.id} ({run.name})",
         f"stage    {stage} of suite {tags['suite']}, folder {place}",
-        f"commit   {tags['git.commit']}, {_cleanness(run)}",
+        f"commit   {tags['git.commit']}, {how}",
         f"command  python -m ladd.stages.{name} {key}",
         *(f"input    {path} {digest}" for path, digest in hashes(run, INPUT).items()),
         *(f"output   {path} {digest}" for path, digest in hashes(run, OUTPUT).items()),
@@ -55,14 +162,9 @@ def described(root: Path, run: LoggedRun) -> str:
         f"  git checkout {tags['git.commit']}; params.yaml of the run in {place}; dvc repro {stage}",
         "",
     ]
-    changed = differences(root, root / place, run)
-    lines += ["what differs today:", *(f"  {line}" for line in changed)] if changed else ["nothing differs today"]
+    differs = differences(root, root / place, run)
+    lines += ["what differs today:", *(f"  {line}" for line in differs)] if differs else ["nothing differs today"]
     return "\n".join([*lines, "", *_settings(root / place, run)])
-
-
-def _cleanness(run: LoggedRun) -> str:
-    changed = changed_files(run)
-    return f"but these differed from it: {changed}" if changed else "the code as committed"
 
 
 def changed_files(run: LoggedRun) -> str:
@@ -88,18 +190,9 @@ def replay(root: Path, run: LoggedRun, pipeline: Pipeline, *, allow_dirty: bool 
     """Run the stage again at its commit with its parameters, and compare what it wrote; a line per output.
 
     It runs in a work tree of its own with DVC's cache, so what the cache has is not computed again. Its own tracked
-    runs go to an experiment of their own.
-
-    Args:
-        root: of the repository.
-        run: with its params.yaml.
-        pipeline: makes a stage and what it needs.
-        allow_dirty: replay the commit though the code of the run differed from it.
-    Raises:
-        ConfigError: the code of the run differed from its commit, or what the run says is not what a stage writes.
-        ArtifactError: the run kept no params.yaml, or an output is another one. Then the work tree is kept.
-        LaunchError: git or DVC refuse, for example because the commit is not there.
-    """
+    runs go to an experiment of their own. Raises ConfigError: the code of the run differed from its commit, or what
+    the run says is not what a stage writes. ArtifactError: the run kept no params.yaml, or an output is another one.
+    Then the work tree is kept. LaunchError: git or DVC refuse, for example because the commit is not there."""
     if (changed := changed_files(run)) and not allow_dirty:
         raise ConfigError(
             f"run {run.id}: its code was not that of commit {run.tags['git.commit']}, these differed: {changed}; what "

@@ -1,7 +1,5 @@
 """Runs of stages that did not run here: DVC restored what they wrote, or the store is another one."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -11,13 +9,13 @@ from typing import Any, NamedTuple
 
 from ladd.config import Suite
 from ladd.errors import ArtifactError
-from ladd.stages.comparison import current_fingerprints, show_comparison, tracked_declarations
+from ladd.stages.compare import show_comparison
 from ladd.stages.declaration import Declaration
 from ladd.stages.plan import renew_plan
 from ladd.stages.recorded import record_codebook, record_training
 from ladd.stages.results import log_results, read_results
 from ladd.stages.seconds import log_seconds
-from ladd.stages.tracked import open_run, tag_outputs
+from ladd.stages.tracked import current_fingerprints, open_run, tag_outputs, tracked_declarations
 from ladd.tracking import Experiment, TrackedRun, answering, check_server, tracking_uri
 from ladd.yaml_files import read_yaml
 
@@ -33,14 +31,10 @@ class Synced(NamedTuple):
 
 
 def sync(suite: Suite) -> Iterator[Synced]:
-    """Give every up-to-date tracked stage its run, then mark and show the suite as `compare` does; one item per stage.
-
-    Args:
-        suite: settings; its folder is the working directory.
-    Raises:
-        ArtifactError: DVC does not answer, or it calls a file up to date that cannot be read.
-        TrackingError: the tracking server does not answer, or not any more; what was done stays.
-    """
+    """Give every up-to-date tracked stage its run, then mark and show the suite as `compare` does; one item per
+    stage. Raises ArtifactError: DVC does not answer, or it calls a file up to date that cannot be read.
+    TrackingError: the tracking server does not answer, or not any more; what was done stays. ``suite``: settings;
+    its folder is the working directory."""
     uri = tracking_uri(Path(suite.root))
     check_server(uri)
     with answering(uri):
@@ -49,7 +43,8 @@ def sync(suite: Suite) -> Iterator[Synced]:
 
 def _sync(suite: Suite) -> Iterator[Synced]:
     renew_plan()  # or DVC would hold stages up to date by the settings and the code of then
-    outdated, locked = outdated_stages(), locked_stages()
+    outdated, path = outdated_stages(), Path("dvc.lock")
+    locked = set(read_yaml(path)["stages"]) if path.is_file() else set()
     experiment = Experiment(Path(suite.root), suite.suite)
     for declaration in tracked_declarations(suite):
         name = declaration.name
@@ -93,18 +88,9 @@ def _fill(suite: Suite, declaration: Declaration, run: TrackedRun) -> None:
         record_training(declaration, run)
 
 
-def locked_stages() -> set[str]:
-    """Names in dvc.lock of the working directory."""
-    path = Path("dvc.lock")
-    return set(read_yaml(path)["stages"]) if path.is_file() else set()
-
-
 def outdated_stages() -> dict[str, str]:
-    """Stages of the working directory that DVC would run, each with what changed.
-
-    Raises:
-        ArtifactError: DVC does not answer, for example because a stage is running.
-    """
+    """Stages of the working directory that DVC would run, each with what changed. Raises ArtifactError: DVC does not
+    answer, for example because a stage is running."""
     command = [sys.executable, "-m", "dvc", "status", "--json", "dvc.yaml"]
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:

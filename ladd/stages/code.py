@@ -19,7 +19,7 @@ LEFT_OUT: Mapping[str, str] = {
     "ladd/cluster.py": "starts workers",
     "ladd/config/": "reads params.yaml; what it makes of it is in the plan",
     "ladd/errors.py": "messages",
-    "ladd/files.py": "writes whole files",
+    "ladd/files.py": "writes whole files, and describes full disks",
     "ladd/git.py": "says which commit runs",
     "ladd/lock.py": "lets one process run at a time",
     "ladd/progress.py": "shows progress",
@@ -27,20 +27,15 @@ LEFT_OUT: Mapping[str, str] = {
     "ladd/report/": "draws tables and figures of numbers that are there",
     "ladd/stages/__init__.py": "says when a process started",
     "ladd/stages/code.py": "hashes code",
-    "ladd/stages/comparison.py": "files results in MLflow",
-    "ladd/stages/declaration.py": "reads dvc.yaml",
-    "ladd/stages/hashes.py": "hashes files",
-    "ladd/stages/manifest.py": "hashes outputs",
-    "ladd/stages/md5.py": "hashes files as DVC does",
+    "ladd/stages/recorded.py": "files histories and checkpoints in MLflow",
+    "ladd/stages/declaration.py": "reads dvc.yaml, and compares settings and files with what they were",
+    "ladd/stages/manifest.py": "hashes files and outputs",
     "ladd/stages/plan.py": "writes plan.json",
     "ladd/stages/planned.py": "chooses settings, which are in the plan",
-    "ladd/stages/recorded.py": "files histories and checkpoints in MLflow",
     "ladd/stages/runtime.py": "takes locks and puts outputs into place",
     "ladd/stages/seconds.py": "keeps seconds apart from results",
     "ladd/stages/signals.py": "asks a training to end early",
     "ladd/stages/tracked.py": "files settings in MLflow",
-    "ladd/stages/unchanged.py": "compares settings and files with what they were",
-    "ladd/storage.py": "describes full disks",
     "ladd/tracking/": "talks to MLflow",
     "ladd/yaml_files.py": "reads YAML, whose values are in the plan",
 }
@@ -55,30 +50,18 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Module:
-    """A source file.
+    """A source file."""
 
-    Attributes:
-        file: path from the root of the repository, or from the folder of a suite.
-        digest: of its statements.
-        imports: all that it imports, wherever it does.
-        exports: names that it takes over from other modules at its top level.
-        facade: it is the `__init__` of a package, and imports and nothing else.
-    """
-
-    file: str
-    digest: str
-    imports: tuple[Target, ...]
-    exports: Mapping[str, Target]
-    facade: bool
+    file: str  # path from the root of the repository, or from the folder of a suite
+    digest: str  # of its statements
+    imports: tuple[Target, ...]  # all that it imports, wherever it does
+    exports: Mapping[str, Target]  # names that it takes over from other modules at its top level
+    facade: bool  # it is the `__init__` of a package, and imports and nothing else
 
 
 class Code:
-    """The sources of the package and of one suite, each read once.
-
-    Args:
-        root: of the repository.
-        folder: of the suite, whose modules are named by their stems.
-    """
+    """The sources of the package and of one suite, each read once. ``folder``: of the suite, whose modules are named
+    by their stems."""
 
     def __init__(self, root: Path, folder: Path | None = None):
         self.root, self.folder = root, folder
@@ -90,14 +73,13 @@ class Code:
     ) -> dict[str, str]:
         """Digest of every file that importing some modules runs, by its path.
 
-        A name that a package only passes on leads to the module that defines it: its neighbours do not count.
+        A name that a package only passes on leads to the module that defines it: its neighbours do not count. Raises
+        ConfigError: an entry does not exist, or a file of them is no Python.
 
         Args:
             entries: modules such as "ladd.stages.stage2".
             besides: keys of `LEFT_OUT` that are followed all the same.
             without: files and folders that are left out as well.
-        Raises:
-            ConfigError: an entry does not exist, or a file of them is no Python.
         """
         key = (*entries, None, *besides, None, *without)
         if (known := self._files.get(key)) is not None:
@@ -163,12 +145,7 @@ def module_of(registered: object) -> str:
 
 def read_module(base: Path, file: str) -> Module:
     """A source file without what does not run: docstrings, comments, `__all__` and what only a type checker sees.
-
-    Args:
-        base: folder that ``file`` is named from.
-    Raises:
-        ConfigError: it is no Python.
-    """
+    Raises ConfigError: it is no Python."""
     return _parse(base, file, (base / file).read_bytes())
 
 

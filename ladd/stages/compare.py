@@ -1,13 +1,13 @@
 """compare: one tidy table of all results, plots, and pages that hold everything."""
 
-from __future__ import annotations
-
 import json
+import logging
 from pathlib import Path
 
 import polars as pl
 
 from ladd.config import Suite
+from ladd.errors import TrackingError
 from ladd.files import write_atomically, write_json
 from ladd.git import git_tags
 from ladd.report.curves import plot_codebook, plot_curves
@@ -16,18 +16,21 @@ from ladd.report.loss_by_time import loss_by_time_caption, plot_loss_by_time
 from ladd.report.page import write_page
 from ladd.report.plots import quality_figures
 from ladd.report.samples import SampleGroup, sample_metrics, write_samples_page
-from ladd.report.table import render, summarise
-from ladd.stages.comparison import publish_comparison
+from ladd.report.table import headline, render, summarise
 from ladd.stages.results import nested_means, read_loss_by_time, read_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.seconds import METRIC, SECONDS, with_seconds
-from ladd.stages.tracked import versions
+from ladd.stages.tracked import current_fingerprints, versions
+from ladd.tracking import Experiment, answering, flow_tags, tracking_uri
 from ladd.yaml_files import write_yaml
+
+log = logging.getLogger(__name__)
+RESULTS = Path("results")
 
 
 def main(stage: Stage) -> None:
     suite = stage.suite
-    results = Path("results")
+    results = RESULTS
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
     compare = pl.concat([read_results(results / "evaluate" / f"{key}.csv") for key in keys])
     write_atomically(results / "compare.csv", compare.write_csv().encode())
@@ -109,6 +112,31 @@ def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame, results: Path)
             )
         )
     return groups
+
+
+def publish_comparison(suite: Suite) -> None:
+    """Do as `show_comparison`; where the server went away since the stage began, a warning says how to do it later."""
+    try:
+        with answering(tracking_uri(Path(suite.root))):
+            show_comparison(suite)
+    except TrackingError as error:
+        log.warning("%s: the comparison is not shown there; when it answers, `ladd track sync` shows it", error)
+
+
+def show_comparison(suite: Suite) -> None:
+    """Mark the runs of the suite as current or superseded, and show what `compare` wrote on the run of the suite."""
+    root = Path(suite.root)
+    experiment = Experiment(root, suite.suite)
+    experiment.mark(current_fingerprints(suite))
+    compare = read_results(RESULTS / "compare.csv")
+    tops = (RESULTS / "compare.txt", RESULTS / "report.html", Path("params.yaml"))
+    plots = sorted((RESULTS / "plots").glob("*.png"))
+    experiment.publish(
+        table=("compare.json", compare.columns, compare.rows()),
+        files=[*((path, None) for path in tops), *((path, "plots") for path in plots)],
+        metrics=headline(summarise(compare)),
+        tags=git_tags(root) | flow_tags(),
+    )
 
 
 if __name__ == "__main__":

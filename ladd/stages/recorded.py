@@ -1,7 +1,5 @@
 """What training stages wrote, filed under their runs: by the stages, and for outputs that DVC restored."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re
@@ -36,13 +34,7 @@ def record_training(declaration: Declaration, run: TrackedRun) -> None:
 
 
 def describe_checkpoints(folder: Path, stage: str, history: list[dict[str, float]]) -> list[dict[str, Any]]:
-    """The checkpoints in an output, by its manifest, each with the metrics of validation at its step.
-
-    Args:
-        folder: of the output.
-        stage: NAME@KEY.
-        history: of the training.
-    """
+    """The checkpoints in an output, by its manifest, each with the metrics of validation at its step."""
     at = {int(row["step"]): row for row in history}
     described = []
     for name, digest in sorted(json.loads((folder / MANIFEST).read_text())["files"].items()):

@@ -1,7 +1,5 @@
 """How every stage runs: check the suite, take the lock, publish the outputs whole."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -13,7 +11,16 @@ from pathlib import Path
 
 from ladd.config import Suite, load_suite
 from ladd.errors import ChangedError, LaddError, TemporaryError
-from ladd.files import remove_folder, remove_unfinished, replace_folder
+from ladd.files import (
+    check_space,
+    naming,
+    remove,
+    remove_folder,
+    remove_unfinished,
+    replace_folder,
+    storage_error,
+    try_outputs,
+)
 from ladd.git import main_checkout
 from ladd.lock import exclusive, turn
 from ladd.progress import STANDARD_ERROR
@@ -21,8 +28,6 @@ from ladd.stages import STARTED
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import check_outputs, write_manifest
 from ladd.stages.plan import check_plan, renew_plan, started_by_dvc
-from ladd.stages.unchanged import Beginning
-from ladd.storage import check_space, naming, storage_error, try_outputs
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
@@ -33,30 +38,19 @@ EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succee
 
 
 class Stage:
-    """A stage that holds its lock.
-
-    Attributes:
-        suite: the checked params.yaml.
-        key: of its block; "" where the stage has none.
-        declaration: from dvc.yaml.
-        beginning: what it depended on when it began.
-        fingerprint: of everything that it depends on.
-        work: folder of resume state, only for this fingerprint.
-    """
+    """A stage that holds its lock. ``key``: of its block; "" where the stage has none. ``work``: folder of resume
+    state, only for this fingerprint."""
 
     def __init__(self, suite: Suite, key: str, declaration: Declaration):
         self.suite, self.key, self.declaration = suite, key, declaration
-        self.beginning, self.fingerprint = Beginning.of(declaration), declaration.fingerprint()
+        self.fingerprint = declaration.fingerprint()
         self.work = WORK / declaration.name / self.fingerprint[:16]
         self.work.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def output(self, path: str | Path) -> Iterator[Path]:
-        """A folder to write into; it takes the place of ``path``, with a manifest, when the block ends well.
-
-        Raises:
-            ChangedError: what the stage depends on is no longer what it began with.
-        """
+        """A folder to write into; it takes the place of ``path``, with a manifest, when the block ends well. Raises
+        ChangedError: what the stage depends on is no longer what it began with."""
         target = Path(path)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -65,7 +59,7 @@ class Stage:
             with naming(target):
                 yield partial
                 write_manifest(partial, stage=self.declaration.name)
-                self.beginning.check()
+                self.declaration.check()
                 replace_folder(partial, target)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)  # it takes space, of which there may be none
@@ -74,11 +68,8 @@ class Stage:
 
 @contextlib.contextmanager
 def stage_lock(name: str) -> Iterator[None]:
-    """One process at a time per stage of a suite: an orphan of a killed `dvc` keeps its lock until it ends.
-
-    Raises:
-        BusyError: another process has the lock.
-    """
+    """One process at a time per stage of a suite: an orphan of a killed `dvc` keeps its lock until it ends. Raises
+    BusyError: another process has the lock."""
     with exclusive(WORK / f"{name}.lock", name):
         yield
 
@@ -86,8 +77,7 @@ def stage_lock(name: str) -> Iterator[None]:
 def machine(suite: Suite, what: str, *, alone: bool) -> contextlib.AbstractContextManager[None]:
     """A turn on this machine: what is timed runs alone among the stages of the repository and of its work trees.
 
-    Machines that share a checkout do not wait for each other, nor do processes with different GPUs.
-    """
+    Machines that share a checkout do not wait for each other, nor do processes with different GPUs."""
     device: str = suite.compute.device
     if device == "cuda":
         device += "-" + os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace("/", "_")
@@ -96,23 +86,17 @@ def machine(suite: Suite, what: str, *, alone: bool) -> contextlib.AbstractConte
 
 
 def execute(name: str, key: str | None, body: Callable[[Stage], None], started: float | None = None) -> None:
-    """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones.
-
-    Args:
-        name: of the stage.
-        key: of its block.
-        body: the stage.
-        started: when the process began to import the code, if the stage is all that it is for.
-    Raises:
-        LaddError: the suite is wrong, the plan that DVC has is not that of the suite, an input is missing or damaged,
-            an output cannot be written, the stage is running already, the tracking server is away, or what the stage
-            depends on was edited meanwhile. Then its outputs are removed, as DVC removes them before it runs a stage,
-            and its resume state stays.
-    """
+    """Run a stage in the folder of its suite; its resume state is removed when it ends well, with older ones. Raises
+    LaddError: the suite is wrong, the plan that DVC has is not that of the suite, an input is missing or damaged, an
+    output cannot be written, the stage is running already, the tracking server is away, or what the stage depends on
+    was edited meanwhile. Then its outputs are removed, as DVC removes them before it runs a stage, and its resume
+    state stays. ``started``: when the process began to import the code, if the stage is all that it is for."""
     suite = load_suite()
     declaration = read_declaration(name, key)
     if name in FILED:
-        _check_tracking(Path(suite.root))
+        from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import
+
+        check_server(tracking_uri(Path(suite.root)))  # one that is away ends the stage before anything is computed
     together = contextlib.nullcontext() if name == TIMED else machine(suite, declaration.name, alone=False)
     with stage_lock(declaration.name), together:
         # Both again, as the turn may have taken a while. The suite is read last: an edit in between shows at the end.
@@ -124,38 +108,20 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
         check_outputs(declaration.artifacts)
         stage = Stage(load_suite(), key or "", declaration)
         if started is not None:
-            stage.beginning.check_code(started)
+            declaration.check_code(started)
         for path in declaration.outputs:
             remove_unfinished(path)
         try_outputs(declaration.outputs)
         try:
             body(stage)
-            stage.beginning.check()
+            declaration.check()
         except ChangedError:
-            _remove_outputs(declaration)
+            for path in declaration.outputs:
+                remove(path)
             raise
         check_space(Path())  # for DVC, which records the stage now
         remove_folder(stage.work)
         _remove_old_states(stage.work.parent)
-
-
-def _remove_outputs(declaration: Declaration) -> None:
-    for path in declaration.outputs:
-        if path.is_dir():
-            remove_folder(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _check_tracking(root: Path) -> None:
-    """A tracking server that does not answer at the start ends the stage, before anything is computed.
-
-    Raises:
-        TrackingError: it does not; with the remedy.
-    """
-    from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import
-
-    check_server(tracking_uri(root))
 
 
 def _remove_old_states(folder: Path) -> None:

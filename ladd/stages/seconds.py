@@ -58,7 +58,6 @@ def with_seconds(table: pl.DataFrame, key: str, sweep: SweepConfig) -> pl.DataFr
 
 
 def log_seconds(table: pl.DataFrame, key: str, sweep: SweepConfig, run: TrackedRun) -> None:
-    """File them under the run of a sweep."""
     from ladd.stages.results import summary_points
 
     timed = with_seconds(table, key, sweep).filter(pl.col("metric") == METRIC)

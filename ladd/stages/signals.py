@@ -15,11 +15,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class EndRequests:
     """Leave a request in a file when a signal comes inside, where the training loop of every worker finds it.
 
-    A signal that is ignored on entry, as SIGHUP is under `nohup`, stays so. The second SIGINT raises KeyboardInterrupt.
-
-    Args:
-        file: of the request; an old one is removed.
-    """
+    A signal that is ignored on entry, as SIGHUP is under `nohup`, stays so. The second SIGINT raises
+    KeyboardInterrupt."""
 
     def __init__(self, file: Path):
         self.file = file
@@ -40,11 +37,8 @@ class EndRequests:
             signal.signal(number, handler)
 
     def end_where_it_is(self) -> None:
-        """From here on a request ends the stage where it is: all steps are done and saved.
-
-        Raises:
-            PreemptedError: now, or when a signal comes.
-        """
+        """From here on a request ends the stage where it is: all steps are done and saved. Raises PreemptedError:
+        now, or when a signal comes."""
         self.trained = True
         if self.file.exists():
             raise _trained()

@@ -1,20 +1,21 @@
 """The tracked runs of stages: which stages have one, what it is called, and what is filed under it."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ladd.config import Suite
+from ladd.errors import ArtifactError
 from ladd.stages.chain import describe_chain, describe_model
-from ladd.stages.declaration import Declaration
-from ladd.stages.md5 import dvc_hash
+from ladd.stages.declaration import Declaration, read_declaration
+from ladd.stages.manifest import dvc_hash
 from ladd.stages.runtime import Stage
 from ladd.tracking import TrackedRun, flatten
 from ladd.yaml_files import write_yaml
 
+log = logging.getLogger(__name__)
 # Stages that have a run, and their block.
 TRACKED = {
     "stage1": "latents",
@@ -27,64 +28,32 @@ TRACKED = {
 LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "vector-quantize-pytorch")
 
 
-@dataclass(frozen=True)
-class RunDescription:
-    """What is filed under the run of a stage.
-
-    Attributes:
-        role: latents, prior, model or evaluation.
-        chain: all settings behind it (see `describe_chain`).
-        tags: that runs are filtered by, the role included; None where there is no such thing.
-        name: for people.
-    """
-
-    role: str
-    chain: dict[str, Any]
+def describe_run(suite: Suite, stage_name: str, key: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Of the run of a stage that has one: its name for people, such as "di-ladd L1 K16 w8 sequential · di-seq", all
+    settings behind it (see `describe_chain`), and tags to filter by, None where there is no such thing."""
     tags: dict[str, Any]
-    name: str
-
-
-def describe_run(suite: Suite, stage_name: str, key: str) -> RunDescription | None:
-    """Role, settings, tags and name of the run of a stage; None for a stage without one.
-
-    Args:
-        suite: settings.
-        stage_name: for example "stage2".
-        key: of its block.
-    """
     if stage_name in ("stage1", "codebook"):
-        shape = suite.latent_shape(key)
+        shape, chain = suite.latent_shape(key), describe_chain(suite, latents=key)
         kind = "discrete" if shape.codebook else "continuous"
-        tags = {"kind": kind, "L": shape.length, "K": shape.codebook, "w": shape.width}
-        return _description("latents", describe_chain(suite, latents=key), tags, key)
-    if stage_name == "prior":
-        shape = suite.latent_shape(suite.priors[key].latents)
-        tags = {"kind": "prior", "L": shape.length, "w": shape.width}
-        return _description("prior", describe_chain(suite, prior=key), tags, key)
-    if stage_name in ("baseline", "stage2"):
-        return _description("model", describe_chain(suite, model=key), describe_model(suite, key), key)
-    if stage_name == "measure":
-        sweep = suite.sweeps[key]
-        tags = {"schedule": sweep.schedule, "model": sweep.model, **describe_model(suite, sweep.model)}
-        return _description("evaluation", describe_chain(suite, sweep=key), tags, key)
-    return None
-
-
-def _description(role: str, chain: dict[str, Any], tags: dict[str, Any], key: str) -> RunDescription:
-    """The name is such as "di-ladd L1 K16 w8 sequential · di-seq"."""
+        tags = {"role": "latents", "kind": kind, "L": shape.length, "K": shape.codebook, "w": shape.width}
+    elif stage_name == "prior":
+        shape, chain = suite.latent_shape(suite.priors[key].latents), describe_chain(suite, prior=key)
+        tags = {"role": "prior", "kind": "prior", "L": shape.length, "w": shape.width}
+    elif stage_name == "measure":
+        sweep, chain = suite.sweeps[key], describe_chain(suite, sweep=key)
+        tags = {"role": "evaluation", "schedule": sweep.schedule, "model": sweep.model}
+        tags |= describe_model(suite, sweep.model)
+    else:
+        chain, tags = describe_chain(suite, model=key), {"role": "model", **describe_model(suite, key)}
     sizes = [f"{letter}{tags[letter]}" for letter in "LKw" if tags.get(letter)]
     schedule = [tags["schedule"]] if tags.get("schedule", "none") != "none" else []
-    title = " ".join([tags.get("kind") or tags["family"], *sizes, *schedule])
-    return RunDescription(role, chain, {"role": role, **tags}, f"{title} · {key}")
+    return f"{' '.join([tags.get('kind') or tags['family'], *sizes, *schedule])} · {key}", chain, tags
 
 
 def stage_run(stage: Stage) -> TrackedRun:
-    """The tracked run of a stage.
-
-    Raises:
-        ChangedError: what the stage depends on is no longer what it began with: its numbers are filed nowhere.
-    """
-    stage.beginning.check()
+    """The tracked run of a stage. Raises ChangedError: what the stage depends on is no longer what it began with:
+    its numbers are filed nowhere."""
+    stage.declaration.check()
     return open_run(stage.suite, stage.declaration, stage.fingerprint)
 
 
@@ -96,27 +65,20 @@ def open_run(
     *,
     strict: bool = False,
 ) -> TrackedRun:
-    """The tracked run of a stage, with its settings, params.yaml and the DVC hashes of its inputs.
-
-    Args:
-        suite: settings; its folder is the working directory.
-        declaration: of a stage that has a run.
-        fingerprint: of the stage.
-        tags: more of them, for a run that is not there yet.
-        strict: a tracking server that does not answer is an error; otherwise what it is to get is kept.
-    """
+    """The tracked run of a stage, with its settings, params.yaml and the DVC hashes of its inputs. ``tags``: more of
+    them, for a run that is not there yet. ``strict``: a tracking server that does not answer is an error; otherwise
+    what it is to get is kept."""
     stage_name, _, key = declaration.name.partition("@")
-    described = describe_run(suite, stage_name, key)
-    assert described is not None, f"{declaration.name} has no run"
+    name, chain, described = describe_run(suite, stage_name, key)
     hashes = {f"dvc.in.{path}": dvc_hash(path) for path in declaration.dependencies}
     named = {"suite": suite.suite, "experiment": key, "dvc.stage": declaration.name, "ladd.versions": versions()}
     run = TrackedRun(
         Path(suite.root),
         suite=suite.suite,
-        name=described.name,
+        name=name,
         fingerprint=fingerprint,
-        parameters=flatten(described.chain) | {k: v for k, v in described.tags.items() if v is not None},
-        tags={**named, **described.tags, **hashes, **(tags or {})},
+        parameters=flatten(chain) | {k: v for k, v in described.items() if v is not None},
+        tags={**named, **described, **hashes, **(tags or {})},
         strict=strict,
     )
     run.attach("params.yaml", write_yaml(suite.model_dump(mode="json")))  # with all that the file takes over
@@ -137,3 +99,25 @@ def versions() -> str:
         except PackageNotFoundError:  # a stage that needs it says so
             continue
     return " ".join(found)
+
+
+def current_fingerprints(suite: Suite, stages: Collection[str] = TRACKED.keys()) -> dict[str, str | None]:
+    """Fingerprint of every tracked stage by NAME@KEY, of what is on disk; None where an input is missing.
+
+    Results can be there without the artifacts behind them, in a fresh clone."""
+    found: dict[str, str | None] = {}
+    for declaration in tracked_declarations(suite):
+        if declaration.name.partition("@")[0] not in stages:
+            continue
+        try:
+            found[declaration.name] = declaration.fingerprint()
+        except ArtifactError as error:
+            log.info("%s: the state of its runs is left as it is: %s", declaration.name, error)
+            found[declaration.name] = None
+    return found
+
+
+def tracked_declarations(suite: Suite) -> Iterator[Declaration]:
+    """Every stage of the suite that has a run, in the order of the pipeline."""
+    for name, block in TRACKED.items():
+        yield from (read_declaration(name, key) for key in getattr(suite, block))

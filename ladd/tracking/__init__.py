@@ -5,8 +5,6 @@ no metric point is logged twice. No stage waits for a server that does not answe
 work trees have other working directories.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 
@@ -20,25 +18,15 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 logging.getLogger("alembic").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
-from ladd.tracking.checkpoints import LoggedCheckpoint, find_checkpoint  # noqa: E402
-from ladd.tracking.experiment import Experiment  # noqa: E402
-from ladd.tracking.logged import Evaluation, LoggedRun, current_evaluations, find_run  # noqa: E402
-from ladd.tracking.run import TrackedRun, flatten, flow_tags  # noqa: E402
-from ladd.tracking.server import answering, check_server  # noqa: E402
-from ladd.tracking.store import tracking_uri  # noqa: E402
-
-__all__ = [
-    "Evaluation",
-    "Experiment",
-    "LoggedCheckpoint",
-    "LoggedRun",
-    "TrackedRun",
-    "answering",
-    "check_server",
-    "current_evaluations",
-    "find_checkpoint",
-    "find_run",
-    "flatten",
-    "flow_tags",
-    "tracking_uri",
-]
+# ruff: noqa: E402, F401
+from ladd.tracking.checkpoints import LoggedCheckpoint, find_checkpoint
+from ladd.tracking.experiment import (
+    Evaluation,
+    Experiment,
+    LoggedRun,
+    current_evaluations,
+    existing_experiment,
+    find_run,
+)
+from ladd.tracking.run import TrackedRun, flatten, flow_tags
+from ladd.tracking.store import answering, check_server, tracking_uri

@@ -1,10 +1,7 @@
 """Checkpoints in MLflow: models of the run that trained them, by reference."""
 
-from __future__ import annotations
-
-import contextlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +11,9 @@ from mlflow.entities import LoggedModel, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 
 from ladd.errors import ArtifactError, ConfigError
-from ladd.tracking.store import existing_store, milliseconds, tracking_uri
+from ladd.tracking.store import existing_store, milliseconds, paged, tracking_uri, variable
 
 _PREFIX = "checkpoint/"  # of the metrics of a checkpoint
-_PAGE = 1000  # models at a time
 
 
 class LoggedCheckpoint(NamedTuple):
@@ -36,14 +32,9 @@ def register_checkpoints(
 ) -> None:
     """Register checkpoints with their metrics; what the run has of them is left as it is.
 
-    A kill, of this process or of the server, may have left a model that is not ready, one without its metrics, or the
-    metrics in the run and not in the model.
-
-    Args:
-        experiment_id: of the run.
-        run_id: of the training.
-        checkpoints: each with "name", "path", "sha256", "step" and "metrics".
-    """
+    A kill, of this process or of the server, may have left a model that is not ready, one without its metrics, or
+    the metrics in the run and not in the model. ``checkpoints``: each with "name", "path", "sha256", "step" and
+    "metrics"."""
     models = {model.name: model for model in _models(client, experiment_id, run_id)}
     for name in [name for name, model in models.items() if model.status != LoggedModelStatus.READY]:
         client.delete_logged_model(models.pop(name).model_id)
@@ -65,7 +56,8 @@ def register_checkpoints(
 
 def _create(client: MlflowClient, experiment_id: str, run_id: str, checkpoint: Mapping[str, Any]) -> LoggedModel:
     tags = {key: str(checkpoint[key]) for key in ("path", "sha256", "step")}
-    with _global_uri(client.tracking_uri):
+    with variable("MLFLOW_TRACKING_URI", client.tracking_uri):  # the function takes the store from nowhere else
+        mlflow.set_tracking_uri(client.tracking_uri)
         return mlflow.create_external_model(
             name=checkpoint["name"], source_run_id=run_id, tags=tags, experiment_id=experiment_id
         )
@@ -77,28 +69,10 @@ def _times(client: MlflowClient, run_id: str) -> dict[tuple[str, int], int]:
     return {(key, point.step): point.timestamp for key in keys for point in client.get_metric_history(run_id, key)}
 
 
-@contextlib.contextmanager
-def _global_uri(uri: str) -> Iterator[None]:
-    """Set MLflow's global URI, which it writes into the environment, and take it out of there again."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-        if before is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = before
-
-
 def find_checkpoint(root: Path, uri: str) -> LoggedCheckpoint:
-    """A checkpoint by its own URI, "models:/m-ID", or the last one of a run, "runs:/RUN_ID".
-
-    Args:
-        uri: what to find.
-    Raises:
-        ConfigError: it is no such URI.
-        ArtifactError: there is no tracking database, it does not know the URI, or ladd did not log that model.
-    """
+    """A checkpoint by its own URI, "models:/m-ID", or the last one of a run, "runs:/RUN_ID". Raises ConfigError: it
+    is no such URI. ArtifactError: there is no tracking database, it does not know the URI, or ladd did not log that
+    model."""
     scheme, _, name = uri.partition(":/")
     if "/" in name or not (scheme == "runs" or (scheme == "models" and name.startswith("m-"))):
         raise ConfigError(f"{uri} names no checkpoint; write runs:/RUN_ID (its last one) or models:/m-ID")
@@ -110,15 +84,8 @@ def find_checkpoint(root: Path, uri: str) -> LoggedCheckpoint:
         raise ArtifactError(f"{uri} is not in {tracking_uri(root)}: {error.message}") from error
     if model is None or run is None or not {"path", "sha256", "step"} <= model.tags.keys():
         raise ArtifactError(f"{uri} has no checkpoint that a training of ladd logged; give the URI of a training")
-    tags = run.data.tags
-    return LoggedCheckpoint(
-        tags["suite"],
-        tags["dvc.stage"],
-        tags["git.commit"],
-        model.tags["path"],
-        model.tags["sha256"],
-        int(model.tags["step"]),
-    )
+    suite, stage, commit = (run.data.tags[key] for key in ("suite", "dvc.stage", "git.commit"))
+    return LoggedCheckpoint(suite, stage, commit, model.tags["path"], model.tags["sha256"], int(model.tags["step"]))
 
 
 def _last_checkpoint(client: MlflowClient, run_id: str) -> LoggedModel | None:
@@ -128,11 +95,4 @@ def _last_checkpoint(client: MlflowClient, run_id: str) -> LoggedModel | None:
 
 def _models(client: MlflowClient, experiment_id: str, run_id: str) -> Iterator[LoggedModel]:
     """All models of a run, however many."""
-    token = None
-    while True:
-        page = client.search_logged_models(
-            [experiment_id], f"source_run_id = '{run_id}'", max_results=_PAGE, page_token=token
-        )
-        yield from page
-        if not (token := page.token):
-            return
+    return paged(partial(client.search_logged_models, [experiment_id], f"source_run_id = '{run_id}'"))

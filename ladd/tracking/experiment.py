@@ -1,19 +1,27 @@
-"""The runs of a suite: one of the suite itself, the parent, and one of every tracked stage below it."""
-
-from __future__ import annotations
+"""The runs of a suite: one of the suite itself, the parent, and one of every tracked stage below it; what they say."""
 
 import json
+import logging
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from ladd.errors import ArtifactError
-from ladd.tracking.store import artifact_location, existing_store, experiment_name, milliseconds, store_lock
-from ladd.tracking.store import tracking_uri as uri_of
+from ladd.tracking.store import (
+    artifact_location,
+    existing_store,
+    experiment_name,
+    milliseconds,
+    paged,
+    store_lock,
+    tracking_uri,
+)
 from ladd.tracking.writer import has_ended
 
 PROCESS = "ladd.process"  # tag of a run: host and number of the process that last ran it
@@ -21,28 +29,18 @@ _SILENCE = 24 * 3600  # seconds without a point after which a process on another
 PARENT, PARENT_ID, STATE = "ladd.parent", "mlflow.parentRunId", "ladd.state"
 CURRENT, SUPERSEDED = "current", "superseded"
 _TABLES = "mlflow.loggedArtifacts"  # MLflow's page of a run shows the files that this tag names as tables
-_PAGE = 1000
+log = logging.getLogger(__name__)
+SETTINGS = "params.yaml"  # the file of a run that holds the whole suite
 
 
 class Experiment:
-    """The experiment of a suite.
-
-    Attributes:
-        client: of the store.
-        id: of the experiment.
-        name: SUITE or SUITE@LAUNCH.
-        parent_id: of the run of the suite.
-    """
+    """The experiment of a suite."""
 
     def __init__(self, root: Path, suite: str):
-        """Open the experiment; it and its parent run are made where they are missing.
-
-        Args:
-            suite: its name.
-        """
+        """Open the experiment; it and its parent run are made where they are missing."""
         self.root, self.name = root, experiment_name(suite)
         with store_lock(root):
-            self.client = MlflowClient(tracking_uri=uri_of(root))
+            self.client = MlflowClient(tracking_uri=tracking_uri(root))
             found = self.client.get_experiment_by_name(self.name)
             self.id: str = found.experiment_id if found is not None else self._create()
             self.parent_id: str = self._open_parent(suite)
@@ -64,7 +62,6 @@ class Experiment:
         return run.info.run_id
 
     def find(self, fingerprint: str) -> Run | None:
-        """The run of a stage with these inputs."""
         return self._oldest(_query(fingerprint))
 
     def find_or_create(self, fingerprint: str, name: str, tags: Mapping[str, str]) -> Run:
@@ -91,11 +88,8 @@ class Experiment:
 
     def mark(self, current: Mapping[str, str | None]) -> None:
         """Say of every run whether the suite as it is now has it, and end those of others that were left running.
-
-        Args:
-            current: fingerprint of every tracked stage, by NAME@KEY; None where it is not known, which leaves the
-                runs of that stage as they are.
-        """
+        ``current``: fingerprint of every tracked stage, by NAME@KEY; None where it is not known, which leaves the
+        runs of that stage as they are."""
         for run in self.runs():
             tags = run.data.tags
             fingerprint = current.get(tags.get("dvc.stage", ""), "")
@@ -125,13 +119,8 @@ class Experiment:
         tags: Mapping[str, str],
     ) -> None:
         """Show the results of the suite on its run. What was there is replaced, and equal results add no point.
-
-        Args:
-            table: name of the file, columns and rows.
-            files: each with the folder that it goes to, None for the top.
-            metrics: latest values.
-            tags: of the run.
-        """
+        ``table``: name of the file, columns and rows. ``files``: each with the folder that it goes to, None for the
+        top."""
         name, columns, rows = table
         self.client.log_dict(self.parent_id, {"columns": columns, "data": rows}, name)
         for path, folder in files:
@@ -148,33 +137,98 @@ def _query(fingerprint: str) -> str:
 
 
 def existing_experiment(root: Path, suite: str) -> tuple[MlflowClient, str]:
-    """Client and id of the experiment of a suite; nothing is created.
-
-    Raises:
-        ArtifactError: there is no tracking database, or it has no such experiment.
-    """
+    """Client and id of the experiment of a suite; nothing is created. Raises ArtifactError: there is no tracking
+    database, or it has no such experiment."""
     name = experiment_name(suite)
     client = existing_store(root, f"experiment {name}")
     found = client.get_experiment_by_name(name)
     if found is None:
         names = sorted(experiment.name for experiment in client.search_experiments())
         raise ArtifactError(
-            f"{uri_of(root)} has no experiment {name!r}; it has {names}: `dvc repro` or `ladd track sync` makes it"
+            f"{tracking_uri(root)} has no experiment {name!r}; it has {names}: "
+            "`dvc repro` or `ladd track sync` makes it"
         )
     return client, found.experiment_id
 
 
 def search(client: MlflowClient, experiment_id: str, query: str = "") -> Iterator[Run]:
     """All runs of an experiment that a filter takes, however many."""
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], query, max_results=_PAGE, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
+    return paged(partial(client.search_runs, [experiment_id], query))
 
 
 def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> None:
-    """Set tags of a run, all at once."""
     if tags:
         client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+
+class Evaluation(NamedTuple):
+    """The run of an evaluation."""
+
+    tags: Mapping[str, str]
+    parameters: Mapping[str, str]
+    points: Mapping[str, Mapping[int, float]]  # metric -> step -> value
+
+
+class LoggedRun(NamedTuple):
+    """The run of a stage."""
+
+    id: str
+    name: str
+    tags: Mapping[str, str]
+    settings: str | None  # text of its params.yaml
+
+
+def current_evaluations(root: Path, suite: str, fingerprints: Mapping[str, str | None]) -> list[Evaluation]:
+    """The evaluations of a suite as it is now, in order of name; a warning names those that have no run.
+
+    The marks of `compare` and `ladd track sync` are those of the suite as these last saw it, so they count only
+    where no fingerprint is known. Raises ArtifactError: there is no store, no such experiment, or no such run.
+    ``fingerprints``: of its evaluations, by NAME@KEY; None where it is not known."""
+    client, experiment_id = existing_experiment(root, suite)
+    found: dict[str, Run] = {}
+    for run in search(client, experiment_id, "tags.role = 'evaluation'"):
+        stage, tags = run.data.tags["dvc.stage"], run.data.tags
+        known = fingerprints.get(stage, "")
+        if tags.get(STATE) == CURRENT if known is None else tags.get("ladd.fingerprint") == known:
+            found[stage] = run
+    for stage in sorted(fingerprints.keys() - found.keys()):
+        log.warning(
+            "%s: MLflow has no run of it as the suite is now, so it is not shown; `dvc repro`, then `ladd track sync`",
+            stage,
+        )
+    for stage in sorted(stage for stage in found if fingerprints[stage] is None):
+        log.warning("%s: what it reads is not here, so its run is the one that was last marked as current", stage)
+    runs = [found[stage] for stage in sorted(found)]
+    if not runs:
+        raise ArtifactError(
+            f"no evaluation in the MLflow experiment of {suite!r} is current; `dvc repro` or `ladd track sync` says "
+            "which are"
+        )
+    return [Evaluation(run.data.tags, run.data.params, _points(client, run)) for run in runs]
+
+
+def _points(client: MlflowClient, run: Run) -> dict[str, dict[int, float]]:
+    curves = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
+    return {
+        key: {point.step: point.value for point in sorted(curve, key=lambda point: point.timestamp)}
+        for key, curve in curves.items()
+    }
+
+
+def find_run(root: Path, run_id: str) -> LoggedRun:
+    """A run by its id. Raises ArtifactError: there is no such run, or no stage of ladd made it."""
+    client = existing_store(root, f"run {run_id}")
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        raise ArtifactError(f"run {run_id} is not in {tracking_uri(root)}: {error.message}") from error
+    if missing := [key for key in ("suite", "dvc.stage", "git.commit") if key not in run.data.tags]:
+        raise ArtifactError(f"run {run_id} has no tag {missing[0]}: it is not the run of a stage")
+    return LoggedRun(run_id, run.info.run_name, run.data.tags, _settings(client, run_id))
+
+
+def _settings(client: MlflowClient, run_id: str) -> str | None:
+    if SETTINGS not in {file.path for file in client.list_artifacts(run_id)}:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run_id, SETTINGS, folder)).read_text()

@@ -17,12 +17,10 @@ from mlflow.entities import Param, Run
 
 from ladd.errors import TrackingError
 from ladd.git import git_tags
-from ladd.tracking.background import Background
 from ladd.tracking.checkpoints import register_checkpoints
 from ladd.tracking.experiment import PARENT_ID, PROCESS, Experiment, set_tags
-from ladd.tracking.server import address, answering, has_server, is_refusal, reason
-from ladd.tracking.store import store_lock, tracking_uri
-from ladd.tracking.writer import Points, this_process
+from ladd.tracking.store import address, answering, has_server, is_refusal, reason, store_lock, tracking_uri
+from ladd.tracking.writer import Background, Points, this_process
 
 log = logging.getLogger(__name__)
 _PATIENCE = 60.0  # seconds for a piece of work at the end of a stage, from a server that answers
@@ -32,22 +30,10 @@ _SHORT = 10.0  # the same at its start, and where it ends with an error
 class TrackedRun:
     """The MLflow run of one stage.
 
-    What is to be filed on a server goes there in a thread: where the server does not answer it is kept and tried again,
-    and nothing waits for it but, for the time of one try, the end of the run. Into a file it goes at once.
-
-    Args:
-        root: of the repository.
-        suite: whose experiment has the run.
-        name: of the run, for people.
-        fingerprint: of the stage; finds the run again.
-        parameters: flat; logged once.
-        tags: for filtering: suite, family, L, K, schedule, ...
-        strict: a server that does not answer is an error, at once.
-    Attributes:
-        run_id: "" as long as no server has answered.
-    Raises:
-        TrackingError: the server refuses to open the run; or it does not answer, where that is an error.
-    """
+    What is to be filed on a server goes there in a thread: where the server does not answer it is kept and tried
+    again, and nothing waits for it but, for the time of one try, the end of the run. Into a file it goes at once.
+    Raises TrackingError: the server refuses to open the run; or it does not answer, where that is an error.
+    ``strict``: a server that does not answer is an error, at once. ``run_id``: "" as long as no server has answered."""
 
     client: MlflowClient
     experiment_id: str
@@ -117,7 +103,6 @@ class TrackedRun:
             self._wait(_PATIENCE)
 
     def tag(self, tags: Mapping[str, Any]) -> None:
-        """Set tags."""
         self._do(lambda: set_tags(self.client, self.run_id, tags))
 
     def attach(self, name: str, text: str) -> None:
@@ -126,10 +111,7 @@ class TrackedRun:
 
     def log_checkpoints(self, checkpoints: Iterable[Mapping[str, Any]]) -> None:
         """Register checkpoints as models of this run, by reference: their bytes stay in the DVC output.
-
-        Args:
-            checkpoints: each with "name", "path", "sha256", "step" and "metrics".
-        """
+        ``checkpoints``: each with "name", "path", "sha256", "step" and "metrics"."""
         self._do(partial(self._register, list(checkpoints)))
 
     def _send(self) -> None:
@@ -181,26 +163,22 @@ class TrackedRun:
         """Wait for the thread; where the server does not answer, say what becomes of what was not filed."""
         assert self._background is not None
         if (error := self._background.wait(patience)) is not None:
+            named = self._name, address(self._uri), reason(error), len(self._points)
             log.warning(
                 "%s: not all of its run could be filed on %s (%s), %d points among it; when the server answers, "
                 "`ladd track sync` files it, or the stage itself where it goes on",
-                self._name,
-                address(self._uri),
-                reason(error),
-                len(self._points),
+                *named,
             )
 
     def _report(self, error: Exception | None) -> None:
         """In the thread: once when the server goes away, and once when it is back."""
         if error is None:
             log.info("%s: %s answers again", self._name, address(self._uri))
-        else:
-            log.warning(
-                "%s: %s does not take what is to be filed (%s); it is kept and tried again, and nothing waits for it",
-                self._name,
-                address(self._uri),
-                reason(error),
-            )
+            return
+        log.warning(
+            "%s: %s does not take what is to be filed (%s); it is kept and tried again, and nothing waits for it",
+            *(self._name, address(self._uri), reason(error)),
+        )
 
 
 def flow_tags() -> dict[str, str]:

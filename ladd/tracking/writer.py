@@ -1,12 +1,12 @@
-"""Metric points on their way into a run: each is filed once, by one process at a time."""
-
-from __future__ import annotations
+"""Metric points on their way into a run: each is filed once, by one process at a time, in a thread that tries again."""
 
 import os
 import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
@@ -18,20 +18,20 @@ WRITER = "ladd.writer"  # tag of a run
 SETTLE = 10.0  # seconds; what a process was sending when it lost the right has arrived, or failed, by then
 _PATIENCE = 60.0  # seconds for another process that ends at the same time
 _POLL = 0.5
+_ENOUGH = 20  # points to send at a time
+_MOST = 1000  # that MLflow takes at once
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds between failed tries; the last one repeats
 
 
 class Writer:
     """The right of this process to file points into a run; it goes to whoever claims it last.
 
-    MLflow adds points without a look at those that are there. So a process claims the right in a tag of the run, reads
-    what is there, and looks before each request whether the right is still its own. One that has lost it keeps its
-    points until its end, and claims it again. A claim takes effect at once where nobody has the right, and after
+    MLflow adds points without a look at those that are there. So a process claims the right in a tag of the run,
+    reads what is there, and looks before each request whether the right is still its own. One that has lost it keeps
+    its points until its end, and claims it again. A claim takes effect at once where nobody has the right, and after
     ``SETTLE`` seconds where a living process had it, as that may be between its look and the end of its request.
-
-    Attributes:
-        claims: how often this process has claimed the right; what others filed before must be read again after each.
-        lost: whether another process has claimed it since.
-    """
+    ``claims``: how often this process has claimed the right; what others filed before must be read again after each.
+    ``lost``: whether another process has claimed it since."""
 
     def __init__(self) -> None:
         self.claims, self.lost = 0, False
@@ -56,11 +56,8 @@ class Writer:
         return holder == self._name and not self.settling
 
     def hold(self, client: MlflowClient, run_id: str) -> None:
-        """Get the right, also from those who claimed it later: for the end of a process, which must file what it has.
-
-        Raises:
-            TrackingError: another process does the same, and does not end.
-        """
+        """Get the right, also from those who claimed it later: for the end of a process, which must file what it
+        has. Raises TrackingError: another process does the same, and does not end."""
         claimed, deadline = False, time.monotonic() + SETTLE + _PATIENCE
         while (holder := self._holder(client, run_id)) != self._name or self.settling:
             if holder == self._name:
@@ -113,16 +110,8 @@ def _set_holder(client: MlflowClient, run_id: str, name: str) -> None:
     client.log_batch(run_id, tags=[RunTag(WRITER, name)])
 
 
-_ENOUGH = 20  # points to send at a time
-_MOST = 1000  # that MLflow takes at once
-
-
 class Points:
-    """Points that wait to be sent. They are added in one thread, and may be sent in another.
-
-    Attributes:
-        writer: the right to send them.
-    """
+    """Points that wait to be sent. They are added in one thread, and may be sent in another."""
 
     def __init__(self) -> None:
         self.writer = Writer()
@@ -137,7 +126,6 @@ class Points:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to send."""
         return len(self) >= _ENOUGH and not self.writer.lost and not self.writer.settling
 
     def add(self, key: str, value: float, step: int) -> None:
@@ -148,12 +136,8 @@ class Points:
                 self._waiting.append(Metric(key, value, milliseconds(), step))
 
     def send(self, client: MlflowClient, run_id: str, *, all_of_them: bool = False) -> None:
-        """Send points that the run does not have.
-
-        Args:
-            run_id: of the run.
-            all_of_them: also those that had been left to another process, which may take a moment.
-        """
+        """Send points that the run does not have. ``all_of_them``: also those that had been left to another process,
+        which may take a moment."""
         while self._waiting:
             if all_of_them:
                 self.writer.hold(client, run_id)
@@ -179,3 +163,80 @@ def _steps(client: MlflowClient, run_id: str) -> set[tuple[str, int]]:
     """Key and step of all points of a run."""
     keys = client.get_run(run_id).data.metrics
     return {(key, point.step) for key in keys for point in client.get_metric_history(run_id, key)}
+
+
+class Background:
+    """A thread that does what it is asked to, and after a failure tries again by itself. ``work``: one piece of it,
+    in the thread; returns whether there is more. ``report``: called in the thread with the error when tries begin to
+    fail, and with None when they succeed again."""
+
+    def __init__(
+        self, work: Callable[[], bool], report: Callable[[Exception | None], None], pauses: Sequence[float] = PAUSES
+    ):
+        self._work, self._report, self._pauses = work, report, pauses
+        self._changed = threading.Condition()
+        self._asked = self._tried = 0  # numbers of the newest request, and of the newest that a try was for
+        self._pieces = 0  # of work that were done
+        self._hurried = self._ended = False
+        self._error: Exception | None = None  # of the last try
+        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+        self._thread.start()
+
+    def ask(self) -> None:
+        """There is work; this returns at once."""
+        with self._changed:
+            self._asked += 1
+            self._changed.notify_all()
+
+    def wait(self, patience: float) -> Exception | None:
+        """Wait for a try that begins after this call, and return the error that it ended with, if it did.
+        ``patience``: seconds for each piece of the work."""
+        with self._changed:
+            self._asked += 1
+            number, self._hurried = self._asked, True
+            self._changed.notify_all()
+            while self._tried < number:
+                if not self._changed.wait_for(partial(self._moved, number, self._pieces), patience):
+                    return TimeoutError(f"no answer within {patience:g} s")
+            return self._error
+
+    def end(self) -> None:
+        """Try nothing again; a try that is being made is not waited for."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _moved(self, number: int, pieces: int) -> bool:
+        return self._tried >= number or self._pieces > pieces
+
+    def _run(self) -> None:
+        failures = 0
+        while (number := self._next(failures)) is not None:
+            error = self._try()
+            if (error is None) != (failures == 0):
+                self._report(error)
+            failures = 0 if error is None else failures + 1
+            with self._changed:
+                self._tried, self._error = number, error
+                self._changed.notify_all()
+
+    def _next(self, failures: int) -> int | None:
+        """The newest request, when it is time to try; None at the end."""
+        with self._changed:
+            if failures:
+                pause = self._pauses[min(failures, len(self._pauses)) - 1]
+                self._changed.wait_for(lambda: self._hurried or self._ended, pause)
+            else:
+                self._changed.wait_for(lambda: self._asked > self._tried or self._ended)
+            self._hurried = False
+            return None if self._ended else self._asked
+
+    def _try(self) -> Exception | None:
+        try:
+            while self._work():
+                with self._changed:
+                    self._pieces += 1
+                    self._changed.notify_all()
+        except Exception as error:  # of MLflow or of what it stands on; whoever waits gets it
+            return error
+        return None

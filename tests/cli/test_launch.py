@@ -9,7 +9,6 @@ import pytest
 from ladd.cli import INTERRUPTED, main
 from ladd.errors import StageError
 from ladd.launch import overrides, run
-from ladd.launch.overrides import LaunchResult
 from tests.builders import suite_values
 from tests.stages.tiny import write_params
 
@@ -48,10 +47,10 @@ def test_difference_comes_before_the_run_and_the_table_after(suite, capsys, monk
     (suite / "results").mkdir()
     (suite / "results/compare.txt").write_text("the table\n")
 
-    def launch(root, folder, changes, runner, *, name):
-        print(f"running {changes} in {folder.relative_to(root)}")
-        assert (runner, name) == (run.repro, None)
-        return LaunchResult("mine", folder, [])
+    def launch(root, folder, plan, runner):
+        print(f"running {plan.difference} in {folder.relative_to(root)}")
+        assert runner is run.repro
+        return folder
 
     monkeypatch.setattr(overrides, "launch_overrides", launch)
     monkeypatch.chdir(suite)
@@ -60,7 +59,7 @@ def test_difference_comes_before_the_run_and_the_table_after(suite, capsys, monk
     assert lines[0].startswith("launch tiny-")
     assert lines[1:] == [
         "  sweeps.di-seq.temperature: 1.0 -> 0.5",
-        "running {'sweeps.di-seq.temperature': 0.5} in suites/tiny",
+        "running ['sweeps.di-seq.temperature: 1.0 -> 0.5'] in suites/tiny",
         "the table",
         "",
         f"suite and results: {suite}",

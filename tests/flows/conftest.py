@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
-import flows.alive
+import flows.suite
 
 
 @pytest.fixture(scope="session")
@@ -17,4 +17,4 @@ def server() -> Iterator[None]:
 @pytest.fixture
 def prefect(server, tmp_path, monkeypatch) -> None:
     """A server; locks of flow runs are kept in the folder of the test."""
-    monkeypatch.setattr(flows.alive, "LOCKS", tmp_path / "flow-runs")
+    monkeypatch.setattr(flows.suite, "LOCKS", tmp_path / "flow-runs")

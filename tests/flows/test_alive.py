@@ -10,30 +10,30 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.states import Completed, Running
 
-import flows.alive
-from flows.alive import alive, bury_the_dead, is_alive
+import flows.suite
+from flows.suite import alive, bury_the_dead, is_held
 
 
 @pytest.fixture
 def locks(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(flows.alive, "LOCKS", tmp_path / "flow-runs")
+    monkeypatch.setattr(flows.suite, "LOCKS", tmp_path / "flow-runs")
     return tmp_path / "flow-runs"
 
 
 def test_holder_of_the_lock_is_alive_until_it_ends(locks):
     with alive("run"):
-        assert is_alive("run")
-        assert not is_alive("other")
-    assert not is_alive("run")
+        assert is_held(locks / "run")
+        assert not is_held(locks / "other")
+    assert not is_held(locks / "run")
     assert list(locks.iterdir()) == []
 
 
 def test_killed_process_is_not_alive(locks):
-    code = "import flows.alive as a, pathlib, os, signal, sys; a.LOCKS = pathlib.Path(sys.argv[1])\n"
-    code += "with a.alive('run'): print(a.is_alive('run'), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    code = "import flows.suite as a, pathlib, os, signal, sys; a.LOCKS = pathlib.Path(sys.argv[1])\n"
+    code += "with a.alive('run'): print(a.is_held(a.LOCKS / 'run'), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     killed = subprocess.run([sys.executable, "-c", code, str(locks)], capture_output=True, text=True, env=os.environ)
     assert (killed.returncode, killed.stdout) == (-9, "True\n")
-    assert not is_alive("run")
+    assert not is_held(locks / "run")
 
 
 def test_running_flow_runs_without_a_process_are_marked_as_crashed(prefect):

@@ -3,8 +3,6 @@
 import base64
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +16,7 @@ from prefect.runtime import flow_run
 
 import flows.artifacts
 from flows.artifacts import experiment_address, show_results
+from ladd.tracking import Experiment
 from tests.report.conftest import swd
 
 PICTURE = b"the bytes of a picture"
@@ -62,30 +61,13 @@ def test_results_become_artifacts(prefect, results):
     assert "suite-one-x-runs" not in shown  # no MLflow server is there
 
 
-@pytest.fixture
-def mlflow(monkeypatch):
-    """A stand-in that knows the experiment "a suite"."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = self.path.endswith("/get-by-name?experiment_name=a%20suite")
-            self.send_response(200 if found else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps({"experiment": {"experiment_id": "7"}}).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr(flows.artifacts, "running_servers", lambda: {"mlflow": address})
-        yield address
-        server.shutdown()
-
-
-def test_address_of_an_experiment_is_that_of_its_number(mlflow):
-    assert experiment_address("a suite") == f"{mlflow}/#/experiments/7/runs?workflowType=machine_learning"
+def test_address_of_an_experiment_is_that_of_its_number(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(flows.artifacts, "ROOT", tmp_path)
+    monkeypatch.setattr(flows.artifacts, "running_servers", lambda: {"mlflow": "http://server"})
+    assert experiment_address("a suite") is None  # nothing is tracked yet
+    number = Experiment(tmp_path, "a suite").id
+    assert experiment_address("a suite") == f"http://server/#/experiments/{number}/runs?workflowType=machine_learning"
     assert experiment_address("another") is None
 
 

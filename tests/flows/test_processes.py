@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-import flows.processes
-from flows.processes import EndedError, Processes, heed_interrupts
+import flows.stage
+from flows.stage import EndedError, Processes, heed_interrupts
 
 STUBBORN = "trap '' INT; (trap '' INT; sleep 600) & echo ready; while true; do sleep 600; done"
 POLITE = "sleep 600 & echo ready; wait"
@@ -29,7 +29,7 @@ def interrupts() -> Iterator[None]:
 @pytest.fixture
 def started(tmp_path, monkeypatch):
     """Starts a shell script that has printed a line; its processes end with the test."""
-    monkeypatch.setattr(flows.processes, "GRACE", 0.5)
+    monkeypatch.setattr(flows.stage, "GRACE", 0.5)
     processes, pipes = Processes(), []
 
     def start(script: str) -> tuple[Processes, subprocess.Popen[str], list[psutil.Process]]:
@@ -91,7 +91,7 @@ def test_ending_cuts_a_wait_short(started):
 
 def test_children_heed_interrupts_although_the_shell_had_them_ignored():
     """`command &` in a script starts with SIGINT ignored, which children inherit."""
-    code = "import subprocess, sys; from flows.processes import heed_interrupts; heed_interrupts(); "
+    code = "import subprocess, sys; from flows.stage import heed_interrupts; heed_interrupts(); "
     child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
     code += f"subprocess.run([sys.executable, '-c', {child!r}])"
     script = f"trap '' INT; exec {sys.executable} -c \"$0\""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.secret import SecretError, auth_string
+from flows.environment import SecretError, auth_string
 
 
 def test_password_is_made_once_and_is_the_owners_alone(tmp_path):

@@ -5,7 +5,7 @@ import socket
 import sys
 from pathlib import Path
 
-from flows.servers import HOST, Server
+from flows.ui import HOST, Server
 from tests.flows.site import until
 
 LISTENER = f"""

@@ -8,8 +8,7 @@ import pytest
 from dvc.lock import make_lock
 
 import flows.stage
-from flows.processes import EndedError, Processes
-from flows.stage import Outcome, StageRunner, classify
+from flows.stage import EndedError, Outcome, Processes, StageRunner, classify
 from ladd.errors import BusyError, StageError
 from tests.flows.checkout import make_checkout, runs, stage
 from tests.stages.tiny import environment, tiny_values, write_params

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from flows.servers import answers, free_port
+from flows.ui import answers, free_port
 from tests.flows.site import until
 from tests.stages.tiny import REPOSITORY, environment, make_suite, stage_command, tiny_values
 

@@ -11,7 +11,7 @@ from torch import nn
 from ladd.config import Suite
 from ladd.generation import Request, generate
 from ladd.latents.prior import build_prior
-from ladd.launch.values import read_values
+from ladd.launch.overrides import read_values
 from ladd.stages.artifacts import save_weights
 from ladd.stages.manifest import write_manifest
 from ladd.systems.base import System

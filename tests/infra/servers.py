@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from flows.servers import HOST, answers, free_port
+from flows.ui import HOST, answers, free_port
 from tests.flows.site import own_environment, until
 from tests.infra.manifests import KUBERNETES, REPOSITORY
 

@@ -37,8 +37,8 @@ def test_ablation_is_a_suite_that_ran_in_its_worktree_and_is_ready_to_commit(rep
     assert environment["PYTHONPATH"] == str(repository / ".work/trees/study")
     assert "LADD_LAUNCH" not in environment
     assert found == []
-    assert result.suite_folder == repository / STUDY
-    assert values == result.expansion.values
+    assert result == repository / STUDY
+    assert values == preview(repository, GRID).values
     assert load_suite(repository / STUDY / "params.yaml").suite == "study"
     assert (repository / STUDY / "dvc.yaml").read_text() == HEADER + PIPELINE
     assert (repository / STUDY / "results/compare.txt").read_text() == "a table\n"
@@ -98,15 +98,16 @@ def test_ablation_of_length_codes_and_schedule_trains_once_and_runs_the_code_of_
     commit(repository)
     grid = GRID.model_copy(update={"codebooks": [16, 4], "seeds": [0, 1]})
 
-    result = run_ablation(repository, grid, repro)
+    run_ablation(repository, grid, repro)
+    cells = preview(repository, grid).cells
     output = capsys.readouterr().out
     ran = re.findall(r"Running stage '([^']+)'", output)
     assert len(ran) == len(set(ran)) == 1 + 4 + 4 + 8 + 8 + 1 + 1
     assert set(re.findall(r"code of (.*)", output)) == {f"{repository}/.work/trees/study/ladd/stages/__init__.py"}
     results = repository / STUDY / "results"
     evaluated = {path.stem for path in (results / "evaluate").glob("*.csv")}
-    assert evaluated == {cell.name for cell in result.expansion.cells} | {"reference-sawtooth"}
-    assert len(result.expansion.cells) == 8
+    assert evaluated == {cell.name for cell in cells} | {"reference-sawtooth"}
+    assert len(cells) == 8
     table = (results / "compare.csv").read_bytes()
     lock = (repository / STUDY / "dvc.lock").read_bytes()
     assert yaml.safe_load(lock)["stages"].keys() == set(ran)

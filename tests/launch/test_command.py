@@ -7,9 +7,8 @@ import shlex
 import pytest
 
 from ladd.cli import make_parser
-from ladd.cli.ablate import grid_of
-from ladd.launch.command import command_of, flag
-from ladd.launch.grid import Grid
+from ladd.cli.launch import grid_of
+from ladd.launch.grid import Grid, command_of, flag
 
 GRIDS = [
     Grid(name="study"),

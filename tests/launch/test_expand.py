@@ -10,10 +10,10 @@ import yaml
 
 from ladd.config import check_suite, load_suite
 from ladd.errors import ConfigError
-from ladd.launch.document import document
+from ladd.launch.ablation import document
 from ladd.launch.expand import Expansion, expand
 from ladd.launch.grid import Grid
-from ladd.launch.values import read_values
+from ladd.launch.overrides import read_values
 from ladd.stages.declaration import read_declaration
 from ladd.stages.planned import stages_in_order
 from tests.builders import suite_values, text_suite_values

@@ -80,20 +80,24 @@ def test_launch_that_changes_nothing_is_refused(repository):
         plan_overrides(repository, Path(), {"seed": 1})
 
 
+def launch(root, folder, changes, run, name=None):
+    return launch_overrides(root, folder, plan_overrides(root, folder, changes, name=name), run)
+
+
 def test_launch_runs_apart_and_leaves_its_results_for_reading(repository):
     (repository / "results").mkdir()
     (repository / "results/compare.txt").write_text("the suite's own\n")
     before = git(repository, "status", "--porcelain")
     run = Recorder()
-    result = launch_overrides(repository, Path(), CHANGE, run)
+    result = launch(repository, Path(), CHANGE, run)
     ((folder, environment, values, found),) = run.calls
     assert folder == repository / ".work/trees" / result.name
     assert environment["LADD_LAUNCH"] == result.name
     assert values["sweeps"]["di-seq"]["temperature"] == 0.5
     assert found == ["compare.txt"]  # what the suite has is not made again
-    assert result.folder == repository / ".work/launches" / result.name
-    assert (result.folder / "results/compare.txt").read_text() == "a table\n"
-    assert yaml.safe_load((result.folder / "params.yaml").read_text()) == values
+    assert result.parent == repository / ".work/launches"
+    assert (result / "results/compare.txt").read_text() == "a table\n"
+    assert yaml.safe_load((result / "params.yaml").read_text()) == values
     assert (repository / "results/compare.txt").read_text() == "the suite's own\n"
     assert git(repository, "status", "--porcelain") == before
     assert trees_of(repository) == []
@@ -105,24 +109,24 @@ def test_launch_of_a_suite_that_is_not_committed(repository):
     write_params(write_suite, suite_values() | {"suite": "new"})
     write_pipeline(repository, write_suite)
     run = Recorder()
-    launch_overrides(repository, write_suite, CHANGE, run, name="mine")
+    launch(repository, write_suite, CHANGE, run, name="mine")
     assert run.calls[0][0] == repository / ".work/trees/mine/suites/new"
     assert run.calls[0][3] == []
 
 
 def test_failed_launch_leaves_nothing_but_its_worktree_and_goes_on_there(repository):
     with pytest.raises(StageError):
-        launch_overrides(repository, Path(), CHANGE, Recorder(fails=True), name="mine")
+        launch(repository, Path(), CHANGE, Recorder(fails=True), name="mine")
     assert not (repository / ".work/launches").exists()
     (repository / ".work/trees/mine/results/stage1.json").write_text("{}")
     run = Recorder()
-    launch_overrides(repository, Path(), CHANGE, run, name="mine")
+    launch(repository, Path(), CHANGE, run, name="mine")
     assert run.calls[0][3] == ["compare.txt", "stage1.json"]
 
 
 def test_wrong_override_runs_nothing(repository):
     run = Recorder()
     with pytest.raises(ConfigError):
-        launch_overrides(repository, Path(), {"sweeps.di-seq.model": "none"}, run)
+        launch(repository, Path(), {"sweeps.di-seq.model": "none"}, run)
     assert run.calls == []
     assert not (repository / ".work").exists()

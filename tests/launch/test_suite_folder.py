@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ladd.launch import suite_folder
-from ladd.launch.pipeline import HEADER
-from ladd.launch.suite_folder import hand_over, prepare
+from ladd.launch import pipeline
+from ladd.launch.pipeline import HEADER, hand_over, prepare
 from ladd.launch.worktree import Worktree
 
 NAMES = ("params.yaml", "dvc.yaml", "results", "dvc.lock")
@@ -60,7 +59,7 @@ def test_kill_at_any_rename_loses_no_results(tmp_path, monkeypatch, at):
         os.rename(before, after)
 
     with monkeypatch.context() as patched:
-        patched.setattr(suite_folder.os, "replace", replace)
+        patched.setattr(pipeline.os, "replace", replace)
         with pytest.raises(Killed):
             hand_over(source, target, NAMES)
     tables = {path.read_text() for path in target.rglob("compare.txt")}

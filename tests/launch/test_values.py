@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from ladd.launch.values import difference, read_values
+from ladd.launch.overrides import difference, read_values
 from ladd.yaml_files import parse_yaml, write_yaml
 from tests.stages.tiny import REPOSITORY
 

@@ -13,10 +13,9 @@ import yaml
 from ladd.cli import main
 from ladd.config import load_suite
 from ladd.errors import ArtifactError, ConfigError
-from ladd.runs.replay import described, replay, suite_folder
-from ladd.runs.today import INPUT, differences, hashes
+from ladd.runs.replay import INPUT, described, differences, hashes, replay, suite_folder
 from ladd.stages.declaration import read_declaration
-from ladd.stages.md5 import dvc_hash
+from ladd.stages.manifest import dvc_hash
 from ladd.stages.tracked import open_run, tag_outputs
 from ladd.tracking import LoggedRun, find_run
 from tests.runs.fake import fake_values

@@ -16,10 +16,9 @@ from ladd.errors import ArtifactError
 from ladd.files import file_hash
 from ladd.runs import sync as module
 from ladd.runs.sync import outdated_stages
-from ladd.stages.comparison import current_fingerprints
 from ladd.stages.declaration import read_declaration
-from ladd.stages.md5 import dvc_hash
-from ladd.stages.tracked import open_run
+from ladd.stages.manifest import dvc_hash
+from ladd.stages.tracked import current_fingerprints, open_run
 from tests.runs.fake import distance, fake_values
 
 TRAINED = ["stage1@discrete", "stage1@continuous", "stage1@discrete-k5", "baseline@mdlm", "baseline@ar"]

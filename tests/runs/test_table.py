@@ -12,12 +12,10 @@ import yaml
 from ladd.cli import main
 from ladd.config import load_suite
 from ladd.errors import ArtifactError, ConfigError
-from ladd.runs.rows import sweep_rows
-from ladd.runs.table import KEYS, comparison
-from ladd.stages.comparison import current_fingerprints
+from ladd.runs.table import KEYS, comparison, sweep_rows
 from ladd.stages.declaration import read_declaration
 from ladd.stages.results import log_results, read_results
-from ladd.stages.tracked import open_run
+from ladd.stages.tracked import current_fingerprints, open_run
 from ladd.tracking import Experiment
 from tests.runs.fake import distance, fake_results, fake_values, write_suite
 

@@ -18,7 +18,7 @@ from ladd.files import file_hash
 from ladd.metrics.swd import SlicedWasserstein
 from ladd.report.table import summarise
 from ladd.stages.declaration import read_declaration
-from ladd.stages.md5 import dvc_hash
+from ladd.stages.manifest import dvc_hash
 from ladd.stages.planned import stages_in_order
 from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_here, write_params
 

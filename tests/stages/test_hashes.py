@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ladd.stages import hashes
-from ladd.stages.hashes import KNOWN, remembered
-from ladd.stages.md5 import dvc_hash
+from ladd.stages import manifest
+from ladd.stages.manifest import KNOWN, dvc_hash, remembered
 
 
 @pytest.fixture
 def file(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(hashes, "REMEMBERED", 4)
+    monkeypatch.setattr(manifest, "REMEMBERED", 4)
     file = Path("artifacts/latents/large.arrow")
     file.parent.mkdir(parents=True)
     file.write_bytes(b"large")

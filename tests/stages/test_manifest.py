@@ -11,9 +11,8 @@ from dvc_objects.fs.local import LocalFileSystem
 
 from ladd.errors import ArtifactError
 from ladd.files import file_hash
-from ladd.stages import hashes
-from ladd.stages.manifest import check_outputs, content_hash, write_manifest
-from ladd.stages.md5 import dvc_hash
+from ladd.stages import manifest
+from ladd.stages.manifest import check_outputs, content_hash, dvc_hash, write_manifest
 from tests.stages.tiny import REPOSITORY
 
 # Sorted as whole strings these come in another order than sorted folder by folder.
@@ -116,7 +115,7 @@ PARTS = ["artifacts/latents/di", "artifacts/latents/di/b", "artifacts/latents/di
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("remembered", [False, True])
 def test_one_changed_bit_is_found_in_an_output_and_in_a_part_of_it(output, monkeypatch, part, remembered):
-    monkeypatch.setattr(hashes, "REMEMBERED", 0 if remembered else 1 << 20)
+    monkeypatch.setattr(manifest, "REMEMBERED", 0 if remembered else 1 << 20)
     check_outputs([Path(part)])
     flip(output / "b/c/d.bin")
     with pytest.raises(ArtifactError) as caught:
@@ -127,9 +126,9 @@ def test_one_changed_bit_is_found_in_an_output_and_in_a_part_of_it(output, monke
 
 
 def test_file_that_stays_as_it_is_is_read_once(output, monkeypatch):
-    monkeypatch.setattr(hashes, "REMEMBERED", 0)
+    monkeypatch.setattr(manifest, "REMEMBERED", 0)
     check_outputs([output])
-    monkeypatch.setattr(hashes, "_compute", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(manifest, "_compute", lambda path: pytest.fail(f"{path} was read again"))
     check_outputs([output, output / "a"])
     (output / "a/b.txt").touch()
     with pytest.raises(pytest.fail.Exception, match=r"a/b\.txt was read again"):

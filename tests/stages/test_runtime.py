@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from ladd.errors import BusyError, StorageError, TrainingError
-from ladd.files import file_hash
+from ladd.files import RESERVE, file_hash
 from ladd.stages.runtime import EXIT_TEMPORARY, KEPT_STATES, Stage, execute, run_stage, stage_lock
-from ladd.storage import RESERVE
 from tests.stages.tiny import REPOSITORY, environment, stage_command, tiny_values, write_params
 
 OUTPUT = Path("artifacts/data/sawtooth")

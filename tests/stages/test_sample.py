@@ -49,7 +49,7 @@ def spy(suite, monkeypatch) -> Spy:
     monkeypatch.setattr(sample, "sample_in_batches", spy.draw)
     monkeypatch.setattr("ladd.tasks.base.Task.check_real", lambda self: None)  # there is no data
     monkeypatch.setattr("ladd.stages.runtime.check_outputs", lambda paths: None)
-    monkeypatch.setattr("ladd.stages.declaration.Declaration.files", lambda self: {})
+    monkeypatch.setattr("ladd.stages.declaration.Declaration.files", {})
     monkeypatch.setattr("ladd.stages.declaration.Declaration.fingerprint", lambda self: "0" * 64)
     return spy
 

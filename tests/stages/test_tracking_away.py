@@ -11,10 +11,10 @@ from mlflow.exceptions import MlflowException
 from ladd.cli import main
 from ladd.config import load_suite
 from ladd.errors import TrackingError
-from ladd.stages import comparison
+from ladd.stages import compare
 from ladd.stages.runtime import FILED, execute
 from ladd.stages.tracked import TRACKED
-from ladd.tracking import server
+from ladd.tracking import store
 from tests.stages.tiny import tiny_values
 
 
@@ -25,7 +25,7 @@ def away(suite, monkeypatch) -> str:
         probe.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{probe.getsockname()[1]}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr(server, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(store, "_PAUSES", (0.0, 0.0))
     return uri
 
 
@@ -62,14 +62,14 @@ def refuse(suite) -> None:
 
 
 def test_comparison_ends_well_although_the_server_went_away(away, monkeypatch, caplog):
-    monkeypatch.setattr(comparison, "show_comparison", refuse)
-    comparison.publish_comparison(load_suite())
+    monkeypatch.setattr(compare, "show_comparison", refuse)
+    compare.publish_comparison(load_suite())
     [record] = caplog.records
     assert record.getMessage().startswith(f"tracking server {away}: connection refused")
     assert "`ladd track sync`" in record.getMessage()
 
 
 def test_comparison_does_not_pass_over_an_error_of_the_file(suite, monkeypatch):
-    monkeypatch.setattr(comparison, "show_comparison", refuse)
+    monkeypatch.setattr(compare, "show_comparison", refuse)
     with pytest.raises(MlflowException, match="connection refused"):
-        comparison.publish_comparison(load_suite())
+        compare.publish_comparison(load_suite())

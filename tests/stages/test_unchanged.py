@@ -18,7 +18,6 @@ from ladd.stages.declaration import read_declaration
 from ladd.stages.runtime import Stage, execute
 from ladd.stages.tracked import stage_run
 from ladd.stages.train import Training, train_stage
-from ladd.stages.unchanged import Beginning
 from ladd.training.loop import Trainer
 from tests.stages.tiny import run_here, tiny_values, write_params
 
@@ -252,17 +251,17 @@ def test_code_that_was_edited_while_it_was_imported_is_named(prepared):
     past, future = started - 10, started + 3600
     os.utime(CODE, (past, past))
     os.utime(CODE.with_name("uniform.py"), (future, future))
-    beginning = Beginning.of(read_declaration("baseline", "mdlm"))
-    for path in map(Path, beginning.declaration.code):
+    declaration = read_declaration("baseline", "mdlm")
+    for path in map(Path, declaration.code):
         if path.stat().st_mtime < future:
             os.utime(path, (past, past))
-    beginning.check_code(started)
+    declaration.check_code(started)
     os.utime(CODE, (started + 1e-3, started + 1e-3))
     time.sleep(2e-3)
     with pytest.raises(
         ChangedError, match=r"edited while it started: \.\./\.\./ladd/diffusion/masked\.py; run it again"
     ):
-        beginning.check_code(started)
+        declaration.check_code(started)
 
 
 def test_damaged_input_ends_a_stage_before_it_begins(prepared):

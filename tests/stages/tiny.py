@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from ladd.launch.values import read_values
+from ladd.launch.overrides import read_values
 from ladd.stages.plan import renew_plan
 from ladd.stages.runtime import execute
 

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from ladd.errors import TrackingError
 from ladd.tracking import TrackedRun
 from ladd.tracking import run as module
-from ladd.tracking.background import Background
+from ladd.tracking.writer import Background
 from tests.tracking.transport import LONG
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ladd.tracking.background import Background
+from ladd.tracking.writer import Background
 
 LONG = 60.0  # seconds that no test takes
 NEVER = (3600.0,)  # pauses between tries that nobody hurries

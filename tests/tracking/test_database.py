@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.tracking._tracking_service import utils
 
-import ladd.tracking.database
+import ladd.tracking.store
 from ladd.errors import ConfigError
 from ladd.tracking import TrackedRun, find_run, tracking_uri
 from ladd.tracking.store import create_store
@@ -112,7 +112,7 @@ def test_kill_while_the_database_is_made_leaves_none(tmp_path, monkeypatch):
         def killed(*_):
             raise KeyboardInterrupt
 
-        patch.setattr(ladd.tracking.database.os, "replace", killed)
+        patch.setattr(ladd.tracking.store.os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             create_store(tmp_path)
     assert not (tmp_path / ".mlflow/mlflow.db").exists()

@@ -178,7 +178,7 @@ def test_marking_puts_older_runs_below_the_suite(root):
 
 
 def test_more_runs_than_a_page_are_all_found(root, monkeypatch):
-    monkeypatch.setattr(module, "_PAGE", 2)
+    monkeypatch.setattr("ladd.tracking.store._PAGE", 2)
     for fingerprint in "abcde":
         start(root, "pages", fingerprint)
     experiment = Experiment(root, "pages")

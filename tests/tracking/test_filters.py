@@ -39,11 +39,11 @@ def experiment(root) -> Experiment:
     suite, current = ablation(), {}
     for name, block in TRACKED.items():
         for key in getattr(suite, block):
-            described = describe_run(suite, name, key)
+            title, _, described = describe_run(suite, name, key)
             current[f"{name}@{key}"] = f"{name} {key}"
             for fingerprint in (f"{name} {key}", f"older {name} {key}"):
-                tags = {"dvc.stage": f"{name}@{key}", **described.tags}
-                TrackedRun(root, suite="tiny", name=described.name, fingerprint=fingerprint, parameters={}, tags=tags)
+                tags = {"dvc.stage": f"{name}@{key}", **described}
+                TrackedRun(root, suite="tiny", name=title, fingerprint=fingerprint, parameters={}, tags=tags)
     experiment = Experiment(root, "tiny")
     experiment.mark(current)
     return experiment

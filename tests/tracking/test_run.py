@@ -12,7 +12,6 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 
 from ladd.tracking import TrackedRun, flatten, tracking_uri
-from ladd.tracking import checkpoints as checkpoint_module
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -204,7 +203,7 @@ def test_checkpoint_that_was_never_ready_is_registered_anew(start):
 
 
 def test_more_checkpoints_than_a_page_are_all_known(start, monkeypatch):
-    monkeypatch.setattr(checkpoint_module, "_PAGE", 2)
+    monkeypatch.setattr("ladd.tracking.store._PAGE", 2)
     five = [CHECKPOINT | {"name": f"s-{step}", "step": step} for step in range(5)]
     run = start()
     for _ in range(2):

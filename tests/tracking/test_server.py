@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from ladd.errors import TrackingError
-from ladd.tracking import server as module
-from ladd.tracking.server import address, answering, check_server
+from ladd.tracking import store as module
+from ladd.tracking.store import address, answering, check_server
 
 
 @pytest.fixture(autouse=True)
