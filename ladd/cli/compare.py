@@ -23,11 +23,13 @@ def run_compare(parsed: argparse.Namespace) -> None:
     """Read the suites and print the table."""
     for folder in parsed.suite:
         check_suite_folder(folder)
+    from ladd.registry import suite_folder
     from ladd.runs.rows import sweep_rows
     from ladd.runs.table import comparison
 
     rows = sweep_rows(parsed.suite, parsed.source)
-    print(comparison(rows, parsed.by, parsed.metric, parsed.steps), end="")
+    with suite_folder(parsed.suite[0]):  # whose systems and metrics have their titles and places
+        print(comparison(rows, parsed.by, parsed.metric, parsed.steps), end="")
 
 
 def add_compare(commands: argparse._SubParsersAction) -> None:

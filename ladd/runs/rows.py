@@ -16,6 +16,7 @@ import polars as pl
 from ladd.config import Suite, load_suite
 from ladd.config.evaluation import GivenConfig
 from ladd.errors import ArtifactError
+from ladd.registry import suite_folder
 from ladd.report.labels import REFERENCES
 from ladd.report.select import ALIKE
 from ladd.report.table import summarise
@@ -43,7 +44,8 @@ def sweep_rows(folders: list[Path], source: str) -> pl.DataFrame:
 
 def _from_dvc(folder: Path, suite: Suite) -> pl.DataFrame:
     path = folder / "results" / "compare.csv"
-    summary = summarise(read_results(path)).filter(~pl.col("family").is_in([*REFERENCES]))
+    with suite_folder(folder):
+        summary = summarise(read_results(path)).filter(~pl.col("family").is_in([*REFERENCES]))
     if unknown := sorted(set(summary["model"]) - set(suite.sweeps)):
         raise ArtifactError(f"{path} has the sweep {unknown[0]!r}, and params.yaml has not; run `dvc repro`")
     trained = {key: sweep.model for key, sweep in suite.sweeps.items()}

@@ -118,7 +118,10 @@ def _word(value: Any) -> str:
 
 
 def _rank(key: str, value: Any) -> tuple:
-    """For sorting: what has no value comes first, families are in the order of the report."""
+    """For sorting: what has no value comes first; families are in the order of the report, unknown ones last."""
     if value is None:
         return (0,)
-    return (1, list(families()).index(value) if key == "family" else value)
+    if key != "family":
+        return (1, value)
+    order = list(families())  # of the first suite: another may have systems of its own
+    return (1, order.index(value) if value in order else len(order), value)

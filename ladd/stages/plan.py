@@ -20,6 +20,7 @@ from ladd.stages.code import Code
 from ladd.stages.planned import ALL, Entry, Plan, make_plan
 
 PLAN, TOP = Path("plan.json"), "plan"  # JSON, as DVC reads it once for every stage
+OF_LATENTS = Path("results/stage1")  # which `compare` reads, and no stage of a suite without latents writes
 IN_PATHS = ("data", "latents", "model", "drawn_by")  # settings that dvc.yaml fills into paths
 
 
@@ -36,6 +37,8 @@ def renew_plan(folder: Path = Path()) -> bool:
         new = make_plan(suite, Code(folder / suite.root, folder))
     if old != new:
         write_atomically(folder / PLAN, _text(new).encode())
+    if not suite.latents and not suite.codebooks:
+        (folder / OF_LATENTS).mkdir(parents=True, exist_ok=True)
     return old is not None and _paths(old) != _paths(new)
 
 
