@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 from ladd.assets import fetch_asset, store_folder
 from ladd.config import AssetConfig
 from ladd.errors import LaddError
+from ladd.launch.suite_folder import MODULES
 from ladd.launch.values import read_values
-from ladd.registry import find
+from ladd.registry import find, suite_folder
 from ladd.stages.planned import stages_in_order
 from ladd.stages.runtime import WORK, execute, stage_lock
 from ladd.storage import storage_error
@@ -160,14 +161,17 @@ def rehearse(suite: Path, *, keep: bool) -> None:
     values = read_values(suite / "params.yaml")
     repository = (suite / values["root"]).resolve()
     offline = read_values(repository / OFFLINE_SUITE / "params.yaml")
-    tiny, substitutions = shrink(values, offline)
+    with suite_folder(suite):
+        tiny, substitutions = shrink(values, offline)
+    modules = [path.resolve() for path in suite.glob(MODULES)]
     folder = repository / WORK / "dry-run" / values["suite"]
     with contextlib.chdir(repository), stage_lock(f"dry-run-{values['suite']}"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         tiny["root"] = os.path.relpath(repository, folder)
         (folder / "params.yaml").write_text(write_yaml(tiny))
-        shutil.copy(repository / "dvc.yaml", folder)
+        for path in (repository / "dvc.yaml", *modules):
+            shutil.copy(path, folder)
         print(describe(substitutions), flush=True)
         for asset in named_assets(tiny):
             fetch_asset(AssetConfig.model_validate(asset), store_folder(repository), repository)

@@ -24,6 +24,7 @@ from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import Prediction
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.diffusion.uniform import UniformProcess
+from ladd.dry_run import rehearse
 from ladd.errors import ConfigError, SamplingError
 from ladd.evaluation.bounds import BoundSettings
 from ladd.evaluation.estimate import estimate
@@ -273,9 +274,15 @@ def test_table_figures_and_pages_name_them(compared):
         assert words in table
         assert words in page
     even = table.split("Sequences with an even sum, percent")[1]
-    assert re.search(r"Real data.* 100\.0", even)
+    assert re.search(r"real-bits .* 100\.0±0\.0", even)
     lines = quality_series(summarise(compared), "token_steps", "even")
-    assert {line.label for line in lines} == {"MDLM", "MDLM remasking", "Span-MDLM", "Span-MDLM remasking", "Silent"}
+    assert [line.label for line in lines] == [
+        "MDLM mdlm",
+        "MDLM remasking remasked",
+        "Span-MDLM spans",
+        "Span-MDLM remasking spans-remasked",
+        "Silent",
+    ]
     samples = Path("results/samples.html").read_text()
     assert "Span-MDLM remasking (spans-remasked)" in samples
     shown = json.loads(Path("results/samples/spans.json").read_text())
@@ -324,6 +331,14 @@ def test_flows_know_the_stages(suite):
     assert upstream["data@bits"] == ("plan",)
     assert upstream["baseline@spans"] == ("data@bits",)
     assert set(upstream["measure@spans-remasked"]) == {"bound@spans", "data@bits", "sample@spans-remasked"}
+
+
+def test_dry_run_takes_the_modules_along(suite, capsys, monkeypatch):
+    monkeypatch.chdir(suite.parents[1])
+    for name in ("suites/text-demo", "dvc.yaml"):
+        Path(name).symlink_to(REPOSITORY / name)
+    rehearse(Path("suites/own"), keep=False)
+    assert "Sequences with an even sum, percent" in capsys.readouterr().out
 
 
 def test_code_of_a_stage_is_that_of_its_own_additions(suite):
