@@ -23,7 +23,8 @@ from ladd.config import AssetConfig
 from ladd.errors import LaddError
 from ladd.files import storage_error
 from ladd.launch.overrides import read_values
-from ladd.registry import find
+from ladd.launch.pipeline import MODULES
+from ladd.registry import find, suite_folder
 from ladd.stages.planned import stages_in_order
 from ladd.stages.runtime import WORK, execute, stage_lock
 from ladd.systems.base import System
@@ -161,14 +162,17 @@ def rehearse(suite: Path, *, keep: bool) -> None:
     values = read_values(suite / "params.yaml")
     repository = (suite / values["root"]).resolve()
     offline = read_values(repository / OFFLINE_SUITE / "params.yaml")
-    tiny, substitutions = shrink(values, offline)
+    with suite_folder(suite):
+        tiny, substitutions = shrink(values, offline)
+    modules = [path.resolve() for path in suite.glob(MODULES)]
     folder = repository / WORK / "dry-run" / values["suite"]
     with contextlib.chdir(repository), stage_lock(f"dry-run-{values['suite']}"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         tiny["root"] = os.path.relpath(repository, folder)
         (folder / "params.yaml").write_text(write_yaml(tiny))
-        shutil.copy(repository / "dvc.yaml", folder)
+        for path in (repository / "dvc.yaml", *modules):
+            shutil.copy(path, folder)
         print(describe(substitutions), flush=True)
         for asset in named_assets(tiny):
             fetch_asset(AssetConfig.model_validate(asset), store_folder(repository), repository)

@@ -21,10 +21,12 @@ Without temperature among them, each sweep is shown at its temperature nearest t
 def run_compare(parsed: argparse.Namespace) -> None:
     for folder in parsed.suite:
         check_suite_folder(folder)
+    from ladd.registry import suite_folder
     from ladd.runs.table import comparison, sweep_rows
 
     rows = sweep_rows(parsed.suite, parsed.source)
-    print(comparison(rows, parsed.by, parsed.metric, parsed.steps), end="")
+    with suite_folder(parsed.suite[0]):  # whose systems and metrics have their titles and places
+        print(comparison(rows, parsed.by, parsed.metric, parsed.steps), end="")
 
 
 def add_compare(commands: argparse._SubParsersAction) -> None:

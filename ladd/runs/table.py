@@ -13,6 +13,7 @@ import polars as pl
 from ladd.config import Suite, load_suite
 from ladd.config.evaluation import GivenConfig
 from ladd.errors import ArtifactError, ConfigError
+from ladd.registry import suite_folder
 from ladd.report.cells import Block, flagged
 from ladd.report.comparable import check_comparable
 from ladd.report.labels import REFERENCES, ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
@@ -48,7 +49,8 @@ def sweep_rows(folders: list[Path], source: str) -> pl.DataFrame:
 
 def _from_dvc(folder: Path, suite: Suite) -> pl.DataFrame:
     path = folder / "results" / "compare.csv"
-    summary = summarise(read_results(path)).filter(~pl.col("family").is_in([*REFERENCES]))
+    with suite_folder(folder):
+        summary = summarise(read_results(path)).filter(~pl.col("family").is_in([*REFERENCES]))
     if unknown := sorted(set(summary["model"]) - set(suite.sweeps)):
         raise ArtifactError(f"{path} has the sweep {unknown[0]!r}, and params.yaml has not; run `dvc repro`")
     trained = {key: sweep.model for key, sweep in suite.sweeps.items()}
@@ -177,7 +179,10 @@ def _word(value: Any) -> str:
 
 
 def _rank(key: str, value: Any) -> tuple:
-    """For sorting: what has no value comes first, families are in the order of the report."""
+    """For sorting: what has no value comes first; families are in the order of the report, unknown ones last."""
     if value is None:
         return (0,)
-    return (1, list(families()).index(value) if key == "family" else value)
+    if key != "family":
+        return (1, value)
+    order = list(families())  # of the first suite: another may have systems of its own
+    return (1, order.index(value) if value in order else len(order), value)

@@ -106,10 +106,15 @@ def read_declaration(name: str, key: str | None, folder: Path = Path()) -> Decla
         name=name if key is None else f"{name}@{key}",
         command=_fill(stage["cmd"], values),
         entry=entry,
-        code={(Path(suite.root) / file).as_posix(): digest for file, digest in files.items()},
+        code={_place(suite.root, file): digest for file, digest in files.items()},
         dependencies=[Path(_fill(path, values)) for path in stage.get("deps", [])],
         outputs=[Path(_fill(next(iter(o)) if isinstance(o, dict) else o, values)) for o in outputs],
     )
+
+
+def _place(root: str, file: str) -> str:
+    """Path from the folder of the suite to a file of `Code`: its own modules lie there, all others below the root."""
+    return (Path(root) / file).as_posix() if "/" in file else file
 
 
 def _fill(template: str, values: Any) -> str:

@@ -22,6 +22,7 @@ PLAN, TOP = Path("plan.json"), "plan"  # JSON, as DVC reads it once for every st
 Entry = dict[str, Any]  # values that YAML has
 Plan = dict[str, dict[str, Entry]]  # stage -> key -> entry; a stage without keys has one called `ALL`
 ALL = "all"
+OF_LATENTS = Path("results/stage1")  # which `compare` reads, and no stage of a suite without latents writes
 IN_PATHS = ("data", "latents", "model", "drawn_by")  # settings that dvc.yaml fills into paths
 
 
@@ -48,6 +49,8 @@ def renew_plan(folder: Path = Path()) -> bool:
         new = make_plan(suite, Code(folder / suite.root, folder))
     if old != new:
         write_atomically(folder / PLAN, _text(new).encode())
+    if not suite.latents and not suite.codebooks:
+        (folder / OF_LATENTS).mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):  # where it cannot be kept, the plan is made again
         write_json(folder / KNOWN, before | {PLAN.name: _stamp(folder / PLAN)})
     return old is not None and _paths(old) != _paths(new)
@@ -60,7 +63,7 @@ def _is_known(folder: Path) -> bool:
         now = _stamps(folder, known["root"], known["settings"]) | {PLAN.name: _stamp(folder / PLAN)}
     except (OSError, ValueError, TypeError, KeyError):
         return False
-    return now == known
+    return now == known and (folder / OF_LATENTS).is_dir()
 
 
 def _stamps(folder: Path, root: str, settings: list[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Bits whose sum is even: a task of one file, for the folder of a suite."""
+"""A task: bits whose sum is even. All but the last are fair coins, so a token has (N - 1) / N log 2 nats of entropy."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +14,17 @@ from ladd.config import DataConfig, EvaluationConfig
 from ladd.config.blocks import Count
 from ladd.data.shards import write_shards
 from ladd.diffusion.noise import derive
-from ladd.evaluation.estimate import estimate
+from ladd.evaluation.estimate import Estimate, estimate
 from ladd.evaluation.rows import Row, measured
 from ladd.metrics.base import Samples, Values
 from ladd.tasks.base import Bounds, Plain, Shown, Task
 
 
 class ParityConfig(DataConfig):
-    """How many sequences."""
+    """A block of `data`; N is `tokens`."""
 
     kind: Literal["parity"]
-    train: Count
+    train: Count  # sequences
     validation: Count
 
     @property
@@ -33,13 +34,13 @@ class ParityConfig(DataConfig):
 
 
 class ParityEvaluationConfig(EvaluationConfig):
-    """Nothing of its own."""
+    """The block `evaluation`, with nothing of its own."""
 
     kind: Literal["parity"]
 
 
 class Parity(Task[ParityConfig, ParityEvaluationConfig]):
-    """All bits but the last are fair coins; the last makes their sum even."""
+    """How the data are built and read, and what is measured of every model and of the data themselves."""
 
     name = "parity"
     Settings = ParityConfig
@@ -66,8 +67,10 @@ class Parity(Task[ParityConfig, ParityEvaluationConfig]):
         return [measured(row, metric, estimate(values)) for metric, values in found.items()]
 
     def reference_rows(self, row: Row, values: Values) -> tuple[list[Row], Shown]:
-        rows, count = [], self.evaluation.reference.samples
+        exact, tokens = replace(row, model=f"exact-{self.key}", family="exact"), self.settings.tokens
+        rows = [measured(exact, "entropy_rate", Estimate((tokens - 1) / tokens * math.log(2), 0.0, 0))]
         for index, seed in enumerate(self.evaluation.reference.seeds):
-            real = replace(row, model=f"real-{self.key}", family="real", seed=seed)
-            rows += values.rows(self.metrics(), Samples(self, self.real("floor", index, count), index), real)
+            real = self.real("floor", index, self.evaluation.reference.samples)
+            of_real = replace(row, model=f"real-{self.key}", family="real", seed=seed)
+            rows += values.rows(self.metrics(), Samples(self, real, index), of_real)
         return rows, []
