@@ -17,7 +17,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from flows.environment import HOME, ROOT, running_servers
 from flows.secret import auth_string
 from ladd.report.blocks import blocks
-from ladd.report.table import summarise
+from ladd.report.select import summarise
 from ladd.tracking import tracking_uri
 
 

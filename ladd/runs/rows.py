@@ -17,8 +17,7 @@ from ladd.config import Suite, load_suite
 from ladd.config.evaluation import GivenConfig
 from ladd.errors import ArtifactError
 from ladd.report.labels import REFERENCES
-from ladd.report.select import ALIKE
-from ladd.report.table import summarise
+from ladd.report.select import ALIKE, summarise
 from ladd.stages.results import MEASURED, SCHEMA, read_curve, read_results
 
 if TYPE_CHECKING:

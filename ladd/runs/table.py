@@ -8,11 +8,10 @@ from typing import Any
 import polars as pl
 
 from ladd.errors import ConfigError
+from ladd.report.blocks import essential_metrics
 from ladd.report.cells import Block, flagged
-from ladd.report.comparable import check_comparable
-from ladd.report.labels import ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
-from ladd.report.select import at_base_temperature
-from ladd.report.table import block_text, essential_metrics
+from ladd.report.labels import PERPLEXITY, ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
+from ladd.report.select import at_base_temperature, check_comparable
 from ladd.runs.rows import TRAINED
 
 # What rows can be grouped by, and its column.
@@ -45,7 +44,7 @@ def comparison(rows: pl.DataFrame, by: Sequence[str], metrics: Sequence[str] = (
         _known("--steps", steps, sorted(rows["token_steps"].drop_nulls().unique()))
         rows = rows.filter(pl.col("token_steps").is_in(list(steps)) | pl.col("token_steps").is_null())
     check_comparable(rows)
-    return block_text(_block(rows, _telling(rows, by), metrics)) + "\n"
+    return f"{_block(rows, _telling(rows, by), metrics)}\n"
 
 
 def _known(option: str, wanted: Sequence[Any], known: Any) -> list[Any]:
@@ -108,7 +107,7 @@ def _title(metric: str) -> str:
 
 def _cell(row: dict[str, Any]) -> str:
     if (shown := sampling().get(row["metric"])) is None:
-        return flagged(2 if row["metric"] == "val_ppl" or row["metric"].startswith(ZERO_SHOT) else 4)(row)
+        return flagged(2 if row["metric"] == PERPLEXITY or row["metric"].startswith(ZERO_SHOT) else 4)(row)
     stderr = None if row["stderr"] is None else row["stderr"] * shown.factor
     return uncertain(row["value"] * shown.factor, stderr, shown.digits)
 

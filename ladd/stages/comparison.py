@@ -9,7 +9,8 @@ from pathlib import Path
 from ladd.config import Suite
 from ladd.errors import ArtifactError, TrackingError
 from ladd.git import git_tags
-from ladd.report.table import headline, summarise
+from ladd.report.blocks import headline
+from ladd.report.select import summarise
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.results import read_results
 from ladd.stages.tracked import TRACKED
