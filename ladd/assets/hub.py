@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ladd.assets.local import check_hash, listing_hash
+from ladd.assets.store import check_hash, listing_hash
 from ladd.errors import AssetError
 
 if TYPE_CHECKING:
@@ -29,8 +29,19 @@ def fetch_hub(asset: AssetConfig) -> Path:
     """
     if asset.revision is None:
         raise AssetError(describe_unpinned(asset, asset.name))
-    folder = _snapshot(asset)
-    files = _wanted(asset, folder)
+    import huggingface_hub  # not on every machine, and slow to import
+
+    repository: dict[str, Any] = {"repo_id": asset.name, "repo_type": asset.kind, "revision": asset.revision}
+    folder = Path(
+        _ask(
+            asset,
+            lambda: huggingface_hub.snapshot_download(**repository, allow_patterns=asset.file),
+            f"revision {asset.revision}",
+        )
+    )
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    wanted = huggingface_hub.utils.filter_repo_objects(names, allow_patterns=asset.file)
+    files = [folder / name for name in wanted]
     if not files:
         raise AssetError(f"asset {asset.name}: no file matches file {asset.file!r} at revision {asset.revision}")
     if asset.sha256 is not None:
@@ -76,20 +87,6 @@ def describe_unpinned(asset: AssetConfig, key: str) -> str:
     )
 
 
-def _snapshot(asset: AssetConfig) -> Path:
-    import huggingface_hub  # not on every machine, and slow to import
-
-    return _ask(
-        asset,
-        lambda: Path(
-            huggingface_hub.snapshot_download(
-                repo_id=asset.name, repo_type=asset.kind, revision=asset.revision, allow_patterns=asset.file
-            )
-        ),
-        f"revision {asset.revision}",
-    )
-
-
 def _ask(asset: AssetConfig, question: Callable[[], Answer], what: str) -> Answer:
     """The hub's answer, or an error with a remedy; ``what`` says what was wanted."""
     try:
@@ -117,10 +114,3 @@ def _remedy(asset: AssetConfig, error: Exception) -> str:
         "the hub cannot be reached and its cache lacks files; connect this machine once, copy the hub's cache "
         '($HF_HOME) from one that has them, or give a local copy as source "path"'
     )
-
-
-def _wanted(asset: AssetConfig, folder: Path) -> list[Path]:
-    from huggingface_hub.utils import filter_repo_objects
-
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return [folder / name for name in filter_repo_objects(names, allow_patterns=asset.file)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ladd.config import load_suite
-from ladd.config.differences import changes
+from ladd.config.messages import changes
 
 Values = dict[str, Any]  # of params.yaml, or of a block of it
 

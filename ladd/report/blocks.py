@@ -2,34 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import polars as pl
 
+from ladd.report import labels
 from ladd.report.cells import Block, Record, flagged, tabulate
-from ladd.report.labels import (
-    BOUND,
-    BOUND_METRICS,
-    BOUNDS,
-    BOUNDS_NOTE,
-    COSTS,
-    PERPLEXITIES,
-    PERPLEXITY,
-    PERPLEXITY_NOTE,
-    QUALITY,
-    QUALITY_NAME,
-    REAL,
-    REFERENCES,
-    STANDS_IN,
-    ZERO_SHOT,
-    ZERO_SHOT_NOTE,
-    sampling,
-    sampling_note,
-    steps_name,
-    systems_that,
-    uncertain,
-    with_diversity,
-)
 from ladd.report.matched import few_step_half, matched
 from ladd.report.select import at_base_temperature, sampled, with_entropy
 
@@ -39,21 +15,21 @@ PANELS = 3  # step budgets of the frontier
 def blocks(summary: pl.DataFrame) -> list[Block]:
     """Likelihoods, what was sampled, matched compute, the frontier, then whatever else; empty blocks are left out."""
     metric = pl.col("metric")
-    of_text = metric.is_in([PERPLEXITY, BOUND]) if PERPLEXITY in summary["metric"] else pl.lit(value=False)
-    bounds = metric.is_in([*BOUNDS, *STANDS_IN]) & ~of_text
-    zero_shot, swept = metric.str.starts_with(ZERO_SHOT), metric.is_in(list(sampling()))
+    of_text = metric.is_in([labels.PERPLEXITY, labels.BOUND]) & (labels.PERPLEXITY in summary["metric"])
+    bounds = metric.is_in([*labels.BOUNDS, *labels.STANDS_IN]) & ~of_text
+    zero_shot, swept = metric.str.starts_with(labels.ZERO_SHOT), metric.is_in(list(labels.sampling()))
     made = [
         _bounds(summary.filter(bounds)),
         _perplexities(summary.filter(of_text)),
         _zero_shot(summary.filter(zero_shot)),
     ]
-    for name in sampling():
+    for name in labels.sampling():
         made.append(_by_steps(summary, name, given=""))
-        if name == QUALITY:
-            made += [*(matched(summary, x) for x in COSTS), few_step_half(summary), throughput(summary)]
+        if name == labels.QUALITY:
+            made += [*(matched(summary, x) for x in labels.COSTS), few_step_half(summary), throughput(summary)]
             made += frontier_blocks(summary)
     for given in sorted(set(summary["given"]) - {""}):
-        made += [_by_steps(summary, name, given) for name in sampling()]
+        made += [_by_steps(summary, name, given) for name in labels.sampling()]
     made.append(_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept)))
     return [block for block in made if block.rows or block.references]
 
@@ -65,7 +41,7 @@ def render(summary: pl.DataFrame) -> str:
 
 def essential_metrics() -> list[str]:
     """The metrics of samples that are printed in the terminal too."""
-    return [name for name, shown in sampling().items() if shown.essential]
+    return [name for name, shown in labels.sampling().items() if shown.essential]
 
 
 def headline(summary: pl.DataFrame) -> dict[str, float]:
@@ -73,7 +49,7 @@ def headline(summary: pl.DataFrame) -> dict[str, float]:
 
     Sweeps that are given tokens are left out; each other one is at its temperature nearest to 1.
     """
-    wanted = summary.filter(pl.col("metric").is_in([*BOUND_METRICS, *essential_metrics()]), given="")
+    wanted = summary.filter(pl.col("metric").is_in([*labels.BOUND_METRICS, *essential_metrics()]), given="")
     swept = pl.col("token_steps").is_not_null()
     rows = pl.concat([wanted.filter(~swept), at_base_temperature(wanted.filter(swept))])
     return {
@@ -84,14 +60,16 @@ def headline(summary: pl.DataFrame) -> dict[str, float]:
 
 def _bounds(summary: pl.DataFrame) -> Block:
     title = "Likelihood terms, in nats per token (value ± standard error)"
-    names = BOUNDS | {name: BOUNDS[bound] for name, bound in STANDS_IN.items()}
-    return tabulate(title, BOUNDS_NOTE, summary, list(BOUNDS.values()), lambda row: names[row["metric"]], flagged(4))
+    names = labels.BOUNDS | {name: labels.BOUNDS[bound] for name, bound in labels.STANDS_IN.items()}
+    return tabulate(
+        title, labels.BOUNDS_NOTE, summary, list(labels.BOUNDS.values()), lambda row: names[row["metric"]], flagged(4)
+    )
 
 
 def _perplexities(summary: pl.DataFrame) -> Block:
     """Validation perplexities. The bound is stored in nats per token; the error of exp b is exp b times that of b."""
     value, error = pl.col("value").exp(), pl.col("stderr") * pl.col("value").exp()
-    bound = summary.filter(metric=BOUND).with_columns(value=value, stderr=error, metric=pl.lit("bound_ppl"))
+    bound = summary.filter(metric=labels.BOUND).with_columns(value=value, stderr=error, metric=pl.lit("bound_ppl"))
     title, nats, perplexities = (
         "Validation perplexity, per token (value ± standard error over documents)",
         flagged(4),
@@ -99,19 +77,20 @@ def _perplexities(summary: pl.DataFrame) -> Block:
     )
     return tabulate(
         title,
-        PERPLEXITY_NOTE,
+        labels.PERPLEXITY_NOTE,
         pl.concat([summary, bound]),
-        list(PERPLEXITIES.values()),
-        lambda row: PERPLEXITIES[row["metric"]],
-        lambda row: (nats if row["metric"] == BOUND else perplexities)(row),
+        list(labels.PERPLEXITIES.values()),
+        lambda row: labels.PERPLEXITIES[row["metric"]],
+        lambda row: (nats if row["metric"] == labels.BOUND else perplexities)(row),
     )
 
 
 def _zero_shot(summary: pl.DataFrame) -> Block:
     title = "Zero-shot perplexity, per token, by corpus (value ± standard error over documents)"
-    summary = summary.with_columns(corpus=pl.col("metric").str.strip_prefix(ZERO_SHOT))
+    summary = summary.with_columns(corpus=pl.col("metric").str.strip_prefix(labels.ZERO_SHOT))
     corpora = summary["corpus"].unique().sort().to_list()
-    return tabulate(title, ZERO_SHOT_NOTE, summary, corpora, lambda row: row["corpus"], flagged(2)).without_latents()
+    note, text = labels.ZERO_SHOT_NOTE, flagged(2)
+    return tabulate(title, note, summary, corpora, lambda row: row["corpus"], text, latents=False)
 
 
 def _steps(rows: pl.DataFrame) -> list[str]:
@@ -123,18 +102,19 @@ def _step(row: Record) -> str | None:
 
 
 def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
-    shown = sampling()[metric]
+    shown = labels.sampling()[metric]
     rows = sampled(summary, metric, given).with_columns(pl.col("value", "stderr") * shown.factor)
     latents_first = (rows["latent_steps"].fill_null(0) > 0).any()
-    block = tabulate(
+    return tabulate(
         f"{shown.title}, by token steps" + (f", given {given}" if given else ""),
-        sampling_note(rows) + ("; +N: N latent steps first" if latents_first else ""),
+        labels.sampling_note(rows) + ("; +N: N latent steps first" if latents_first else ""),
         rows,
         _steps(rows) or ["any"],
         _step,
-        lambda row: uncertain(row["value"], row["stderr"], shown.digits),
+        lambda row: labels.uncertain(row["value"], row["stderr"], shown.digits),
+        latents=False,
+        essential=shown.essential and not given,
     )
-    return replace(block.without_latents(), essential=shown.essential and not given)
 
 
 def throughput(summary: pl.DataFrame) -> Block:
@@ -142,18 +122,18 @@ def throughput(summary: pl.DataFrame) -> Block:
 
     The standard error is that of Gen PPL alone: seconds are one measurement per seed on one machine.
     """
-    rows = with_entropy(sampled(summary, QUALITY), summary).filter(pl.col("seconds_per_sample") > 0)
-    value = 1000 * (1 / (pl.col("seconds_per_sample") * pl.col("value")))
-    block = tabulate(
-        f"Sequences per second per point of {QUALITY_NAME}, in thousandths · per-sequence entropy, by token steps",
-        f"entropy beside it: text of low entropy has a low {QUALITY_NAME}; the standard error is that of "
-        f"{QUALITY_NAME} alone",
+    rows = with_entropy(sampled(summary, labels.QUALITY), summary).filter(pl.col("seconds_per_sample") > 0)
+    name, value = labels.QUALITY_NAME, 1000 * (1 / (pl.col("seconds_per_sample") * pl.col("value")))
+    return tabulate(
+        f"Sequences per second per point of {name}, in thousandths · per-sequence entropy, by token steps",
+        f"entropy beside it: text of low entropy has a low {name}; the standard error is that of {name} alone",
         rows.with_columns(value=value, stderr=value * pl.col("stderr") / pl.col("value")),
         _steps(rows),
         _step,
-        lambda row: with_diversity(row["value"], row["stderr"], row["entropy"], 2),
+        lambda row: labels.with_diversity(row["value"], row["stderr"], row["entropy"], 2),
+        latents=False,
+        essential=False,
     )
-    return replace(block.without_latents(), essential=False)
 
 
 def _others(summary: pl.DataFrame) -> Block:
@@ -173,19 +153,19 @@ def frontier(summary: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, list[in
         step budgets at which a model that has a choice of steps has several temperatures: of many the first, middle
         and last.
     """
-    rows = with_entropy(summary.filter(metric=QUALITY, given=""), summary).filter(pl.col("entropy").is_not_null())
-    models = rows.filter(pl.col("temperature").is_not_null() & ~pl.col("family").is_in([*REFERENCES]))
-    swept = models.filter(~pl.col("family").is_in(systems_that("left_to_right")), pl.col("token_steps").is_not_null())
+    rows = with_entropy(summary.filter(metric=labels.QUALITY, given=""), summary).drop_nulls("entropy")
+    models = rows.drop_nulls("temperature").filter(~pl.col("family").is_in([*labels.REFERENCES]))
+    swept = models.drop_nulls("token_steps").filter(~labels.of_systems("left_to_right"))
     counts = swept.group_by("suite", "model", "schedule", "latent_steps", "token_steps").len()
     budgets = sorted(set(counts.filter(pl.col("len") > 1)["token_steps"]))
     if len(budgets) > PANELS:
         budgets = [budgets[0], budgets[len(budgets) // 2], budgets[-1]]
-    return models, rows.filter(family=REAL), budgets
+    return models, rows.filter(family=labels.REAL), budgets
 
 
 def at_budget(rows: pl.DataFrame, token_steps: int) -> pl.DataFrame:
     """Rows at one step budget; a model from left to right, which has no choice of steps, is in all."""
-    return rows.filter((pl.col("token_steps") == token_steps) | pl.col("family").is_in(systems_that("left_to_right")))
+    return rows.filter((pl.col("token_steps") == token_steps) | labels.of_systems("left_to_right"))
 
 
 def frontier_blocks(summary: pl.DataFrame) -> list[Block]:
@@ -198,12 +178,14 @@ def frontier_blocks(summary: pl.DataFrame) -> list[Block]:
         # The temperature names the column here, not the row.
         shown = pl.concat([real, rows]).with_columns(at=pl.col("temperature"), temperature=pl.lit(None, pl.Float64))
         block = tabulate(
-            f"{QUALITY_NAME} · per-sequence entropy by temperature, at {steps_name(budget)}",
-            f"the standard error is of {QUALITY_NAME}; AR at its own steps",
+            f"{labels.QUALITY_NAME} · per-sequence entropy by temperature, at {labels.steps_name(budget)}",
+            f"the standard error is of {labels.QUALITY_NAME}; AR at its own steps",
             shown,
             columns,
             lambda row: None if row["at"] is None else f"T {row['at']:g}",
-            lambda row: with_diversity(row["value"], row["stderr"], row["entropy"]),
+            lambda row: labels.with_diversity(row["value"], row["stderr"], row["entropy"]),
+            latents=False,
+            essential=False,
         )
-        made.append(replace(block.without_latents(), essential=False))
+        made.append(block)
     return made

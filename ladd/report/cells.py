@@ -86,6 +86,9 @@ def tabulate(
     columns: list[str],
     column: Callable[[Record], str | None],
     text: Callable[[Record], str],
+    *,
+    latents: bool = True,
+    essential: bool = True,
 ) -> Block:
     """Cells of a block. A row whose ``column`` is None holds for all columns, as the floor of real data does.
 
@@ -94,6 +97,7 @@ def tabulate(
         columns: names of number columns, in order; those that stay empty are left out.
         column: name of the column that a row of ``summary`` belongs to.
         text: cell of a row of ``summary``.
+        latents, essential: see `Block`.
     """
     cells: dict[tuple, dict[str, str]] = {}
     for row in summary.iter_rows(named=True):
@@ -108,7 +112,8 @@ def tabulate(
         made[named["family"] in REFERENCES].append(
             (*names_of(named, with_suite=several), *(filled.get(name, "-") for name in used))
         )
-    return Block(title, note, (*NAMES, *used), tuple(made[True]), tuple(made[False]))
+    block = Block(title, note, (*NAMES, *used), tuple(made[True]), tuple(made[False]), essential=essential)
+    return block if latents else block.without_latents()
 
 
 def names_of(row: Record, *, with_suite: bool) -> Cells:

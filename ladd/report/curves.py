@@ -13,7 +13,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 
 from ladd.errors import ArtifactError
-from ladd.report.labels import families, family_name, systems_that
+from ladd.report.labels import families, family_name, of_systems
 from ladd.report.style import (
     BLACK,
     BLUE,
@@ -180,9 +180,9 @@ def plot_loss_by_time(losses: pl.DataFrame, path: Path) -> None:
     """
     if losses.is_empty():
         raise ArtifactError("no loss by time to plot; evaluate a sweep of a model with token times first")
-    baselines = losses.filter(~pl.col("family").is_in(systems_that("uses_latents")))
+    baselines = losses.filter(~of_systems("uses_latents"))
     place = {name: place for place, name in enumerate(families())}
-    latent = losses.filter(pl.col("family").is_in(systems_that("uses_latents")))
+    latent = losses.filter(of_systems("uses_latents"))
     latent = latent.sort(pl.col("family").replace_strict(place, return_dtype=pl.Int64), maintain_order=True)
     models = latent["model"].unique(maintain_order=True).to_list()
     with figure_to(path, max(4.8, WIDTH * len(models) + 0.6), 5.6) as figure:

@@ -11,21 +11,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ladd.errors import ArtifactError
 from ladd.registry import discover
+from ladd.report import labels
 from ladd.report.blocks import at_budget, frontier
-from ladd.report.labels import (
-    AXES,
-    DIVERSITY,
-    DIVERSITY_AXIS,
-    FIGURES,
-    QUALITY,
-    QUALITY_NAME,
-    REAL,
-    Quality,
-    families,
-    family_name,
-    sampling_note,
-    steps_name,
-)
 from ladd.report.select import sampled
 from ladd.report.style import BLACK, GREY, family_colour, figure_to, note, plain_log_ticks, shade, side_legend
 from ladd.samplers.base import Sampler
@@ -58,7 +45,7 @@ def lines_of(rows: pl.DataFrame) -> dict[tuple, Line]:
     samplers = discover("ladd.samplers", Sampler)
     seen: dict[tuple[str, str], int] = {}
     made = {}
-    for key in sorted(groups, key=lambda key: (list(families()).index(key[2]), sizes[key], *map(str, key))):
+    for key in sorted(groups, key=lambda key: (list(labels.families()).index(key[2]), sizes[key], *map(str, key))):
         family, schedule = key[2], key[3]
         index = seen[family, schedule] = seen.get((family, schedule), -1) + 1
         of_family = sorted({size for other, size in sizes.items() if other[2] == family})
@@ -71,16 +58,16 @@ def lines_of(rows: pl.DataFrame) -> dict[tuple, Line]:
 def _label(key: tuple, others: list[tuple]) -> str:
     """Family and schedule, and the model's and suite's names where a family has several."""
     suite, model, family, schedule, steps = key
-    name = family_name(family, model)
-    kin = [other for other in others if family_name(other[2], other[1]) == name]
+    name = labels.family_name(family, model)
+    kin = [other for other in others if labels.family_name(other[2], other[1]) == name]
     words = [name + (" sampler" if family == "exact" else "")] + [schedule] * (schedule != DEFAULT_SAMPLER)
     words += [model] * (len({other[1] for other in kin}) > 1) + [suite] * (len({other[0] for other in kin}) > 1)
     return " ".join(words) + (f"\n+ {steps} latent step{'s' * (steps > 1)}" if steps else "")
 
 
-def quality_lines(summary: pl.DataFrame, quality: Quality) -> list[Line]:
+def quality_lines(summary: pl.DataFrame, quality: labels.Quality) -> list[Line]:
     """A metric of every model and schedule, without rows where ``quality.x`` is null or not positive."""
-    rows = sampled(summary, quality.metric).filter(pl.col("family") != REAL, pl.col(quality.x) > 0)
+    rows = sampled(summary, quality.metric).filter(pl.col("family") != labels.REAL, pl.col(quality.x) > 0)
     return list(lines_of(rows.sort("token_steps")).values())
 
 
@@ -91,7 +78,7 @@ def quality_figures(summary: pl.DataFrame, folder: Path) -> dict[str, Path]:
         Files by caption, in the order of the page; none for a table without samples.
     """
     made = {}
-    for quality in FIGURES:
+    for quality in labels.FIGURES:
         if quality_lines(summary, quality):
             made[quality.caption] = folder / f"{quality.stem}.png"
             plot_quality(summary, made[quality.caption], quality)
@@ -102,7 +89,7 @@ def quality_figures(summary: pl.DataFrame, folder: Path) -> dict[str, Path]:
     return made
 
 
-def plot_quality(summary: pl.DataFrame, path: Path, quality: Quality) -> None:
+def plot_quality(summary: pl.DataFrame, path: Path, quality: labels.Quality) -> None:
     """A metric against token steps or a cost, both logarithmic, with the value of real data.
 
     Raises:
@@ -121,7 +108,7 @@ def plot_quality(summary: pl.DataFrame, path: Path, quality: Quality) -> None:
         axes.set_yscale("log")
         plain_log_ticks(axes.yaxis)
         axes.set_ylabel(quality.label)
-        note(axes, sampling_note(sampled(summary, quality.metric)))
+        note(axes, labels.sampling_note(sampled(summary, quality.metric)))
         side_legend(figure, [axes], [quality.floor, *(line.label for line in lines)])
         if quality.x == "token_steps":
             axes.set_xscale("log", base=2)
@@ -131,7 +118,7 @@ def plot_quality(summary: pl.DataFrame, path: Path, quality: Quality) -> None:
         else:
             axes.set_xscale("log")
             plain_log_ticks(axes.xaxis)
-        axes.set_xlabel(quality.title or AXES[quality.x])
+        axes.set_xlabel(quality.title or labels.AXES[quality.x])
 
 
 def draw(axes: Axes, line: Line, x: str) -> None:
@@ -150,14 +137,14 @@ def draw(axes: Axes, line: Line, x: str) -> None:
     axes.fill_between(across, low, high, color=line.colour, alpha=0.18, linewidth=0, zorder=2)
 
 
-def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Line], quality: Quality) -> None:
+def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Line], quality: labels.Quality) -> None:
     """Value of real data (of a distance, that of two independent sets): dashed line and band.
 
     Where it is FAR below all ``lines``, it is given in words.
     """
-    floors = sampled(summary, quality.metric).filter(family=REAL)
+    floors = sampled(summary, quality.metric).filter(family=labels.REAL)
     far = pl.col("value") < min(value for line in lines for value in line.rows["value"]) / FAR
-    colour, label = family_colour(REAL), quality.floor
+    colour, label = family_colour(labels.REAL), quality.floor
     for row in floors.filter(~far).iter_rows(named=True):
         error = row["stderr"] or 0.0
         axes.axhline(row["value"], color=colour, linestyle=(0, (6, 3)), linewidth=1.2, label=label, zorder=1)
@@ -178,7 +165,9 @@ def plot_frontier(summary: pl.DataFrame, path: Path) -> None:
     """
     rows, real, budgets = frontier(summary)
     if not budgets:
-        raise ArtifactError(f"compare has no model with {QUALITY} and {DIVERSITY} at several temperatures; sweep them")
+        raise ArtifactError(
+            f"compare has no model with {labels.QUALITY} and {labels.DIVERSITY} at several temperatures; sweep them"
+        )
     drawn = pl.concat([at_budget(rows, budget) for budget in budgets]).unique(maintain_order=True)
     lines = lines_of(drawn)
     with figure_to(path, 4.4 + 3.6 * len(budgets), 4.4) as figure:
@@ -186,17 +175,12 @@ def plot_frontier(summary: pl.DataFrame, path: Path) -> None:
         for axes, budget in zip(panels, budgets, strict=True):
             for key, group in at_budget(rows, budget).sort("temperature").group_by(LINE, maintain_order=True):
                 _over_temperatures(axes, lines[key], group)
-            star: dict[str, Any] = {
-                "marker": "*",
-                "markersize": 14,
-                "color": family_colour(REAL),
-                "markeredgecolor": "white",
-            }
-            for at in real.select("entropy", "value").iter_rows():
-                axes.plot(*([each] for each in at), linestyle="none", label="Real text", zorder=5, **star)
-            note(axes, steps_name(budget))
-            axes.set_xlabel(DIVERSITY_AXIS)
-        panels[0].set_ylabel(QUALITY_NAME)
+            for x, y in real.select("entropy", "value").iter_rows():
+                look = {"color": family_colour(labels.REAL), "markeredgecolor": "white", "label": "Real text"}
+                axes.plot([x], [y], marker="*", markersize=14, linestyle="none", zorder=5, **look)
+            note(axes, labels.steps_name(budget))
+            axes.set_xlabel(labels.DIVERSITY_AXIS)
+        panels[0].set_ylabel(labels.QUALITY_NAME)
         panels[0].set_yscale("log")
         plain_log_ticks(panels[0].yaxis)
         figure.suptitle(_frontier_note(drawn), x=0.01, ha="left", fontsize=8.5, color=GREY)
@@ -206,7 +190,7 @@ def plot_frontier(summary: pl.DataFrame, path: Path) -> None:
 def _frontier_note(rows: pl.DataFrame) -> str:
     temperatures = ", ".join(f"{temperature:g}" for temperature in sorted(set(rows["temperature"])))
     # Two lines: one would run into the legend beside a single panel.
-    return f"{sampling_note(rows)}\nalong a curve temperature {temperatures}; dark edge: 1"
+    return f"{labels.sampling_note(rows)}\nalong a curve temperature {temperatures}; dark edge: 1"
 
 
 def _over_temperatures(axes: Axes, line: Line, rows: pl.DataFrame) -> None:

@@ -31,11 +31,7 @@ BOUNDS = {"token_elbo": "token term", BOUND: "full bound", "token_loss_clean_lat
 # The entropy rate is the best possible value of a full bound, so the two share a column.
 STANDS_IN = {"entropy_rate": BOUND}
 PERPLEXITY = "val_ppl"  # where it is measured, the full bound stands beside it
-PERPLEXITIES = {
-    PERPLEXITY: "data Val PPL",
-    "bound_ppl": "full bound, PPL",
-    BOUND: "full bound, nats per token",
-}
+PERPLEXITIES = {PERPLEXITY: "data Val PPL", "bound_ppl": "full bound, PPL", BOUND: "full bound, nats per token"}
 ZERO_SHOT = "zero_shot_ppl/"
 ZERO_SHOT_NOTE = "(x): given latents that have seen the sequence, no bound on -log p(x)"
 BOUNDS_NOTE = f"{ZERO_SHOT_NOTE}; clean latent: of the oracle, the shift"
@@ -152,6 +148,11 @@ def families() -> dict[str, str]:
 def systems_that(flag: str) -> list[str]:
     """Names of the systems with one of the flags of `System`, such as "uses_latents"."""
     return [name for name, system in systems().items() if getattr(system, flag)]
+
+
+def of_systems(flag: str) -> pl.Expr:
+    """Whether a row is of one of them."""
+    return pl.col("family").is_in(systems_that(flag))
 
 
 def family_name(family: str, model: str) -> str:

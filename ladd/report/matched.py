@@ -10,20 +10,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from ladd.report import labels
 from ladd.report.cells import EMPTY, NAMES, ROW, Block, names_of
-from ladd.report.labels import (
-    BACKBONE,
-    COSTS,
-    QUALITY,
-    QUALITY_NAME,
-    REAL,
-    REFERENCES,
-    family_name,
-    plain,
-    systems_that,
-    uncertain,
-    with_diversity,
-)
 from ladd.report.select import sampled, with_entropy
 
 NOT_AVAILABLE = "n/a"  # between no two measured budgets
@@ -42,7 +30,7 @@ class Point(NamedTuple):
 
     def __str__(self) -> str:
         """Gen PPL ± standard error · entropy."""
-        return with_diversity(*self[1:])
+        return labels.with_diversity(*self[1:])
 
 
 class Curve(NamedTuple):
@@ -55,7 +43,7 @@ class Curve(NamedTuple):
 
 def curves(summary: pl.DataFrame, x: str) -> list[Curve]:
     """Gen PPL and entropy of every model and schedule against a cost, nothing given, temperature nearest to 1."""
-    rows = with_entropy(sampled(summary, QUALITY), summary).filter(pl.col(x) > 0)
+    rows = with_entropy(sampled(summary, labels.QUALITY), summary).filter(pl.col(x) > 0)
     groups = dict(rows.sort(x, "token_steps").group_by(ROW, maintain_order=True))
     made = []
     for row in summary.select(ROW).unique(maintain_order=True).iter_rows(named=True):
@@ -67,7 +55,7 @@ def curves(summary: pl.DataFrame, x: str) -> list[Curve]:
 
 def baseline(measured: list[Curve]) -> Curve | None:
     """The comparator whose own budgets are the ladder: of several the one with most budgets, the first of equals."""
-    candidates = [curve for curve in measured if curve.row["family"] in systems_that("comparator")]
+    candidates = [curve for curve in measured if curve.row["family"] in labels.systems_that("comparator")]
     return max(candidates, key=lambda curve: len(curve.points), default=None)
 
 
@@ -110,33 +98,33 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
     if (ladder := baseline(measured)) is None:
         return EMPTY
     budgets, several = [point.cost for point in ladder.points], summary["suite"].n_unique() > 1
-    real = with_entropy(sampled(summary, QUALITY).filter(family=REAL), summary)
+    real = with_entropy(sampled(summary, labels.QUALITY).filter(family=labels.REAL), summary)
     references = [
         (
             *names_of(row, with_suite=several),
-            *[with_diversity(row["value"], row["stderr"], row["entropy"])] * len(budgets),
+            *[labels.with_diversity(row["value"], row["stderr"], row["entropy"])] * len(budgets),
         )
         for row in real.iter_rows(named=True)
     ]
     rows = []
     for curve in measured:
         model, schedule, latents = names_of(curve.row, with_suite=several)
-        if curve.row["family"] in systems_that("left_to_right"):
-            own = f"at {plain(curve.points[-1].cost)}"
+        if curve.row["family"] in labels.systems_that("left_to_right"):
+            own = f"at {labels.plain(curve.points[-1].cost)}"
             schedule = own if schedule == "-" else f"{schedule} {own}"
             references.append((model, schedule, latents, *[str(curve.points[-1])] * len(budgets)))
-        elif curve.row["family"] not in REFERENCES:
+        elif curve.row["family"] not in labels.REFERENCES:
             points = (interpolate(curve.points, budget) for budget in budgets)
             rows.append((model, schedule, latents, *(str(point or NOT_AVAILABLE) for point in points)))
     steps = ", ".join(map(str, ladder.token_steps))
     note = (
-        f"{x}: {COSTS[x].rule}; budgets: those of {ladder.row['model']} at {steps} token steps; linear between "
-        f"measured budgets, n/a outside; the standard error is of {QUALITY_NAME}; real text and AR hold for all "
+        f"{x}: {labels.COSTS[x].rule}; budgets: those of {ladder.row['model']} at {steps} token steps; linear between "
+        f"measured budgets, n/a outside; the standard error is of {labels.QUALITY_NAME}; real text and AR hold for all "
         "budgets, AR at its own cost"
     )
-    title = f"{QUALITY_NAME} · per-sequence entropy at matched {COSTS[x].unit} per sample"
-    columns = (*NAMES, *map(plain, budgets))
-    return Block(title, note, columns, tuple(references), tuple(rows), essential=x == BACKBONE).without_latents()
+    title = f"{labels.QUALITY_NAME} · per-sequence entropy at matched {labels.COSTS[x].unit} per sample"
+    columns = (*NAMES, *map(labels.plain, budgets))
+    return Block(title, note, columns, tuple(references), tuple(rows), essential=x == labels.BACKBONE).without_latents()
 
 
 def few_step_half(summary: pl.DataFrame) -> Block:
@@ -145,26 +133,27 @@ def few_step_half(summary: pl.DataFrame) -> Block:
     Returns:
         Rows are models and schedules with a value at any of its budgets; EMPTY without such a row.
     """
-    measured = curves(summary, BACKBONE)
+    measured = curves(summary, labels.BACKBONE)
     if (ladder := baseline(measured)) is None:
         return EMPTY
     several, half = summary["suite"].n_unique() > 1, lower_half(ladder.points)
     rows = []
     for curve in measured:
-        if curve.row["family"] in systems_that("uses_latents"):
+        if curve.row["family"] in labels.systems_that("uses_latents"):
             points = [interpolate(curve.points, beside.cost) for beside in ladder.points]
             pairs = zip(points, half, strict=False)
             cells = [NOT_AVAILABLE if point is None else versus(point, beside) for point, beside in pairs]
             rows += [(*names_of(curve.row, with_suite=several), *cells)] * any(points)
     if not rows:
         return EMPTY
-    name = family_name(ladder.row["family"], ladder.row["model"])
-    title = f"Few-step half: {QUALITY_NAME} minus {name}'s · entropy minus {name}'s, at matched {COSTS[BACKBONE].unit}"
+    name = labels.family_name(ladder.row["family"], ladder.row["model"])
+    unit = labels.COSTS[labels.BACKBONE].unit
+    title = f"Few-step half: {labels.QUALITY_NAME} minus {name}'s · entropy minus {name}'s, at matched {unit}"
     note = (
         f"against {ladder.row['model']}; negative is better; ** lower by more than {CLEAR:g} standard errors at equal "
         f"entropy (within {EQUAL_ENTROPY:g} nat), * lower by less, ≠H entropy not equal"
     )
-    return Block(title, note, (*NAMES, *(plain(beside.cost) for beside in half)), (), tuple(rows))
+    return Block(title, note, (*NAMES, *(labels.plain(beside.cost) for beside in half)), (), tuple(rows))
 
 
 def lower_half(points: tuple[Point, ...]) -> tuple[Point, ...]:
@@ -187,4 +176,4 @@ def versus(ladd: Point, beside: Point) -> str:
     else:
         mark = " *" if difference < 0 else ""
     shown = "" if entropy is None else f" · {entropy:+z.2f}"
-    return ("+" if difference > 0 else "") + uncertain(difference, error, 1) + shown + mark
+    return ("+" if difference > 0 else "") + labels.uncertain(difference, error, 1) + shown + mark

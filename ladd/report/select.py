@@ -98,10 +98,7 @@ def check_comparable(compare: pl.DataFrame) -> None:
         ArtifactError: naming metric, column, values and models.
     """
     reference = pl.col("family").is_in([*REFERENCES])
-    exempt = {
-        "precision": reference,
-        "n": pl.col("family").is_in(KNOWN_ANSWERS) | (reference & (pl.col("n") == 0)),
-    }
+    exempt = {"precision": reference, "n": pl.col("family").is_in(KNOWN_ANSWERS) | (reference & (pl.col("n") == 0))}
     for (metric, given), rows in compare.group_by("metric", "given", maintain_order=True):
         for column in ALIKE:
             bound = rows.filter(~exempt.get(column, pl.lit(value=False)))

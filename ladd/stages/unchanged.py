@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ladd.config.differences import changes
+from ladd.config.messages import changes
 from ladd.errors import ChangedError, LaddError
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.plan import check_plan, started_by_dvc
