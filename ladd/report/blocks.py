@@ -179,7 +179,7 @@ def frontier_blocks(summary: pl.DataFrame) -> list[Block]:
         shown = pl.concat([real, rows]).with_columns(at=pl.col("temperature"), temperature=pl.lit(None, pl.Float64))
         block = tabulate(
             f"{labels.QUALITY_NAME} · per-sequence entropy by temperature, at {labels.steps_name(budget)}",
-            f"the standard error is of {labels.QUALITY_NAME}; AR at its own steps",
+            f"the standard error is of {labels.QUALITY_NAME}; {labels.named_systems('left_to_right')} at its own steps",
             shown,
             columns,
             lambda row: None if row["at"] is None else f"T {row['at']:g}",

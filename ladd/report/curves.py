@@ -13,7 +13,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 
 from ladd.errors import ArtifactError
-from ladd.report.labels import families, family_name, of_systems
+from ladd.report.labels import families, family_name, named_systems, of_systems
 from ladd.report.style import (
     BLACK,
     BLUE,
@@ -163,8 +163,8 @@ def loss_by_time_caption(losses: pl.DataFrame) -> str:
     return (
         "Token loss by time t_x. Above: the part of each tenth of t_x in the token loss with the ELBO weight, nats per "
         "token; the ten parts add up to it. Below: nats per masked token, without a weight. Bands: one standard error "
-        f"over {f'the {documents} documents of ' if documents else ''}n = {counts} validation sequences. AR has no "
-        "time and is left out"
+        f"over {f'the {documents} documents of ' if documents else ''}n = {counts} validation sequences. "
+        f"{named_systems('left_to_right')} has no time and is left out"
     )
 
 

@@ -60,7 +60,7 @@ def _label(key: tuple, others: list[tuple]) -> str:
     suite, model, family, schedule, steps = key
     name = labels.family_name(family, model)
     kin = [other for other in others if labels.family_name(other[2], other[1]) == name]
-    words = [name + (" sampler" if family == "exact" else "")] + [schedule] * (schedule != DEFAULT_SAMPLER)
+    words = [name + (" sampler" if family == labels.EXACT else "")] + [schedule] * (schedule != DEFAULT_SAMPLER)
     words += [model] * (len({other[1] for other in kin}) > 1) + [suite] * (len({other[0] for other in kin}) > 1)
     return " ".join(words) + (f"\n+ {steps} latent step{'s' * (steps > 1)}" if steps else "")
 

@@ -21,9 +21,9 @@ REFERENCES = {
     "unigram": "Unigram",
     "bigram": "Bigram",
 }
-REAL = "real"
+REAL, EXACT = "real", "exact"
 # From quadrature instead of a network: as many draws as the quadrature needs, at its own precision.
-KNOWN_ANSWERS = ("oracle", "exact")
+KNOWN_ANSWERS = ("oracle", EXACT)
 
 # In nats per token, in the order of the columns.
 BOUND = "full_bound"
@@ -148,6 +148,11 @@ def families() -> dict[str, str]:
 def systems_that(flag: str) -> list[str]:
     """Names of the systems with one of the flags of `System`, such as "uses_latents"."""
     return [name for name, system in systems().items() if getattr(system, flag)]
+
+
+def named_systems(flag: str) -> str:
+    """Their labels, in a sentence."""
+    return ", ".join(systems()[name].label for name in systems_that(flag))
 
 
 def of_systems(flag: str) -> pl.Expr:

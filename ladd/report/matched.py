@@ -116,11 +116,11 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
         elif curve.row["family"] not in labels.REFERENCES:
             points = (interpolate(curve.points, budget) for budget in budgets)
             rows.append((model, schedule, latents, *(str(point or NOT_AVAILABLE) for point in points)))
-    steps = ", ".join(map(str, ladder.token_steps))
+    steps, fixed = ", ".join(map(str, ladder.token_steps)), labels.named_systems("left_to_right")
     note = (
         f"{x}: {labels.COSTS[x].rule}; budgets: those of {ladder.row['model']} at {steps} token steps; linear between "
-        f"measured budgets, n/a outside; the standard error is of {labels.QUALITY_NAME}; real text and AR hold for all "
-        "budgets, AR at its own cost"
+        f"measured budgets, n/a outside; the standard error is of {labels.QUALITY_NAME}; real text and {fixed} hold "
+        f"for all budgets, {fixed} at its own cost"
     )
     title = f"{labels.QUALITY_NAME} · per-sequence entropy at matched {labels.COSTS[x].unit} per sample"
     columns = (*NAMES, *map(labels.plain, budgets))
