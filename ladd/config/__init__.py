@@ -9,43 +9,8 @@ from ladd.config.blocks import (
     TokenChannelConfig,
     TrainingConfig,
 )
-from ladd.config.data import (
-    AssetConfig,
-    DataConfig,
-)
-from ladd.config.evaluation import (
-    EvaluationConfig,
-    GivenConfig,
-    ReferenceConfig,
-    SweepConfig,
-    SweepPoint,
-)
+from ladd.config.data import AssetConfig, DataConfig
+from ladd.config.evaluation import EvaluationConfig, GivenConfig, ReferenceConfig, SweepConfig, SweepPoint
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, ViewConfig
 from ladd.config.models import SystemSettings
 from ladd.config.suite import Suite, check_suite, load_suite
-
-__all__ = [
-    "AssetConfig",
-    "Block",
-    "CodebookConfig",
-    "ComputeConfig",
-    "DataConfig",
-    "EncoderConfig",
-    "EvaluationConfig",
-    "ExecutorConfig",
-    "GivenConfig",
-    "LatentChannelConfig",
-    "LatentShape",
-    "LatentsConfig",
-    "NetworkConfig",
-    "ReferenceConfig",
-    "Suite",
-    "SweepConfig",
-    "SweepPoint",
-    "SystemSettings",
-    "TokenChannelConfig",
-    "TrainingConfig",
-    "ViewConfig",
-    "check_suite",
-    "load_suite",
-]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from ladd.registry import discover
 
 # Bounds are far from what a study wants: beyond them nothing is learned or drawn, or memory runs out, in silence.
 MOST = 2**31 - 1
@@ -34,6 +39,32 @@ class Block(BaseModel):
     """A block of params.yaml: unknown keys, wrong types, infinities and NaN are errors, values cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def named(axis: str, field: str, attribute: str = "Settings") -> Callable[[Any, Any], Any]:
+    """A validator that makes a block an object of the class it belongs to.
+
+    Args:
+        axis: name of the base class, such as "System" for ladd.systems.
+        field: that holds the name.
+        attribute: of what is registered under it, a class of blocks.
+    """
+    package = f"ladd.{axis.lower()}s"
+
+    def validate(values: Any, _: Any) -> Any:
+        if isinstance(values, Block):
+            return values
+        registered = discover(package, getattr(import_module(f"{package}.base"), axis))  # it is above settings
+        name = values.get(field) if isinstance(values, dict) else None
+        if isinstance(name, str) and name in registered:
+            return getattr(registered[name], attribute).model_validate(values)
+        wrong: Any = "missing" if isinstance(values, dict) else "dict_type"
+        if isinstance(values, dict) and field in values:
+            wrong = PydanticCustomError("not_registered", f"Input should be one of {sorted(registered)}")
+        place = (field,) if isinstance(values, dict) else ()
+        raise ValidationError.from_exception_data(field, [InitErrorDetails(type=wrong, loc=place, input=name)])
+
+    return validate
 
 
 class ComputeConfig(Block):

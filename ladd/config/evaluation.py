@@ -6,19 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from ladd.config.blocks import (
-    Batch,
-    Block,
-    Count,
-    Fraction,
-    Key,
-    Power,
-    Precision,
-    Seed,
-    Several,
-    Temperature,
-)
-from ladd.config.named import named
+from ladd.config.blocks import Batch, Block, Count, Fraction, Key, Power, Precision, Seed, Several, Temperature, named
 
 Budgets = Annotated[list[Count], Field(min_length=1, max_length=1000)]
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000)]

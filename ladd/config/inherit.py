@@ -27,22 +27,17 @@ def read_settings(path: Path) -> Any:
         ConfigError: what it extends is not there, or leads back to it; with the file and the key.
     """
     try:
-        return _read(path)
+        values = _whole(path, ())
+        if not isinstance(values, dict):
+            return values  # no suite, which its own check says
+        defaults = _mapping(values.pop(DEFAULTS, None), f"{path}: {DEFAULTS}")
+        for block, shared in defaults.items():
+            if not isinstance(values.get(block), dict):
+                raise ConfigError(f"{path}: {DEFAULTS}.{block}: there is no block of that name with entries")
+            _mapping(shared, f"{path}: {DEFAULTS}.{block}")
+        return _without_null({block: _entries(block, each, defaults, path) for block, each in values.items()})
     except RecursionError:  # the parser goes deeper than what follows
         raise ConfigError(f"{path} is not YAML that can be read: its blocks are nested too deeply") from None
-
-
-def _read(path: Path) -> Any:
-    values = _whole(path, ())
-    if not isinstance(values, dict):
-        return values  # no suite, which its own check says
-    defaults = _mapping(values.pop(DEFAULTS, None), path, DEFAULTS)
-    for block, shared in defaults.items():
-        if not isinstance(values.get(block), dict):
-            raise ConfigError(f"{path}: {DEFAULTS}.{block}: there is no block of that name with entries")
-        _mapping(shared, path, f"{DEFAULTS}.{block}")
-    whole = {block: _entries(block, each, defaults, path) for block, each in values.items()}
-    return _without_null(whole)
 
 
 def merge(below: Values, above: Mapping[str, Any]) -> Values:
@@ -56,31 +51,27 @@ def merge(below: Values, above: Mapping[str, Any]) -> Values:
 
 def extended_files(path: Path) -> list[Path]:
     """Files that a params.yaml takes over, nearest first, by way of each other."""
-    values = read_yaml(path)
-    below = _below(path, values) if isinstance(values, dict) else None
+    below = _below(path, read_yaml(path))
     return [] if below is None else [below, *extended_files(below)]
 
 
 def _whole(path: Path, above: tuple[Path, ...]) -> Any:
     values = read_yaml(path)
-    below = _below(path, values) if isinstance(values, dict) else None
-    if below is None:
+    if (below := _below(path, values)) is None:
         return values
-    place = f"{path}: {EXTENDS}: {values[EXTENDS]!r}"
-    chain = (*above, path.resolve())
+    place, chain = f"{path}: {EXTENDS}: {values[EXTENDS]!r}", (*above, path.resolve())
     if below.resolve() in chain:
         raise ConfigError(f"{place} leads back to {below}; a suite cannot extend itself")
     try:
-        under = _whole(below, chain)
+        under = _mapping(_whole(below, chain), f"{below}: the file")
     except OSError as error:
         raise ConfigError(f"{place}: {below} cannot be read ({error.strerror})") from None
-    own = {name: value for name, value in values.items() if name != EXTENDS}
-    return merge(_mapping(under, below, "the file"), own)
+    return merge(under, _own(values))
 
 
-def _below(path: Path, values: Values) -> Path | None:
+def _below(path: Path, values: Any) -> Path | None:
     """The file that is extended."""
-    name = values.get(EXTENDS)
+    name = values.get(EXTENDS) if isinstance(values, dict) else None
     if name is None:
         return None
     if not isinstance(name, str) or Path(name).is_absolute():
@@ -89,36 +80,32 @@ def _below(path: Path, values: Values) -> Path | None:
     return below / PARAMS if below.is_dir() else below
 
 
+def _own(values: Values) -> Values:
+    return {name: value for name, value in values.items() if name != EXTENDS}
+
+
 def _entries(block: str, values: Any, defaults: Values, path: Path) -> Any:
     """The entries of a block, each over what it extends and over the defaults of the block."""
     if not isinstance(values, dict):
         return values
-    found: Values = {}
-    for key, entry in values.items():
-        if not isinstance(entry, dict):
-            found[key] = entry
-            continue
-        chain = [key]
-        while (name := values[chain[-1]].get(EXTENDS)) is not None:
-            place = f"{path}: {block}.{chain[-1]}.{EXTENDS}"
-            if not isinstance(name, str) or not isinstance(values.get(name), dict):
-                raise ConfigError(f"{place}: {name!r} is no entry of {block}; it has {sorted(map(str, values))}")
-            if name in chain:
-                raise ConfigError(f"{place}: {' -> '.join([*chain, name])} leads back to itself")
-            chain.append(name)
-        merged: Values = defaults.get(block, {})
-        for each in reversed(chain):
-            merged = merge(merged, values[each])
-        found[key] = {name: value for name, value in merged.items() if name != EXTENDS}
-    return found
+
+    def entry(key: str, above: tuple[str, ...]) -> Values:
+        if (name := values[key].get(EXTENDS)) is None:
+            return merge(defaults.get(block, {}), values[key])
+        place, chain = f"{path}: {block}.{key}.{EXTENDS}", (*above, key)
+        if not isinstance(name, str) or not isinstance(values.get(name), dict):
+            raise ConfigError(f"{place}: {name!r} is no entry of {block}; it has {sorted(map(str, values))}")
+        if name in chain:
+            raise ConfigError(f"{place}: {' -> '.join([*chain, name])} leads back to itself")
+        return merge(entry(name, chain), _own(values[key]))
+
+    return {key: _own(entry(key, ())) if isinstance(each, dict) else each for key, each in values.items()}
 
 
-def _mapping(values: Any, path: Path, place: str) -> Values:
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: {place}: there must be names with values")
-    return values
+def _mapping(values: Any, place: str) -> Values:
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{place}: there must be names with values")
+    return values or {}
 
 
 def _without_null(values: Any) -> Any:

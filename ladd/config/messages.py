@@ -1,8 +1,10 @@
-"""What is said of values that are not valid: a line for each, with its key, what it is and what is allowed."""
+"""What is said of values: of those that are not valid, a line for each, and of two states, what they differ in."""
 
 from __future__ import annotations
 
+import json
 import reprlib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,11 +23,9 @@ _short.maxstring = _short.maxother = _short.maxlong = SHOWN
 
 
 def checked(kind: type[Checked], values: Any, name: object) -> Checked:
-    """Values as an object of a class.
+    """Values, as YAML gives them, as an object of a class.
 
     Args:
-        kind: the class.
-        values: as YAML gives them.
         name: of what holds them, for the message.
     Raises:
         ConfigError: naming the key, the value and what is allowed, in the lines after the first.
@@ -33,7 +33,10 @@ def checked(kind: type[Checked], values: Any, name: object) -> Checked:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_describe(error, name)) from None
+        items = error.errors()
+        lines = [f"  {cut(_line(item))}" for item in items[:LINES]]
+        lines += [f"  ... and {len(items) - LINES} more"] * (len(items) > LINES)
+        raise ConfigError("\n".join([f"{name} is not valid:", *lines])) from None
 
 
 def shown(value: object) -> str:
@@ -50,24 +53,28 @@ def cut(text: str, most: int = MESSAGE) -> str:
     return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
 
 
-def _describe(error: ValidationError, name: object) -> str:
-    items = error.errors()
-    lines = [f"  {cut(_line(item))}" for item in items[:LINES]]
-    if more := len(items) - len(lines):
-        lines.append(f"  ... and {more} more")
-    return f"{name} is not valid:\n" + "\n".join(lines)
-
-
-def _part(part: object) -> str:
-    """A part of a dotted key; what is not plain text is shown as the value that it is."""
-    return cut(part, SHOWN) if isinstance(part, str) and part.isprintable() else shown(part)
-
-
 def _line(item: Any) -> str:
-    key = ".".join(map(_part, item["loc"]))
-    message = item["msg"].removeprefix("Value error, ")
+    # A part of the key that is no plain text is shown as the value that it is.
+    parts = (part if isinstance(part, str) and part.isprintable() else shown(part) for part in item["loc"])
+    key, message = ".".join(cut(part, SHOWN) for part in parts), item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = "unknown key; remove it or correct its name"
     elif item["type"] not in ("value_error", "missing"):
         message = f"{shown(item['input'])}: {message}"
     return f"{key}: {message}" if key else message
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str, str]]:
+    """Innermost keys that differ, after a prefix, each with the old and the new value as people read them."""
+    found = []
+    for name in [*old, *(name for name in new if name not in old)]:
+        key, before, after = f"{prefix}{name}", old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += changes(before, after, f"{key}.")
+        elif name not in old or name not in new or before != after:
+            found.append((key, _written(old, name), _written(new, name)))
+    return found
+
+
+def _written(values: Mapping[str, Any], name: str) -> str:
+    return json.dumps(values[name], ensure_ascii=False, default=str) if name in values else "(not there)"

@@ -6,8 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import SerializeAsAny, WrapValidator
 
-from ladd.config.blocks import Block, Key, NetworkConfig, TrainingConfig
-from ladd.config.named import named
+from ladd.config.blocks import Block, Key, NetworkConfig, TrainingConfig, named
 
 
 class SystemSettings(Block):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator, model_validator
 
-from ladd.config.blocks import Batch, Block, ComputeConfig, Key, Seed, Text, Workers
+from ladd.config.blocks import Batch, Block, ComputeConfig, Key, Seed, Text, Workers, named
 from ladd.config.data import DataConfig
 from ladd.config.evaluation import EvaluationConfig, Sweep, SweepConfig
 from ladd.config.inherit import read_settings
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, PriorConfig
 from ladd.config.messages import checked
 from ladd.config.models import SystemConfig, SystemSettings
-from ladd.config.named import named
 from ladd.errors import ConfigError
 from ladd.registry import suite_folder
 
@@ -67,12 +67,11 @@ class Suite(Block):
         if not isinstance(values, dict):
             return values
         filled, data, evaluation = dict(values), values.get("data"), values.get("evaluation")
-        only = {"data": next(iter(data))} if isinstance(data, dict) and len(data) == 1 else {}
+        below = {"data": next(iter(data))} if isinstance(data, dict) and len(data) == 1 else {}
         reference = evaluation.get("reference") if isinstance(evaluation, dict) else None
-        known = reference if isinstance(reference, dict) else {}
-        sizes = {name: known[name] for name in ("samples", "seeds") if name in known}
         for block in ("encoders", "latents", "baselines", "models", "sweeps"):
-            below = only | sizes if block == "sweeps" else only
+            if block == "sweeps" and isinstance(reference, dict):
+                below |= {name: reference[name] for name in ("samples", "seeds") if name in reference}
             if isinstance(entries := values.get(block), dict):
                 filled[block] = {key: below | each if isinstance(each, dict) else each for key, each in entries.items()}
         return filled
@@ -138,13 +137,5 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
         return check_suite(values, path)
 
 
-def check_suite(values: Any, name: object) -> Suite:
-    """Check the values of a params.yaml, whether or not they are in a file yet.
-
-    Args:
-        values: as YAML gives them.
-        name: of the file or whatever else holds them, for the message.
-    Raises:
-        ConfigError: naming the key, the value and what is allowed, in the lines after the first.
-    """
-    return checked(Suite, values, name)
+# The values of a params.yaml as a suite, whether or not they are in a file yet: `checked` with what it raises.
+check_suite = partial(checked, Suite)

@@ -1,5 +1,3 @@
 """Text from trained models, as the sweeps draw it: what `ladd generate` does once its arguments are read."""
 
 from ladd.generation.generate import Generated, Request, generate
-
-__all__ = ["Generated", "Request", "generate"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,13 +13,19 @@ from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
 from ladd.diffusion.noise import derive
-from ladd.generation.given import check_prefix, checked_task, given_tokens, read_template
+from ladd.errors import ConfigError
 from ladd.generation.settings import OPTIONS, sweep_of
-from ladd.generation.weights import URI_SCHEMES, Weights, final_weights, load_model, tracked_weights
+from ladd.generation.weights import URI_SCHEMES, final_weights, load_model, tracked_weights
 from ladd.samplers.base import check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
+from ladd.stages.manifest import check_outputs
 from ladd.systems.base import System
-from ladd.tasks import Task
+from ladd.tasks import Task, task_of
+
+Parts = Sequence[str | int]  # text, and gaps by their number of tokens
+
+# "{{", "}}", a gap, or a brace that is none of them.
+_BRACES = re.compile(r"\{\{|\}\}|\{([1-9][0-9]{0,8})\}|[{}]")
 
 
 @dataclass(frozen=True)
@@ -72,33 +80,47 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
         SamplingError: a sample still holds the mask.
     """
     tracked = tracked_weights(suite, request.name) if request.name.startswith(URI_SCHEMES) else None
-    name = request.name if tracked is None else f"{_block(suite, tracked.model)}.{tracked.model}"
+    name = request.name
+    if tracked is not None:
+        name = f"{'baselines' if tracked.model in suite.baselines else 'models'}.{tracked.model}"
     sweep = sweep_of(suite, name, request.options, request.seed)
-    task = checked_task(suite, sweep.data)
+    task = task_of(suite, sweep.data)
+    check_outputs([path for path in task.readers if path.is_file()])  # else reading says what to do
     start, shown = _start(suite, sweep, task, request)
     weights = tracked or final_weights(suite, sweep.model)
     compute = suite.compute.model_copy(update={"device": request.device or suite.compute.device})
     device = use_device(compute)
     (point,) = sweep.points
-    settings: dict[str, Any] = {"token_steps": point.token_steps, "temperature": point.temperature}
     model = load_model(suite, sweep, weights, device)
-    sampler = System.of(suite, sweep.model, sweep.prior).sampler(model, sweep, **settings)
+    sampler = System.of(suite, sweep.model, sweep.prior).sampler(
+        model, sweep, token_steps=point.token_steps, temperature=point.temperature
+    )
     noise = derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)
     samples = sample_in_batches(sampler, starts, noise, request.batch or suite.run.batch)
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
-    places = (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist()
+    used = {name: getattr(sweep, name) for name in OPTIONS} | {"token_steps": point.token_steps}
+    same: dict[str, Any] = {
+        "given": (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist(),
+        "suite": suite.suite,
+        "model": sweep.model,
+        "family": suite.model(sweep.model).family,
+        "settings": used | {"seed": request.seed},
+        "weights": weights.path.as_posix(),
+        "weights_sha256": weights.sha256,
+    }
     rows = samples.tokens[:, :shown].tolist()
-    return [_generated(suite, sweep, weights, task, row, places, index) for index, row in enumerate(rows)]
+    return [Generated(text=task.decode(row), tokens=row, sample=index, **same) for index, row in enumerate(rows)]
 
 
 def _start(suite: Suite, sweep: SweepConfig, task: Task, request: Request) -> tuple[Tensor, int]:
     """The tokens that every sample starts from, int64 (N,), and how many of them are written out."""
     tokens, mask_id = suite.data[sweep.data].tokens, suite.data[sweep.data].vocabulary
     start = torch.full((tokens,), mask_id)
-    parts = _parts(request)
-    if parts is None:
+    if request.template is None and request.prompt is None:
         return start, tokens
+    # A prompt is a template without a gap.
+    parts = [request.prompt or ""] if request.template is None else read_template(request.template)
     given = given_tokens(parts, task, tokens=tokens, mask_id=mask_id)
     start[: len(given)] = given
     if suite.model(sweep.model).system.left_to_right:
@@ -106,39 +128,61 @@ def _start(suite: Suite, sweep: SweepConfig, task: Task, request: Request) -> tu
     return start, len(given) if request.exact else tokens
 
 
-def _parts(request: Request) -> list[str | int] | None:
-    """Text and gaps to start from; a prompt is a template without a gap."""
-    if request.template is not None:
-        return read_template(request.template)
-    return None if request.prompt is None else [request.prompt]
+def read_template(template: str) -> list[str | int]:
+    """Text and gaps of a template: "{8}" is eight tokens to fill in, "{{" and "}}" are braces.
+
+    Raises:
+        ConfigError: a brace is neither doubled nor of a gap, or a gap has no token.
+    """
+    parts: list[str | int] = [""]
+    end = 0
+    for match in _BRACES.finditer(template):
+        if match[0] in ("{", "}"):
+            shown = template[match.start() : match.start() + 12]
+            raise ConfigError(
+                f"--template: {shown!r} at character {match.start()} is no gap; write '{{8}}' for eight tokens, "
+                "and '{{' or '}}' for a brace"
+            )
+        parts[-1] += template[end : match.start()] + ("" if match[1] else match[0][0])  # type: ignore[operator]
+        parts += [int(match[1]), ""] if match[1] else []
+        end = match.end()
+    parts[-1] += template[end:]  # type: ignore[operator]
+    return [part for part in parts if part != ""]
 
 
-def _block(suite: Suite, key: str) -> str:
-    return "baselines" if key in suite.baselines else "models"
+def given_tokens(parts: Parts, task: Task, *, tokens: int, mask_id: int) -> Tensor:
+    """Ids of text and gaps, int64 (n,) with n <= N; gaps are masked, and BOS comes first where blocks start with it.
+
+    Each stretch of text is tokenised by itself: a space at its border belongs to it.
+
+    Args:
+        parts: of a template, or a prompt alone.
+        tokens: N.
+        mask_id: V.
+    Raises:
+        ConfigError: they are more than N tokens.
+    """
+    bos = [] if task.start is None else [[task.start]]
+    encoded = [*bos, *(part if isinstance(part, int) else task.encode(part) for part in parts)]
+    count = sum(part if isinstance(part, int) else len(part) for part in encoded)
+    if count > tokens:  # before a gap takes memory
+        framed = ", BOS among them" if bos else ""
+        raise ConfigError(
+            f"prompt or template: it has {count} tokens{framed}, but the model's sequences have N = {tokens}; "
+            "shorten it"
+        )
+    ids = ([mask_id] * part if isinstance(part, int) else part for part in encoded)
+    return torch.tensor([*chain.from_iterable(ids)], dtype=torch.long)
 
 
-def _generated(
-    suite: Suite,
-    sweep: SweepConfig,
-    weights: Weights,
-    task: Task,
-    tokens: list[int],
-    given: list[int],
-    index: int,
-) -> Generated:
-    return Generated(
-        text=task.decode(tokens),
-        tokens=tokens,
-        given=given,
-        sample=index,
-        suite=suite.suite,
-        model=sweep.model,
-        family=suite.model(sweep.model).family,
-        settings={
-            **{name: getattr(sweep, name) for name in OPTIONS},
-            "token_steps": sweep.token_steps[0],
-            "seed": sweep.seeds[0],
-        },
-        weights=weights.path.as_posix(),
-        weights_sha256=weights.sha256,
-    )
+def check_prefix(start: Tensor, mask_id: int) -> None:
+    """Refuse tokens int64 (n,) that are given after a gap, for a model that goes from left to right.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    masked = start == mask_id
+    if (masked[:-1] & ~masked[1:]).any():
+        raise ConfigError(
+            "--template: the model goes from left to right, so text after a gap cannot be given; use --prompt"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ladd.config import Suite, SweepConfig, SystemSettings
+from ladd.config import Suite, SweepConfig
 from ladd.config.messages import checked
 from ladd.errors import ConfigError
 from ladd.systems.base import DEFAULT_SAMPLER, System
@@ -47,7 +47,8 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
             f"--schedule {schedule}: {base['model']!r} is {config.family}; allowed is "
             + " or ".join(map(repr, samplers))
         )
-    allowed = _allowed(config, schedule)
+    taken = [key for key in samplers[schedule].options() if key in OPTIONS and key not in config.system.unread]
+    allowed = taken if schedule == DEFAULT_SAMPLER else ["schedule", *taken]
     for key in options:
         if key != "schedule" and key not in allowed:
             raise ConfigError(
@@ -68,34 +69,24 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
 
 
 def _base(suite: Suite, name: str) -> dict[str, Any]:
-    """Settings of a sweep, or those of a model alone."""
+    """Settings of a sweep, or those of a model alone: all that is not named here has its neutral default."""
     block, _, key = name.rpartition(".")
     if block in ("", "sweeps") and key in suite.sweeps:
         return suite.sweeps[key].model_dump()
-    if (block in ("", "baselines") and key in suite.baselines) or (block in ("", "models") and key in suite.models):
-        return _alone(suite, key)
-    raise ConfigError(
-        f"{name!r} is not in suite {suite.suite!r}: its sweeps are {sorted(suite.sweeps)}, its baselines "
-        f"{sorted(suite.baselines)}, its models {sorted(suite.models)}"
-    )
-
-
-def _alone(suite: Suite, key: str) -> dict[str, Any]:
+    if not any(block in ("", each) and key in getattr(suite, each) for each in ("baselines", "models")):
+        raise ConfigError(
+            f"{name!r} is not in suite {suite.suite!r}: its sweeps are {sorted(suite.sweeps)}, its baselines "
+            f"{sorted(suite.baselines)}, its models {sorted(suite.models)}"
+        )
     config = suite.model(key)
-    reference = suite.evaluation_of(config.data).reference
-    return {
-        "model": key,
-        "data": config.data,
-        "schedule": next(iter(config.system.samplers(config))),
-        "token_steps": [suite.data[config.data].tokens],
-        "latent_steps": 0,
-        "token_lag": 1.0,
-        "latent_lead": 1.0,
-        "eta": 0.0,
-        "temperature": 1.0,
-        "precision": "float64",
-        "samples": reference.samples,
-    }
+    return SweepConfig(
+        model=key,
+        data=config.data,
+        schedule=next(iter(config.system.samplers(config))),
+        token_steps=[suite.data[config.data].tokens],
+        samples=suite.evaluation_of(config.data).reference.samples,
+        seeds=[0],
+    ).model_dump()
 
 
 def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[str, Any]:
@@ -114,10 +105,3 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[
             )
         settings["prior"] = priors[0]
     return settings
-
-
-def _allowed(config: SystemSettings, schedule: str) -> list[str]:
-    """Names of the options that a model takes under a schedule."""
-    sampler = config.system.samplers(config)[schedule]
-    taken = [name for name in sampler.options() if name in OPTIONS and name not in config.system.unread]
-    return taken if schedule == DEFAULT_SAMPLER else ["schedule", *taken]

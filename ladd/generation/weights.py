@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -17,8 +17,7 @@ from ladd.stages.trained import load_sampled
 URI_SCHEMES = ("runs:/", "models:/")
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """A file of weights on disk, and its hash."""
 
     model: str  # key of the baseline or model
@@ -34,10 +33,9 @@ def final_weights(suite: Suite, key: str) -> Weights:
     """
     path = Path(f"artifacts/models/{key}") / WEIGHTS
     if not path.is_file():
-        stage = _stage(suite, key)
         raise ArtifactError(
-            f"{key!r} is not trained, {path} is missing: `dvc repro -s {stage}` makes it (without -s, with all that it "
-            "needs), or `dvc pull` where a remote has it"
+            f"{key!r} is not trained, {path} is missing: `dvc repro -s {_stage(suite, key)}` makes it "
+            "(without -s, with all that it needs), or `dvc pull` where a remote has it"
         )
     check_outputs([path])
     return Weights(key, path, _sha256(path))
@@ -86,10 +84,9 @@ def load_model(suite: Suite, sweep: SweepConfig, weights: Weights, device: torch
     try:
         return load_sampled(suite, sweep, device, weights.path)
     except RuntimeError as error:  # names or shapes differ
-        stage = _stage(suite, weights.model)
         raise ArtifactError(
             f"{weights.path} does not fit {weights.model!r} as params.yaml describes it: that has changed since it "
-            f"was trained; change it back, or run `dvc repro {stage}`"
+            f"was trained; change it back, or run `dvc repro {_stage(suite, weights.model)}`"
         ) from error
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ladd.config import check_suite, load_suite
-from ladd.config.differences import changes
-from ladd.config.messages import cut, shown
+from ladd.config.messages import changes, cut, shown
 from ladd.errors import ConfigError
 from ladd.git import main_checkout
 from ladd.launch.confine import check_assets, check_name

@@ -1,137 +1,191 @@
-"""The summary as blocks of text cells, in the order of the page."""
+"""The summary as blocks of text cells, in the order of the page; the text that a run prints; its headline numbers."""
 
 from __future__ import annotations
 
 import polars as pl
 
+from ladd.report import labels
 from ladd.report.cells import Block, Record, flagged, tabulate
-from ladd.report.few_step import few_step_half
-from ladd.report.frontier import frontier_blocks
-from ladd.report.labels import (
-    BOUNDS,
-    BOUNDS_NOTE,
-    COSTS,
-    PERPLEXITY_NOTE,
-    STANDS_IN,
-    ZERO_SHOT,
-    ZERO_SHOT_NOTE,
-    sampling,
-    sampling_note,
-    uncertain,
-)
-from ladd.report.matched import matched
-from ladd.report.select import sampled, with_entropy
+from ladd.report.matched import few_step_half, matched
+from ladd.report.select import at_base_temperature, sampled, with_entropy
 
-VAL_PPL, BOUND_PPL, BOUND = "data Val PPL", "full bound, PPL", "full bound, nats per token"
+PANELS = 3  # step budgets of the frontier
 
 
 def blocks(summary: pl.DataFrame) -> list[Block]:
     """Likelihoods, what was sampled, matched compute, the frontier, then whatever else; empty blocks are left out."""
     metric = pl.col("metric")
-    of_text = metric.is_in(["val_ppl", "full_bound"]) if "val_ppl" in summary["metric"] else pl.lit(value=False)
-    bounds = metric.is_in([*BOUNDS, *STANDS_IN]) & ~of_text
-    zero_shot, swept = metric.str.starts_with(ZERO_SHOT), metric.is_in(list(sampling()))
-    candidates = [
+    of_text = metric.is_in([labels.PERPLEXITY, labels.BOUND]) & (labels.PERPLEXITY in summary["metric"])
+    bounds = metric.is_in([*labels.BOUNDS, *labels.STANDS_IN]) & ~of_text
+    zero_shot, swept = metric.str.starts_with(labels.ZERO_SHOT), metric.is_in(list(labels.sampling()))
+    made = [
         _bounds(summary.filter(bounds)),
         _perplexities(summary.filter(of_text)),
         _zero_shot(summary.filter(zero_shot)),
     ]
-    for name in sampling():
-        candidates.append(_by_steps(summary, name, given=""))
-        if name == "gen_ppl":
-            candidates += [*(matched(summary, x) for x in COSTS), few_step_half(summary), throughput(summary)]
-            candidates += frontier_blocks(summary)
+    for name in labels.sampling():
+        made.append(_by_steps(summary, name, given=""))
+        if name == labels.QUALITY:
+            made += [*(matched(summary, x) for x in labels.COSTS), few_step_half(summary), throughput(summary)]
+            made += frontier_blocks(summary)
     for given in sorted(set(summary["given"]) - {""}):
-        candidates += [_by_steps(summary, name, given) for name in sampling()]
-    candidates.append(_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept)))
-    return [block for block in candidates if block.rows or block.references]
+        made += [_by_steps(summary, name, given) for name in labels.sampling()]
+    made.append(_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept)))
+    return [block for block in made if block.rows or block.references]
+
+
+def render(summary: pl.DataFrame) -> str:
+    """Text of the essential blocks, at most WIDTH columns wide."""
+    return "\n\n".join(str(block) for block in blocks(summary) if block.essential) + "\n"
+
+
+def essential_metrics() -> list[str]:
+    """The metrics of samples that are printed in the terminal too."""
+    return [name for name, shown in labels.sampling().items() if shown.essential]
+
+
+def headline(summary: pl.DataFrame) -> dict[str, float]:
+    """Bounds and the essential metrics of samples, by METRIC/SWEEP, and METRIC/SWEEP/steps_K where there is a budget.
+
+    Sweeps that are given tokens are left out; each other one is at its temperature nearest to 1.
+    """
+    wanted = summary.filter(pl.col("metric").is_in([*labels.BOUND_METRICS, *essential_metrics()]), given="")
+    swept = pl.col("token_steps").is_not_null()
+    rows = pl.concat([wanted.filter(~swept), at_base_temperature(wanted.filter(swept))])
+    return {
+        f"{row['metric']}/{row['model']}" + (f"/steps_{row['token_steps']}" if row["token_steps"] else ""): row["value"]
+        for row in rows.iter_rows(named=True)
+    }
 
 
 def _bounds(summary: pl.DataFrame) -> Block:
-    def column(row: Record) -> str:
-        metric: str = row["metric"]
-        return BOUNDS[STANDS_IN.get(metric, metric)]
-
     title = "Likelihood terms, in nats per token (value ± standard error)"
-    return tabulate(title, BOUNDS_NOTE, summary, list(BOUNDS.values()), column, flagged(4))
+    names = labels.BOUNDS | {name: labels.BOUNDS[bound] for name, bound in labels.STANDS_IN.items()}
+    return tabulate(
+        title, labels.BOUNDS_NOTE, summary, list(labels.BOUNDS.values()), lambda row: names[row["metric"]], flagged(4)
+    )
 
 
 def _perplexities(summary: pl.DataFrame) -> Block:
     """Validation perplexities. The bound is stored in nats per token; the error of exp b is exp b times that of b."""
-    bound = summary.filter(pl.col("metric") == "full_bound")
     value, error = pl.col("value").exp(), pl.col("stderr") * pl.col("value").exp()
-    as_perplexity = bound.with_columns(value.alias("value"), error.alias("stderr"), metric=pl.lit("bound_ppl"))
-    names = {"val_ppl": VAL_PPL, "bound_ppl": BOUND_PPL, "full_bound": BOUND}
-
-    def column(row: Record) -> str:
-        return names[row["metric"]]
-
-    def text(row: Record) -> str:
-        return flagged(4 if row["metric"] == "full_bound" else 2)(row)
-
-    title = "Validation perplexity, per token (value ± standard error over documents)"
-    rows = pl.concat([summary, as_perplexity])
-    return tabulate(title, PERPLEXITY_NOTE, rows, list(names.values()), column, text)
+    bound = summary.filter(metric=labels.BOUND).with_columns(value=value, stderr=error, metric=pl.lit("bound_ppl"))
+    title, nats, perplexities = (
+        "Validation perplexity, per token (value ± standard error over documents)",
+        flagged(4),
+        flagged(2),
+    )
+    return tabulate(
+        title,
+        labels.PERPLEXITY_NOTE,
+        pl.concat([summary, bound]),
+        list(labels.PERPLEXITIES.values()),
+        lambda row: labels.PERPLEXITIES[row["metric"]],
+        lambda row: (nats if row["metric"] == labels.BOUND else perplexities)(row),
+    )
 
 
 def _zero_shot(summary: pl.DataFrame) -> Block:
-    corpora = sorted({name.removeprefix(ZERO_SHOT) for name in summary["metric"]})
-
-    def column(row: Record) -> str:
-        return row["metric"].removeprefix(ZERO_SHOT)
-
     title = "Zero-shot perplexity, per token, by corpus (value ± standard error over documents)"
-    return tabulate(title, ZERO_SHOT_NOTE, summary, corpora, column, flagged(2)).without_latents()
+    summary = summary.with_columns(corpus=pl.col("metric").str.strip_prefix(labels.ZERO_SHOT))
+    corpora = summary["corpus"].unique().sort().to_list()
+    note, text = labels.ZERO_SHOT_NOTE, flagged(2)
+    return tabulate(title, note, summary, corpora, lambda row: row["corpus"], text, latents=False)
+
+
+def _steps(rows: pl.DataFrame) -> list[str]:
+    return [str(step) for step in rows["token_steps"].drop_nulls().unique().sort()]
+
+
+def _step(row: Record) -> str | None:
+    return None if row["token_steps"] is None else str(row["token_steps"])
 
 
 def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
-    shown = sampling()[metric]
+    shown = labels.sampling()[metric]
     rows = sampled(summary, metric, given).with_columns(pl.col("value", "stderr") * shown.factor)
-    steps = [str(step) for step in sorted(rows["token_steps"].drop_nulls().unique())] or ["any"]
     latents_first = (rows["latent_steps"].fill_null(0) > 0).any()
-    note = sampling_note(rows) + ("; +N: N latent steps first" if latents_first else "")
-    title = f"{shown.title}, by token steps" + (f", given {given}" if given else "")
-
-    def column(row: Record) -> str | None:
-        return None if row["token_steps"] is None else str(row["token_steps"])
-
-    def text(row: Record) -> str:
-        return uncertain(row["value"], row["stderr"], shown.digits)
-
-    block = tabulate(title, note, rows, steps, column, text).without_latents()
-    return block if shown.essential and not given else block.inessential()
-
-
-def _others(summary: pl.DataFrame) -> Block:
-    def column(row: Record) -> str:
-        words = [row["metric"]]
-        words += [] if row["token_steps"] is None else [f"{row['token_steps']} steps"]
-        return ", ".join([*words, *filter(None, [row["given"]])])
-
-    labels = sorted({column(row) for row in summary.iter_rows(named=True)})
-    return tabulate("Other measurements, each in its own unit", "", summary, labels, column, flagged(4))
+    return tabulate(
+        f"{shown.title}, by token steps" + (f", given {given}" if given else ""),
+        labels.sampling_note(rows) + ("; +N: N latent steps first" if latents_first else ""),
+        rows,
+        _steps(rows) or ["any"],
+        _step,
+        lambda row: labels.uncertain(row["value"], row["stderr"], shown.digits),
+        latents=False,
+        essential=shown.essential and not given,
+    )
 
 
 def throughput(summary: pl.DataFrame) -> Block:
     """Sequences per second per point of Gen PPL, 1 / (seconds x Gen PPL), by token steps; higher is better.
 
-    Returns:
-        Rows are models and schedules, columns token steps. The standard error is that of Gen PPL alone: seconds are one
-        measurement per seed on one machine.
+    The standard error is that of Gen PPL alone: seconds are one measurement per seed on one machine.
     """
-    rows = with_entropy(sampled(summary, "gen_ppl"), summary).filter(pl.col("seconds_per_sample") > 0)
-    value = 1 / (pl.col("seconds_per_sample") * pl.col("value"))
-    rows = rows.with_columns(value=value, stderr=value * pl.col("stderr") / pl.col("value"))
-    steps = [str(step) for step in sorted(rows["token_steps"].drop_nulls().unique())]
-    note = "entropy beside it: text of low entropy has a low Gen PPL; the standard error is that of Gen PPL alone"
-    title = "Sequences per second per point of Gen PPL, in thousandths · per-sequence entropy, by token steps"
+    rows = with_entropy(sampled(summary, labels.QUALITY), summary).filter(pl.col("seconds_per_sample") > 0)
+    name, value = labels.QUALITY_NAME, 1000 * (1 / (pl.col("seconds_per_sample") * pl.col("value")))
+    return tabulate(
+        f"Sequences per second per point of {name}, in thousandths · per-sequence entropy, by token steps",
+        f"entropy beside it: text of low entropy has a low {name}; the standard error is that of {name} alone",
+        rows.with_columns(value=value, stderr=value * pl.col("stderr") / pl.col("value")),
+        _steps(rows),
+        _step,
+        lambda row: labels.with_diversity(row["value"], row["stderr"], row["entropy"], 2),
+        latents=False,
+        essential=False,
+    )
 
+
+def _others(summary: pl.DataFrame) -> Block:
     def column(row: Record) -> str:
-        return str(row["token_steps"])
+        steps = "" if row["token_steps"] is None else f"{row['token_steps']} steps"
+        return ", ".join(filter(None, [row["metric"], steps, row["given"]]))
 
-    def text(row: Record) -> str:
-        entropy = "" if row["entropy"] is None else f" · {row['entropy']:.2f}"
-        error = None if row["stderr"] is None else 1000 * row["stderr"]
-        return uncertain(1000 * row["value"], error, 2) + entropy
+    labels = sorted({column(row) for row in summary.iter_rows(named=True)})
+    return tabulate("Other measurements, each in its own unit", "", summary, labels, column, flagged(4))
 
-    return tabulate(title, note, rows, steps, column, text).without_latents().inessential()
+
+def frontier(summary: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, list[int]]:
+    """The trade between quality and diversity over temperatures, nothing given.
+
+    Returns:
+        Rows of Gen PPL of models at all temperatures and of real text, each with entropy and entropy_stderr; and the
+        step budgets at which a model that has a choice of steps has several temperatures: of many the first, middle
+        and last.
+    """
+    rows = with_entropy(summary.filter(metric=labels.QUALITY, given=""), summary).drop_nulls("entropy")
+    models = rows.drop_nulls("temperature").filter(~pl.col("family").is_in([*labels.REFERENCES]))
+    swept = models.drop_nulls("token_steps").filter(~labels.of_systems("left_to_right"))
+    counts = swept.group_by("suite", "model", "schedule", "latent_steps", "token_steps").len()
+    budgets = sorted(set(counts.filter(pl.col("len") > 1)["token_steps"]))
+    if len(budgets) > PANELS:
+        budgets = [budgets[0], budgets[len(budgets) // 2], budgets[-1]]
+    return models, rows.filter(family=labels.REAL), budgets
+
+
+def at_budget(rows: pl.DataFrame, token_steps: int) -> pl.DataFrame:
+    """Rows at one step budget; a model from left to right, which has no choice of steps, is in all."""
+    return rows.filter((pl.col("token_steps") == token_steps) | labels.of_systems("left_to_right"))
+
+
+def frontier_blocks(summary: pl.DataFrame) -> list[Block]:
+    """One block per budget of the frontier: rows are models and schedules, columns temperatures."""
+    models, real, budgets = frontier(summary)
+    made = []
+    for budget in budgets:
+        rows = at_budget(models, budget)
+        columns = [f"T {temperature:g}" for temperature in sorted(set(rows["temperature"]))]
+        # The temperature names the column here, not the row.
+        shown = pl.concat([real, rows]).with_columns(at=pl.col("temperature"), temperature=pl.lit(None, pl.Float64))
+        block = tabulate(
+            f"{labels.QUALITY_NAME} · per-sequence entropy by temperature, at {labels.steps_name(budget)}",
+            f"the standard error is of {labels.QUALITY_NAME}; {labels.named_systems('left_to_right')} at its own steps",
+            shown,
+            columns,
+            lambda row: None if row["at"] is None else f"T {row['at']:g}",
+            lambda row: labels.with_diversity(row["value"], row["stderr"], row["entropy"]),
+            latents=False,
+            essential=False,
+        )
+        made.append(block)
+    return made

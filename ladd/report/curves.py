@@ -1,4 +1,4 @@
-"""Training curves, one panel per run, and the use of codebooks."""
+"""Training curves, one panel per run, the token loss by time t_x, and the use of codebooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 
 from ladd.errors import ArtifactError
-from ladd.report.style import BLACK, BLUE, CYCLE, figure_to, note, plain_log_ticks, side_legend
+from ladd.report.labels import families, family_name, named_systems, of_systems
+from ladd.report.style import (
+    BLACK,
+    BLUE,
+    CYCLE,
+    GREY,
+    family_colour,
+    figure_to,
+    note,
+    plain_log_ticks,
+    shade,
+    side_legend,
+)
 
 IN_NATS = {"loss": BLACK, "token": BLUE}  # nats per token
 # On other scales, so in a strip of their own.
@@ -21,6 +33,20 @@ OTHERS = dict(zip(("latent", "commitment"), CYCLE[1:], strict=False))
 LOOKS: dict[str, dict[str, Any]] = {"train": {"alpha": 0.35, "linewidth": 1.0}, "validation": {"linewidth": 1.8}}
 WARM_UP = 0.05  # part of the run whose high losses may leave the panel
 COLUMNS = 3
+
+# By what the tokens are predicted from: line style, and words.
+GIVEN: dict[str, tuple[Any, str]] = {
+    "clean": ("-", "given clean latents ($t_z = 0$)"),
+    "noisy": ((0, (5, 2)), "given noisy latents ($t_z = 0.5$)"),
+    "shared": ((0, (5, 2)), "given noisy latents ($t_z$ of $t_x$)"),
+    "masked": ((0, (1, 1.5)), "given pure noise ($t_z = 1$)"),
+}
+# Column of the table: what its panels show.
+MEASURES = {
+    "weighted": "part of the token loss\n(ELBO weight), nats per token",
+    "per_masked": "loss of a masked token,\nno weight, nats",
+}
+WIDTH = 2.9  # inches of a panel, and of the longest entry of a legend
 
 
 def plot_curves(histories: dict[str, pl.DataFrame], path: Path) -> None:
@@ -44,22 +70,40 @@ def plot_curves(histories: dict[str, pl.DataFrame], path: Path) -> None:
         grid = figure.add_gridspec(2 * rows, columns, height_ratios=[2.2, 1] * rows)
         for i, (run, history) in enumerate(histories.items()):
             row, column = divmod(i, columns)
-            _panel(figure, grid, (2 * row, column), run, history)
-        handles = _legend({name for history in histories.values() for name in _present(history, IN_NATS | OTHERS)})
+            _curves(figure, grid, (2 * row, column), run, history)
+        names = {name for history in histories.values() for name in _present(history, IN_NATS | OTHERS)}
+        looks: list[dict[str, Any]] = [
+            {"color": c, "label": name} for name, c in (IN_NATS | OTHERS).items() if name in names
+        ]
+        looks += [{"color": "#555555", "linewidth": 1.8, "label": "validation"}]
+        looks += [{"color": "#555555", "linewidth": 1.0, "alpha": 0.45, "label": "training"}]
+        handles = [Line2D([], [], **look) for look in looks]
         figure.legend(handles=handles, loc="outside lower center", ncols=3 if columns == 1 else len(handles))
 
 
-def _panel(figure: Figure, grid: GridSpec, place: tuple[int, int], run: str, history: pl.DataFrame) -> None:
+def _curves(figure: Figure, grid: GridSpec, place: tuple[int, int], run: str, history: pl.DataFrame) -> None:
     """Losses in nats, above a strip of the other terms where the run has some."""
     row, column = place
     strip = bool(_present(history, OTHERS))
     axes = figure.add_subplot(grid[row : row + (1 if strip else 2), column])
-    _nats(axes, run, history)
+    _lines(axes, history, IN_NATS)
+    columns = [name for name in history.columns if name.split("/")[-1] in IN_NATS]
+    settled = history.filter(pl.col("step") >= WARM_UP * pl.col("step").max()).select(columns)
+    values = [value for column in settled for value in column.drop_nulls()]
+    margin = 0.08 * (max(values) - min(values)) or 0.01
+    axes.set_ylim(min(values) - margin, max(values) + margin)
+    axes.set_title(run, fontweight="bold")
     axes.set_ylabel("nats per token" if column == 0 else "")
     if strip:
         axes.tick_params(labelbottom=False)
         axes = figure.add_subplot(grid[row + 1, column], sharex=axes)
-        _others(axes, history)
+        _lines(axes, history, OTHERS)
+        low, high = axes.dataLim.intervaly
+        if low > 0 and high > 5 * low:
+            axes.set_yscale("log")
+            plain_log_ticks(axes.yaxis)
+        else:
+            axes.locator_params(axis="y", nbins=4)
         axes.set_ylabel("other terms" if column == 0 else "")
     axes.set_xlabel("optimiser steps")
 
@@ -74,34 +118,6 @@ def _lines(axes: Axes, history: pl.DataFrame, terms: dict[str, str]) -> None:
             if f"{part}/{name}" in history.columns:
                 line = history.select("step", f"{part}/{name}").drop_nulls()
                 axes.plot(line["step"].to_list(), line[f"{part}/{name}"].to_list(), color=terms[name], **look)
-
-
-def _nats(axes: Axes, run: str, history: pl.DataFrame) -> None:
-    _lines(axes, history, IN_NATS)
-    columns = [name for name in history.columns if name.split("/")[-1] in IN_NATS]
-    settled = history.filter(pl.col("step") >= WARM_UP * pl.col("step").max()).select(columns)
-    values = [value for column in settled for value in column.drop_nulls()]
-    margin = 0.08 * (max(values) - min(values)) or 0.01
-    axes.set_ylim(min(values) - margin, max(values) + margin)
-    axes.set_title(run, fontweight="bold")
-
-
-def _others(axes: Axes, history: pl.DataFrame) -> None:
-    _lines(axes, history, OTHERS)
-    low, high = axes.dataLim.intervaly
-    if low > 0 and high > 5 * low:
-        axes.set_yscale("log")
-        plain_log_ticks(axes.yaxis)
-    else:
-        axes.locator_params(axis="y", nbins=4)
-
-
-def _legend(names: set[str]) -> list[Line2D]:
-    colours = IN_NATS | OTHERS
-    handles = [Line2D([], [], color=colours[name], label=name.replace("_", " ")) for name in colours if name in names]
-    handles.append(Line2D([], [], color="#555555", linewidth=1.8, label="validation"))
-    handles.append(Line2D([], [], color="#555555", linewidth=1.0, alpha=0.45, label="training"))
-    return handles
 
 
 def plot_codebook(usage: dict[str, list[float]], path: Path) -> None:
@@ -130,10 +146,91 @@ def plot_codebook(usage: dict[str, list[float]], path: Path) -> None:
 def _usage(axes: Axes, name: str, probabilities: list[float], colour: str) -> None:
     if min(probabilities, default=-1) < 0 or not math.isclose(sum(probabilities), 1, abs_tol=1e-4):
         raise ArtifactError(f"code probabilities of {name} must be at least 0 and sum to 1, not {sum(probabilities)}")
-    size, used = len(probabilities), [p for p in sorted(probabilities, reverse=True) if p > 0]
+    falling, size = sorted(probabilities, reverse=True), len(probabilities)
+    used = [p for p in falling if p > 0]
     perplexity = math.exp(-sum(p * math.log(p) for p in used))
     label = f"{name}\nperplexity {perplexity:.1f} of {size},\n{len(used)} codes used"
-    falling = sorted(probabilities, reverse=True)
-    axes.stairs(falling, [i + 0.5 for i in range(size + 1)], color=colour, linewidth=1.6, label=label)
-    axes.stairs(falling, [i + 0.5 for i in range(size + 1)], color=colour, alpha=0.12, fill=True)
+    edges = [i + 0.5 for i in range(size + 1)]
+    axes.stairs(falling, edges, color=colour, linewidth=1.6, label=label)
+    axes.stairs(falling, edges, color=colour, alpha=0.12, fill=True)
     axes.plot([0.5, size + 0.5], [1 / size] * 2, color=colour, linestyle=(0, (4, 3)), linewidth=1.1)
+
+
+def loss_by_time_caption(losses: pl.DataFrame) -> str:
+    """What the figure shows, in a sentence or two."""
+    counts = " to ".join(map(str, sorted(losses["n"].unique())))
+    documents = " to ".join(map(str, sorted(losses["documents"].drop_nulls().unique())))
+    return (
+        "Token loss by time t_x. Above: the part of each tenth of t_x in the token loss with the ELBO weight, nats per "
+        "token; the ten parts add up to it. Below: nats per masked token, without a weight. Bands: one standard error "
+        f"over {f'the {documents} documents of ' if documents else ''}n = {counts} validation sequences. "
+        f"{named_systems('left_to_right')} has no time and is left out"
+    )
+
+
+def plot_loss_by_time(losses: pl.DataFrame, path: Path) -> None:
+    """Both losses against t_x, linear, with bands of one standard error: a column per latent-augmented model, each
+    beside the baselines.
+
+    Args:
+        losses: rows of `TimeRow`.
+
+    Raises:
+        ArtifactError: there is no row.
+    """
+    if losses.is_empty():
+        raise ArtifactError("no loss by time to plot; evaluate a sweep of a model with token times first")
+    baselines = losses.filter(~of_systems("uses_latents"))
+    place = {name: place for place, name in enumerate(families())}
+    latent = losses.filter(of_systems("uses_latents"))
+    latent = latent.sort(pl.col("family").replace_strict(place, return_dtype=pl.Int64), maintain_order=True)
+    models = latent["model"].unique(maintain_order=True).to_list()
+    with figure_to(path, max(4.8, WIDTH * len(models) + 0.6), 5.6) as figure:
+        grid = figure.subplots(2, max(1, len(models)), squeeze=False, sharex=True, sharey="row")
+        for row, (measure, label) in zip(grid, MEASURES.items(), strict=True):
+            for axes, model in zip(row, models or [""], strict=True):
+                _by_time(axes, pl.concat([baselines, losses.filter(model=model)]), measure)
+            row[0].set_ylabel(label)
+        for axes, model in zip(grid[0], models, strict=False):
+            axes.set_title(_name(losses, model), fontweight="bold", pad=26)  # above the sums
+        for axes in grid[1]:
+            axes.set_xlabel("$t_x$ (0: clean, 1: all tokens masked)")
+            axes.set_xlim(0, 1)
+        handles = [
+            Line2D([], [], color=_colour(baselines, model), label=_name(baselines, model))
+            for model in baselines["model"].unique(maintain_order=True)
+        ]
+        for name, (style, words) in GIVEN.items():
+            if name in set(losses["latents"]):
+                handles.append(Line2D([], [], color="#555555", linestyle=style, label=words))
+        columns = min(len(handles), max(1, int(figure.get_figwidth() / WIDTH)), 3)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=9)
+
+
+def _by_time(axes: Axes, rows: pl.DataFrame, measure: str) -> None:
+    sums = []
+    for (model, latents), line in rows.group_by("model", "latents", maintain_order=True):
+        line = line.drop_nulls(measure).sort("t_low")
+        at, value = ((line["t_low"] + line["t_high"]) / 2).to_list(), line[measure].to_list()
+        error = line[f"{measure}_stderr"].fill_null(0.0).to_list()
+        colour, style = _colour(rows, model), GIVEN[latents][0] if latents else "-"
+        axes.plot(at, value, color=colour, linestyle=style, marker="o", markersize=2.5)
+        low, high = ([y + sign * e for y, e in zip(value, error, strict=True)] for sign in (-1, 1))
+        axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+        sums.append(f"{latents or model} {sum(value):.3f}")
+    if measure == "weighted":
+        words = "sums: " + ",\n".join(filter(None, (", ".join(sums[:2]), ", ".join(sums[2:]))))
+        axes.text(0.0, 1.02, words, transform=axes.transAxes, fontsize=8, color=GREY)
+
+
+def _name(losses: pl.DataFrame, model: str) -> str:
+    """Family of a model, and its key where the family has several."""
+    pairs = losses.select("model", "family").unique(maintain_order=True).iter_rows()
+    names = {key: family_name(family, key) for key, family in pairs}
+    return names[model] + (f" {model}" if list(names.values()).count(names[model]) > 1 else "")
+
+
+def _colour(rows: pl.DataFrame, model: str) -> str:
+    family = rows.filter(model=model)["family"][0]
+    kin = rows.filter(family=family)["model"].unique(maintain_order=True).to_list()
+    return shade(family_colour(family), kin.index(model))

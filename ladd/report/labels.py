@@ -1,14 +1,17 @@
-"""Names in words of what the ``compare`` table names by key."""
+"""Words for what the ``compare`` table names by key. No other module of the report names a metric.
+
+A metric with a class of its own says in it how it is shown; what is still said here belongs into such classes too.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from ladd.metrics.base import Metric
 from ladd.registry import discover
-from ladd.systems.base import systems
+from ladd.systems.base import DEFAULT_SAMPLER, systems
 
 REFERENCES = {
     "oracle": "Oracle",
@@ -18,25 +21,32 @@ REFERENCES = {
     "unigram": "Unigram",
     "bigram": "Bigram",
 }
+REAL, EXACT = "real", "exact"
+# From quadrature instead of a network: as many draws as the quadrature needs, at its own precision.
+KNOWN_ANSWERS = ("oracle", EXACT)
 
 # In nats per token, in the order of the columns.
-BOUNDS = {
-    "token_elbo": "token term",
-    "full_bound": "full bound",
-    "token_loss_clean_latent": "clean latent",
-}
+BOUND = "full_bound"
+BOUNDS = {"token_elbo": "token term", BOUND: "full bound", "token_loss_clean_latent": "clean latent"}
 # The entropy rate is the best possible value of a full bound, so the two share a column.
-STANDS_IN = {"entropy_rate": "full_bound"}
+STANDS_IN = {"entropy_rate": BOUND}
+PERPLEXITY = "val_ppl"  # where it is measured, the full bound stands beside it
+PERPLEXITIES = {PERPLEXITY: "data Val PPL", "bound_ppl": "full bound, PPL", BOUND: "full bound, nats per token"}
 ZERO_SHOT = "zero_shot_ppl/"
-BOUNDS_NOTE = (
-    "(x): given latents that have seen the sequence, no bound on -log p(x); clean latent: of the oracle, the shift"
-)
-PERPLEXITY_NOTE = "(x): given latents that have seen the sequence, no bound on -log p(x); the full bound holds for text"
 ZERO_SHOT_NOTE = "(x): given latents that have seen the sequence, no bound on -log p(x)"
+BOUNDS_NOTE = f"{ZERO_SHOT_NOTE}; clean latent: of the oracle, the shift"
+PERPLEXITY_NOTE = f"{ZERO_SHOT_NOTE}; the full bound holds for text"
+BOUND_METRICS = (*BOUNDS, *STANDS_IN, PERPLEXITY)
+# No bounds on -log p(x) where a model is given latents that come from an encoder of the same sequence.
+CONDITIONAL = ("token_elbo", PERPLEXITY)
+
+QUALITY, QUALITY_NAME = "gen_ppl", "Gen PPL"  # held against compute; lower is better
+DIVERSITY, DIVERSITY_AXIS = "entropy_sequence", "per-sequence unigram entropy (nats)"  # must be equal beside it
+BESIDE_SAMPLES = {QUALITY: QUALITY_NAME, DIVERSITY: "entropy", "distinct_2": "distinct-2", "mauve": "MAUVE"}
 
 
 class Sampled(NamedTuple):
-    """How a metric with one value per sampling seed is shown."""
+    """How a metric with one value per sampling seed is shown; registered metrics have the same attributes."""
 
     title: str
     factor: float  # from the stored value to the shown one
@@ -44,14 +54,11 @@ class Sampled(NamedTuple):
     essential: bool = False  # printed in the terminal too
 
 
-SECONDS = Sampled("Sampling time per sequence, milliseconds", 1000.0, 2)
-
-
-def sampling() -> dict[str, Sampled]:
+def sampling() -> dict[str, Any]:
     """What has one value per sampling seed, by name, in the order of the tables: registered metrics, and seconds."""
     metrics = sorted(discover("ladd.metrics", Metric).values(), key=lambda metric: (metric.order, metric.name))
-    shown = {each.name: Sampled(each.title, each.factor, each.digits, each.essential) for each in metrics}
-    return shown | {"seconds_per_sequence": SECONDS}
+    seconds = Sampled("Sampling time per sequence, milliseconds", 1000.0, 2)
+    return {metric.name: metric for metric in metrics} | {"seconds_per_sequence": seconds}
 
 
 class Cost(NamedTuple):
@@ -62,8 +69,9 @@ class Cost(NamedTuple):
     rule: str  # what is charged
 
 
+BACKBONE = "nominal_gmacs_per_sample"  # the paper's tables charge backbones alone, and every step
 COSTS = {
-    "nominal_gmacs_per_sample": Cost(
+    BACKBONE: Cost(
         "backbone GFLOPs per sample ($10^9$ multiply-adds, a pass for every step)",
         "backbone GFLOPs",
         "as the paper charges: a pass for every step, whether or not it reveals anything",
@@ -80,11 +88,51 @@ COSTS = {
     ),
     "seconds_per_sample": Cost("seconds per sample", "seconds", "each sample makes its own passes"),
 }
+AXES = {"token_steps": "token denoising steps"} | {name: cost.title for name, cost in COSTS.items()}
+
+
+class Quality(NamedTuple):
+    """A figure of a metric upwards against token steps or a cost."""
+
+    metric: str
+    label: str
+    floor: str  # name of the value of real data
+    x: str  # one of AXES
+    stem: str  # of the file
+    caption: str
+    title: str = ""  # of the horizontal axis where it is not that of AXES
+
+
+_SWD = ("swd", "sliced Wasserstein distance to real data\n(in units of token value)", "Real data (floor)")
+_COMPUTE = "compute per sample ($10^9$ multiply-adds, latent passes included)"
+_AGAINST = (
+    ("token_steps", "gen-ppl", "token steps"),
+    (BACKBONE, "gen-ppl-backbone", "backbone GFLOPs, as the paper counts"),
+    ("gmacs_per_sample", "gen-ppl-made", "made backbone GFLOPs, passes that were needed"),
+    ("gflops_per_sample", "gen-ppl-compute", "true GFLOPs, head and latent passes included"),
+    ("seconds_per_sample", "gen-ppl-seconds", "wall-clock time"),
+)
+FIGURES = (
+    Quality(*_SWD, "token_steps", "swd", "Sliced Wasserstein distance against token steps"),
+    Quality(*_SWD, "gmacs_per_sample", "swd-compute", "Sliced Wasserstein distance against compute", _COMPUTE),
+    *(
+        Quality(
+            *(QUALITY, QUALITY_NAME, "Real text", x, stem),
+            f"{QUALITY_NAME} against {against}; down is better, at equal entropy",
+        )
+        for x, stem, against in _AGAINST
+    ),
+)
 
 
 def uncertain(value: float, stderr: float | None, digits: int) -> str:
     """A value and its standard error, if it has one, with ``digits`` decimals."""
     return f"{value:.{digits}f}" + ("" if stderr is None else f"±{stderr:.{digits}f}")
+
+
+def with_diversity(value: float, stderr: float | None, entropy: float | None, digits: int = 1) -> str:
+    """The same, and the entropy of the same samples if it was taken."""
+    return uncertain(value, stderr, digits) + ("" if entropy is None else f" · {entropy:.2f}")
 
 
 def plain(value: float) -> str:
@@ -97,19 +145,19 @@ def families() -> dict[str, str]:
     return REFERENCES | {name: system.label for name, system in systems().items()}
 
 
-def with_latents() -> list[str]:
-    """Systems whose token term is given latents that come from an encoder of the same sequence."""
-    return [name for name, system in systems().items() if system.uses_latents]
+def systems_that(flag: str) -> list[str]:
+    """Names of the systems with one of the flags of `System`, such as "uses_latents"."""
+    return [name for name, system in systems().items() if getattr(system, flag)]
 
 
-def comparators() -> list[str]:
-    """Systems that others are compared with at few steps."""
-    return [name for name, system in systems().items() if system.comparator]
+def named_systems(flag: str) -> str:
+    """Their labels, in a sentence."""
+    return ", ".join(systems()[name].label for name in systems_that(flag))
 
 
-def left_to_right() -> list[str]:
-    """Systems whose cost is one for all step budgets."""
-    return [name for name, system in systems().items() if system.left_to_right]
+def of_systems(flag: str) -> pl.Expr:
+    """Whether a row is of one of them."""
+    return pl.col("family").is_in(systems_that(flag))
 
 
 def family_name(family: str, model: str) -> str:
@@ -122,8 +170,13 @@ def schedule_name(schedule: str, latent_steps: int | None, temperature: float | 
 
     "" for none of these.
     """
-    name = ("" if schedule == "none" else schedule) + (f" +{latent_steps}" if latent_steps else "")
+    name = ("" if schedule == DEFAULT_SAMPLER else schedule) + (f" +{latent_steps}" if latent_steps else "")
     return name if temperature in (None, 1.0) else f"{name} T={temperature:g}".strip()
+
+
+def steps_name(token_steps: int) -> str:
+    """Such as "1 token step"."""
+    return f"{token_steps} token step{'s' * (token_steps > 1)}"
 
 
 def sampling_note(summary: pl.DataFrame) -> str:

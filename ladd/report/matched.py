@@ -3,76 +3,59 @@
 from __future__ import annotations
 
 import math
+import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from ladd.report.cells import NAMES, NOT_AVAILABLE, ROW, Block, Cells, names_of
-from ladd.report.labels import COSTS, REFERENCES, comparators, left_to_right, plain, uncertain
+from ladd.report import labels
+from ladd.report.cells import EMPTY, NAMES, ROW, Block, names_of
 from ladd.report.select import sampled, with_entropy
 
+NOT_AVAILABLE = "n/a"  # between no two measured budgets
 SAME = 1e-6  # relative difference of two costs that are one: they are means over seeds
-FRONTIER = "nominal_gmacs_per_sample"  # the paper's tables charge backbones alone, and every step
+EQUAL_ENTROPY = 0.1  # nats per-sequence
+CLEAR = 2.0  # standard errors
 
 
-@dataclass(frozen=True)
-class Point:
-    """Quality at a cost.
+class Point(NamedTuple):
+    """Quality at a cost."""
 
-    Attributes:
-        cost: of a sample, in the unit of its column.
-        value: Gen PPL.
-        error: standard error of value; None if unknown.
-        entropy: per-sequence, nats; None if not taken.
-    """
-
-    cost: float
-    value: float
-    error: float | None
-    entropy: float | None
+    cost: float  # of a sample, in the unit of its column
+    value: float  # Gen PPL
+    error: float | None  # standard error of value; None if unknown
+    entropy: float | None  # per-sequence, nats; None if not taken
 
     def __str__(self) -> str:
         """Gen PPL ± standard error · entropy."""
-        return uncertain(self.value, self.error, 1) + ("" if self.entropy is None else f" · {self.entropy:.2f}")
+        return labels.with_diversity(*self[1:])
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """Measured points of one model under one schedule, by rising cost."""
 
-    key: tuple  # values of ROW
+    row: dict[str, Any]  # columns ROW
     points: tuple[Point, ...]
     token_steps: tuple[int, ...]
-
-    @property
-    def family(self) -> str:
-        return self.key[ROW.index("family")]
-
-    @property
-    def model(self) -> str:
-        return self.key[ROW.index("model")]
-
-    @property
-    def schedule(self) -> str:
-        return self.key[ROW.index("schedule")]
 
 
 def curves(summary: pl.DataFrame, x: str) -> list[Curve]:
     """Gen PPL and entropy of every model and schedule against a cost, nothing given, temperature nearest to 1."""
-    rows = with_entropy(sampled(summary, "gen_ppl"), summary).filter(pl.col(x) > 0)
+    rows = with_entropy(sampled(summary, labels.QUALITY), summary).filter(pl.col(x) > 0)
+    groups = dict(rows.sort(x, "token_steps").group_by(ROW, maintain_order=True))
     made = []
-    for key, group in rows.sort(x, "token_steps").group_by(ROW, maintain_order=True):
-        columns = group.select(x, "value", "stderr", "entropy")
-        made.append(Curve(key, tuple(Point(*row) for row in columns.iter_rows()), tuple(group["token_steps"])))
-    order = {tuple(key): i for i, key in enumerate(summary.select(ROW).unique(maintain_order=True).iter_rows())}
-    return sorted(made, key=lambda curve: order[curve.key])
+    for row in summary.select(ROW).unique(maintain_order=True).iter_rows(named=True):
+        if (group := groups.get(tuple(row.values()))) is not None:
+            points = group.select(x, "value", "stderr", "entropy").iter_rows()
+            made.append(Curve(row, tuple(Point(*each) for each in points), tuple(group["token_steps"])))
+    return made
 
 
 def baseline(measured: list[Curve]) -> Curve | None:
-    """The MDLM whose own budgets are the ladder: of several the one with most budgets, the first of equals."""
-    candidates = [curve for curve in measured if curve.family in comparators()]
+    """The comparator whose own budgets are the ladder: of several the one with most budgets, the first of equals."""
+    candidates = [curve for curve in measured if curve.row["family"] in labels.systems_that("comparator")]
     return max(candidates, key=lambda curve: len(curve.points), default=None)
 
 
@@ -84,7 +67,6 @@ def interpolate(points: tuple[Point, ...], cost: float) -> Point | None:
 
     Args:
         points: by rising cost.
-        cost: in their unit.
     """
     costs = [point.cost for point in points]
     low, high = bisect_left(costs, cost * (1 - SAME)), bisect_right(costs, cost * (1 + SAME))
@@ -102,54 +84,96 @@ def interpolate(points: tuple[Point, ...], cost: float) -> Point | None:
     )
 
 
-def _both(before: float | None, after: float | None, combine: Callable[[float, float], float]) -> float | None:
-    return None if before is None or after is None else combine(before, after)
+def _both(first: float | None, second: float | None, combine: Callable[[float, float], float]) -> float | None:
+    return None if first is None or second is None else combine(first, second)
 
 
 def matched(summary: pl.DataFrame, x: str) -> Block:
-    """Gen PPL and per-sequence entropy of every model at the budgets of MDLM.
+    """Gen PPL and per-sequence entropy of every model at the budgets of the comparator; EMPTY without one.
 
     Returns:
-        Rows are models and schedules, columns budgets; no rows without Gen PPL, costs or an MDLM.
+        Rows are models and schedules, columns budgets in the unit of the cost ``x``.
     """
     measured = curves(summary, x)
-    ladder = baseline(measured)
-    unit = COSTS[x].unit
-    title = f"Gen PPL · per-sequence entropy at matched {unit} per sample"
-    if ladder is None:
-        return Block(title, "", NAMES, (), ())
-    budgets = [point.cost for point in ladder.points]
-    several = summary["suite"].n_unique() > 1
-    real = with_entropy(sampled(summary, "gen_ppl").filter(pl.col("family") == "real"), summary)
-    references = [_everywhere(row, len(budgets), several) for row in real.iter_rows(named=True)]
-    references += [_own_cost(curve, len(budgets), several) for curve in measured if curve.family in left_to_right()]
-    rows = [
-        (*names_of(curve.key, with_suite=several), *(_cell(curve, budget) for budget in budgets))
-        for curve in measured
-        if curve.family not in (*left_to_right(), *REFERENCES)
+    if (ladder := baseline(measured)) is None:
+        return EMPTY
+    budgets, several = [point.cost for point in ladder.points], summary["suite"].n_unique() > 1
+    real = with_entropy(sampled(summary, labels.QUALITY).filter(family=labels.REAL), summary)
+    references = [
+        (
+            *names_of(row, with_suite=several),
+            *[labels.with_diversity(row["value"], row["stderr"], row["entropy"])] * len(budgets),
+        )
+        for row in real.iter_rows(named=True)
     ]
-    steps = ", ".join(map(str, ladder.token_steps))
+    rows = []
+    for curve in measured:
+        model, schedule, latents = names_of(curve.row, with_suite=several)
+        if curve.row["family"] in labels.systems_that("left_to_right"):
+            own = f"at {labels.plain(curve.points[-1].cost)}"
+            schedule = own if schedule == "-" else f"{schedule} {own}"
+            references.append((model, schedule, latents, *[str(curve.points[-1])] * len(budgets)))
+        elif curve.row["family"] not in labels.REFERENCES:
+            points = (interpolate(curve.points, budget) for budget in budgets)
+            rows.append((model, schedule, latents, *(str(point or NOT_AVAILABLE) for point in points)))
+    steps, fixed = ", ".join(map(str, ladder.token_steps)), labels.named_systems("left_to_right")
     note = (
-        f"{x}: {COSTS[x].rule}; budgets: those of {ladder.model} at {steps} token steps; linear between measured "
-        "budgets, n/a outside; the standard error is of Gen PPL; real text and AR hold for all budgets, AR at its own "
-        "cost"
+        f"{x}: {labels.COSTS[x].rule}; budgets: those of {ladder.row['model']} at {steps} token steps; linear between "
+        f"measured budgets, n/a outside; the standard error is of {labels.QUALITY_NAME}; real text and {fixed} hold "
+        f"for all budgets, {fixed} at its own cost"
     )
-    columns = (*NAMES, *map(plain, budgets))
-    block = Block(title, note, columns, tuple(references), tuple(rows), essential=x == FRONTIER)
-    return block.without_latents()
+    title = f"{labels.QUALITY_NAME} · per-sequence entropy at matched {labels.COSTS[x].unit} per sample"
+    columns = (*NAMES, *map(labels.plain, budgets))
+    return Block(title, note, columns, tuple(references), tuple(rows), essential=x == labels.BACKBONE).without_latents()
 
 
-def _cell(curve: Curve, budget: float) -> str:
-    point = interpolate(curve.points, budget)
-    return NOT_AVAILABLE if point is None else str(point)
+def few_step_half(summary: pl.DataFrame) -> Block:
+    """Differences to the comparator of the models with latents, at the lower half of its budgets of backbone compute.
+
+    Returns:
+        Rows are models and schedules with a value at any of its budgets; EMPTY without such a row.
+    """
+    measured = curves(summary, labels.BACKBONE)
+    if (ladder := baseline(measured)) is None:
+        return EMPTY
+    several, half = summary["suite"].n_unique() > 1, lower_half(ladder.points)
+    rows = []
+    for curve in measured:
+        if curve.row["family"] in labels.systems_that("uses_latents"):
+            points = [interpolate(curve.points, beside.cost) for beside in ladder.points]
+            pairs = zip(points, half, strict=False)
+            cells = [NOT_AVAILABLE if point is None else versus(point, beside) for point, beside in pairs]
+            rows += [(*names_of(curve.row, with_suite=several), *cells)] * any(points)
+    if not rows:
+        return EMPTY
+    name = labels.family_name(ladder.row["family"], ladder.row["model"])
+    unit = labels.COSTS[labels.BACKBONE].unit
+    title = f"Few-step half: {labels.QUALITY_NAME} minus {name}'s · entropy minus {name}'s, at matched {unit}"
+    note = (
+        f"against {ladder.row['model']}; negative is better; ** lower by more than {CLEAR:g} standard errors at equal "
+        f"entropy (within {EQUAL_ENTROPY:g} nat), * lower by less, ≠H entropy not equal"
+    )
+    return Block(title, note, (*NAMES, *(labels.plain(beside.cost) for beside in half)), (), tuple(rows))
 
 
-def _everywhere(row: dict, budgets: int, several: bool) -> Cells:
-    point = Point(0.0, row["value"], row["stderr"], row["entropy"])
-    return (*names_of(tuple(row[key] for key in ROW), with_suite=several), *[str(point)] * budgets)
+def lower_half(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """Lower half of the budgets, without the middle one of an odd number; the only one of one."""
+    return points[: max(1, len(points) // 2)]
 
 
-def _own_cost(curve: Curve, budgets: int, several: bool) -> Cells:
-    model, schedule, latents = names_of(curve.key, with_suite=several)
-    point, own = curve.points[-1], f"at {plain(curve.points[-1].cost)}"
-    return (model, own if schedule == "-" else f"{schedule} {own}", latents, *[str(point)] * budgets)
+def versus(ladd: Point, beside: Point) -> str:
+    """Difference in Gen PPL ± its standard error · difference in entropy, and a mark.
+
+    The two have samples of their own, so the error is the root of the sum of squares.
+    """
+    difference = ladd.value - beside.value
+    error = _both(ladd.error, beside.error, math.hypot)
+    entropy = _both(ladd.entropy, beside.entropy, operator.sub)
+    if entropy is None or abs(entropy) > EQUAL_ENTROPY:
+        mark = " ≠H"
+    elif error is not None and difference < -CLEAR * error:
+        mark = " **"
+    else:
+        mark = " *" if difference < 0 else ""
+    shown = "" if entropy is None else f" · {entropy:+z.2f}"
+    return ("+" if difference > 0 else "") + labels.uncertain(difference, error, 1) + shown + mark

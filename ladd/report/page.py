@@ -1,11 +1,12 @@
-"""The report of a suite: one HTML file that needs nothing beside it."""
+"""Two HTML pages that need nothing beside them: the report of a suite, and uncurated samples (paper, Section E.5)."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import polars as pl
@@ -13,39 +14,45 @@ import polars as pl
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.blocks import blocks
-from ladd.report.table import summarise
+from ladd.report.labels import BESIDE_SAMPLES, sampling, uncertain
+
+SHOWN = 4  # samples per group
+
+
+class SampleGroup(NamedTuple):
+    """Samples made alike."""
+
+    title: str  # model and schedule; groups of one title that follow each other share a section
+    subtitle: str  # budget, temperature and what was given
+    # In the order in which they were drawn, each as pieces of text, with whether a piece was given to the sampler.
+    items: Sequence[Sequence[tuple[str, bool]]]
+    metrics: Mapping[str, str] = {}  # measured on the whole set of samples, as text by name
 
 
 def write_page(
     path: Path,
     *,
     title: str,
-    compare: pl.DataFrame,
+    summary: pl.DataFrame,
     figures: Mapping[str, Path],
     parameters: str,
     provenance: Mapping[str, str],
 ) -> None:
-    """Write the page, whole or not at all.
+    """Write the report, whole or not at all.
 
     Args:
         title: headline, plain text.
+        summary: what `summarise` returns.
         figures: PNG files by caption, in the order of the page; their bytes go into the page.
         parameters: text of params.yaml.
         provenance: what made the numbers, by name.
 
     Raises:
-        ArtifactError: a figure is missing or no PNG, or ``compare`` cannot be summarised.
+        ArtifactError: a figure is missing or no PNG.
     """
-    summary = summarise(compare)
-    html = rendered(
-        "page.html.j2",
-        title=title,
-        blocks=blocks(summary),
-        figures={caption: _embedded(figure) for caption, figure in figures.items()},
-        parameters=parameters,
-        provenance=provenance,
-    )
-    write_atomically(path, html.encode())
+    embedded = {caption: _embedded(figure) for caption, figure in figures.items()}
+    values = {"blocks": blocks(summary), "figures": embedded, "parameters": parameters, "provenance": provenance}
+    _write(path, "page.html.j2", title=title, **values)
 
 
 def _embedded(figure: Path) -> str:
@@ -58,13 +65,23 @@ def _embedded(figure: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
-def rendered(template: str, **values: Any) -> str:
-    """Text of a template.
+def write_samples_page(path: Path, samples: Sequence[SampleGroup], *, title: str) -> None:
+    """Write the page of samples, whole or not at all: the first SHOWN of every group, never chosen ones.
 
-    Args:
-        template: file name in this folder.
-        values: what it names; one that is missing is an error.
+    Raises:
+        ArtifactError: there is no group, or one without samples.
     """
+    if not samples:
+        raise ArtifactError("no samples to show; run the sample stage first")
+    for group in samples:
+        if not group.items:
+            raise ArtifactError(f"{group.title}, {group.subtitle} has no samples; sample it again")
+    sections = [(name, list(groups)) for name, groups in groupby(enumerate(samples), lambda pair: pair[1].title)]
+    given = any(flag for group in samples for item in group.items[:SHOWN] for _, flag in item)
+    _write(path, "samples.html.j2", title=title, sections=sections, shown=SHOWN, any_given=given)
+
+
+def _write(path: Path, template: str, **values: Any) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -72,4 +89,31 @@ def rendered(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values)
+    write_atomically(path, environment.get_template(template).render(**values).encode())
+
+
+def sample_metrics(
+    summary: pl.DataFrame, *, model: str, token_steps: int | None, temperature: float | None, given: str = ""
+) -> dict[str, str]:
+    """Metrics of one set of samples, as text by name; what was not measured is left out.
+
+    Args:
+        model: key of the sweep, or of a reference.
+        token_steps: budget; None for real text.
+        temperature: of the sampler; None for real text.
+        given: which tokens the sampler was given; "" for none.
+    """
+    rows = summary.filter(
+        pl.col("token_steps").eq_missing(pl.lit(token_steps, pl.Int64)),
+        pl.col("temperature").eq_missing(pl.lit(temperature, pl.Float64)),
+        model=model,
+        given=given,
+    )
+    found = {row["metric"]: row for row in rows.iter_rows(named=True)}
+    return {
+        word: uncertain(found[name]["value"], found[name]["stderr"], min(sampling()[name].digits, 3)).replace(
+            "±", " ± "
+        )
+        for name, word in BESIDE_SAMPLES.items()
+        if name in found
+    }

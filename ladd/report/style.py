@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,21 +28,14 @@ REFERENCE_COLOURS = {"real": GREY, "exact": BLACK, "oracle": BLACK}
 # The second, third, ... of one colour: mixed with this grey level by this share.
 SHADES = ((0.0, 0.0), (0.0, 0.5), (1.0, 0.5), (0.0, 0.75), (1.0, 0.75))
 
+_SPINES = {"axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#555555", "axes.linewidth": 0.8}
 _STYLE = {
     "figure.dpi": DPI,
     "figure.constrained_layout.use": True,
-    "figure.constrained_layout.h_pad": 0.08,  # inches
-    "figure.constrained_layout.w_pad": 0.08,
+    **{f"figure.constrained_layout.{side}_pad": 0.08 for side in "hw"},  # inches
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that it is the same everywhere
-    "font.size": 9.5,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.linewidth": 0.8,
-    "axes.grid": True,
-    "axes.axisbelow": True,
+    **dict.fromkeys(("font.size", "axes.titlesize"), 9.5),
+    **{"axes.titlelocation": "left", "axes.grid": True, "axes.axisbelow": True} | _SPINES,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.7,
     "xtick.color": "#333333",
@@ -90,11 +83,10 @@ def plain_log_ticks(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def side_legend(figure: Figure, panels: Iterable[Axes], order: list[str] | None = None) -> None:
-    """Legend to the right of the panels, where it cannot cover data; ``order`` sorts its labels."""
-    entries: dict[str, Artist] = {}
+def side_legend(figure: Figure, panels: Iterable[Axes], order: Sequence[str] = ()) -> None:
+    """Legend to the right of the panels, where it cannot cover data: of all labels, or of these in their order."""
+    drawn: dict[str, Artist] = {}
     for axes in panels:
-        entries |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    labels = order or list(entries)
-    handles = [entries[label] for label in labels]
-    figure.legend(handles, labels, loc="outside right upper", fontsize=9, labelspacing=0.7)
+        drawn |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    shown = {label: drawn[label] for label in order or drawn if label in drawn}
+    figure.legend(list(shown.values()), list(shown), loc="outside right upper", fontsize=9, labelspacing=0.7)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ladd.config import Suite, check_suite, load_suite
-from ladd.config.differences import changes
+from ladd.config.messages import changes
 from ladd.errors import ArtifactError, ConfigError
 from ladd.git import code_distance
 from ladd.launch.confine import NAME

@@ -14,11 +14,10 @@ from ladd.config import Suite, load_suite
 from ladd.config.evaluation import GivenConfig
 from ladd.errors import ArtifactError, ConfigError
 from ladd.registry import suite_folder
+from ladd.report.blocks import essential_metrics
 from ladd.report.cells import Block, flagged
-from ladd.report.comparable import check_comparable
-from ladd.report.labels import REFERENCES, ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
-from ladd.report.select import ALIKE, at_base_temperature
-from ladd.report.table import block_text, essential_metrics, summarise
+from ladd.report.labels import PERPLEXITY, REFERENCES, ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
+from ladd.report.select import ALIKE, at_base_temperature, check_comparable, summarise
 from ladd.stages.results import MEASURED, SCHEMA, read_curve, read_results
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def comparison(rows: pl.DataFrame, by: Sequence[str], metrics: Sequence[str] = (
         _known("--steps", steps, sorted(rows["token_steps"].drop_nulls().unique()))
         rows = rows.filter(pl.col("token_steps").is_in(list(steps)) | pl.col("token_steps").is_null())
     check_comparable(rows)
-    return block_text(_block(rows, _telling(rows, by), metrics)) + "\n"
+    return f"{_block(rows, _telling(rows, by), metrics)}\n"
 
 
 def _known(option: str, wanted: Sequence[Any], known: Any) -> list[Any]:
@@ -169,7 +168,7 @@ def _title(metric: str) -> str:
 
 def _cell(row: dict[str, Any]) -> str:
     if (shown := sampling().get(row["metric"])) is None:
-        return flagged(2 if row["metric"] == "val_ppl" or row["metric"].startswith(ZERO_SHOT) else 4)(row)
+        return flagged(2 if row["metric"] == PERPLEXITY or row["metric"].startswith(ZERO_SHOT) else 4)(row)
     stderr = None if row["stderr"] is None else row["stderr"] * shown.factor
     return uncertain(row["value"] * shown.factor, stderr, shown.digits)
 

@@ -10,13 +10,12 @@ from ladd.config import Suite
 from ladd.errors import TrackingError
 from ladd.files import write_atomically, write_json
 from ladd.git import git_tags
-from ladd.report.curves import plot_codebook, plot_curves
-from ladd.report.labels import family_name, schedule_name
-from ladd.report.loss_by_time import loss_by_time_caption, plot_loss_by_time
-from ladd.report.page import write_page
-from ladd.report.plots import quality_figures
-from ladd.report.samples import SampleGroup, sample_metrics, write_samples_page
-from ladd.report.table import headline, render, summarise
+from ladd.report.blocks import headline, render
+from ladd.report.curves import loss_by_time_caption, plot_codebook, plot_curves, plot_loss_by_time
+from ladd.report.figures import quality_figures
+from ladd.report.labels import family_name, schedule_name, steps_name
+from ladd.report.page import SampleGroup, sample_metrics, write_page, write_samples_page
+from ladd.report.select import summarise
 from ladd.stages.results import nested_means, read_loss_by_time, read_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.seconds import METRIC, SECONDS, with_seconds
@@ -36,12 +35,12 @@ def main(stage: Stage) -> None:
     write_atomically(results / "compare.csv", compare.write_csv().encode())
     summary = summarise(compare)  # refuses rows that must not be averaged or compared
     write_json(results / "compare.json", nested_means(compare))
-    write_atomically(results / "compare.txt", render(compare).encode())
+    write_atomically(results / "compare.txt", render(summary).encode())
     write_page(
         results / "report.html",
         title=f"ladd: {suite.suite}",
-        compare=compare,
-        figures=_figures(suite, compare, results),
+        summary=summary,
+        figures=_figures(suite, summary, results),
         parameters=write_yaml(suite.model_dump(mode="json")),
         provenance={"suite": suite.suite, "seed": str(suite.seed)},
     )
@@ -58,17 +57,18 @@ def _write_seconds(suite: Suite, compare: pl.DataFrame) -> None:
     timed = pl.concat(tables)
     if timed.filter(metric=METRIC).is_empty():
         return
+    summary = summarise(timed)
     write_page(
         SECONDS / "report.html",
         title=f"ladd: {suite.suite}, with seconds",
-        compare=timed,
-        figures=quality_figures(timed, SECONDS),
+        summary=summary,
+        figures=quality_figures(summary, SECONDS),
         parameters=write_yaml(suite.model_dump(mode="json")),
         provenance={"suite": suite.suite, "libraries": versions()} | git_tags(Path(suite.root)),
     )
 
 
-def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Path]:
+def _figures(suite: Suite, summary: pl.DataFrame, results: Path) -> dict[str, Path]:
     plots = results / "plots"
     names = [
         *(f"stage1-{key}" for key in suite.latents),
@@ -79,7 +79,7 @@ def _figures(suite: Suite, compare: pl.DataFrame, results: Path) -> dict[str, Pa
     histories = {name: pl.read_csv(results / "history" / f"{name}.csv", infer_schema_length=None) for name in names}
     discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
     usage = {key: json.loads((results / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete}
-    figures = quality_figures(compare, plots)
+    figures = quality_figures(summary, plots)
     plot_curves(histories, plots / "curves.png")
     figures["Training curves"] = plots / "curves.png"
     if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
@@ -102,7 +102,7 @@ def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame, results: Path)
     groups = []
     for point in json.loads((results / "samples" / f"{key}.json").read_text()):
         steps, temperature = point["token_steps"], point["temperature"]
-        subtitle = "" if steps is None else f"{steps} token step{'s' * (steps > 1)}, temperature {temperature:g}"
+        subtitle = "" if steps is None else f"{steps_name(steps)}, temperature {temperature:g}"
         groups.append(
             SampleGroup(
                 title=title,

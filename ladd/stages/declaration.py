@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ladd.config import load_suite
-from ladd.config.differences import changes
+from ladd.config.messages import changes
 from ladd.errors import ChangedError, ConfigError, LaddError
 from ladd.registry import suite_folder
 from ladd.stages.code import Code

@@ -18,7 +18,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 logging.getLogger("alembic").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
-# ruff: noqa: E402, F401
+# ruff: noqa: E402
 from ladd.tracking.checkpoints import LoggedCheckpoint, find_checkpoint
 from ladd.tracking.experiment import (
     Evaluation,

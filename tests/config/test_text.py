@@ -212,12 +212,12 @@ BAD_TEXT = [
     (
         "latents.codes",
         text_suite_values()["latents"]["learned"],
-        ["latents.codes", "taken by codebooks or encoders; rename one"],
+        ["latents.codes", "the name is taken by"],
     ),
     (
         "latents.bert",
         text_suite_values()["latents"]["learned"],
-        ["latents.bert", "taken by codebooks or encoders; rename one"],
+        ["latents.bert", "the name is taken by"],
     ),
     (
         "codebooks.bert",

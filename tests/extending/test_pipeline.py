@@ -15,8 +15,9 @@ from flows.graph import read_graph
 from ladd.cli import main
 from ladd.config import load_suite
 from ladd.dry_run import rehearse
-from ladd.report.series import quality_series
-from ladd.report.table import summarise
+from ladd.report.figures import quality_lines
+from ladd.report.labels import Quality
+from ladd.report.select import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.plan import renew_plan
 from ladd.stages.planned import stages_in_order
@@ -132,7 +133,7 @@ def test_table_figures_and_pages_name_them(compared):
         assert words in page
     even = table.split("Sequences with an even sum, percent")[1]
     assert re.search(r"real-bits .* 100\.0±0\.0", even)
-    lines = quality_series(summarise(compared), "token_steps", "even")
+    lines = quality_lines(summarise(compared), Quality("even", "", "", "token_steps", "", ""))
     assert [line.label for line in lines] == [
         "MDLM mdlm",
         "MDLM remasking remasked",

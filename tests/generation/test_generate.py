@@ -14,7 +14,7 @@ import torch
 from ladd.errors import ArtifactError, ConfigError, SamplingError
 from ladd.files import file_hash
 from ladd.generation import Request, generate
-from ladd.generation.given import read_template
+from ladd.generation.generate import read_template
 from ladd.generation.settings import LATENT_STEPS, sweep_of
 from ladd.samplers.base import Samples
 from tests.generation.suites import TEXT_TOKENS, tokens_of

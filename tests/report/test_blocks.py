@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from ladd.report.blocks import blocks
-from ladd.report.table import WIDTH, render, summarise
+from ladd.report.blocks import blocks, render
+from ladd.report.cells import WIDTH
+from ladd.report.select import summarise
 
 
 def found(summary, title: str):
@@ -75,7 +76,7 @@ def test_tables_take_the_temperature_nearest_to_one(text_rows, table, swept, nam
 
 
 def test_terminal_shows_the_essential_and_folds(text_rows, table):
-    text = render(table(text_rows))
+    text = render(summarise(table(text_rows)))
     titles = [
         "Validation perplexity",
         "Zero-shot",

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ladd.errors import ArtifactError
-from ladd.report.table import summarise
+from ladd.report.select import summarise
 
 
 def changed(rows: list[dict], values: dict, **where) -> list[dict]:

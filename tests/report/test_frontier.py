@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from ladd.errors import ArtifactError
-from ladd.report.frontier import at_budget, frontier_blocks, frontier_budgets, frontier_rows
-from ladd.report.frontier_plot import plot_frontier
-from ladd.report.table import summarise
+from ladd.report.blocks import at_budget, frontier, frontier_blocks
+from ladd.report.figures import plot_frontier
+from ladd.report.select import summarise
 from tests.report.drawing import twice
 
 
@@ -24,15 +24,15 @@ def swept(text_rows) -> list[dict]:
 
 
 def test_budgets_are_those_with_several_temperatures(swept, text_rows, table):
-    rows = frontier_rows(summarise(table(swept)))
-    assert frontier_budgets(rows) == [1, 4, 8]  # first, middle and last of 1, 2, 4, 8; AR's 64 is no choice
-    assert frontier_budgets(rows.filter(pl.col("token_steps") != 2)) == [1, 4, 8]
-    assert frontier_budgets(rows.filter(pl.col("token_steps") == 2)) == [2]
-    assert frontier_budgets(frontier_rows(summarise(table(text_rows)))) == []
+    summary = summarise(table(swept))
+    assert frontier(summary)[2] == [1, 4, 8]  # first, middle and last of 1, 2, 4, 8; AR's 64 is no choice
+    assert frontier(summary.filter(pl.col("token_steps") != 2))[2] == [1, 4, 8]
+    assert frontier(summary.filter(pl.col("token_steps") == 2))[2] == [2]
+    assert frontier(summarise(table(text_rows)))[2] == []
 
 
 def test_rows_pair_both_metrics_of_the_same_samples(swept, table):
-    rows = at_budget(frontier_rows(summarise(table(swept))), 4).filter(pl.col("model").is_in(["mdlm", "ar"]))
+    rows = at_budget(frontier(summarise(table(swept)))[0], 4).filter(pl.col("model").is_in(["mdlm", "ar"]))
     found = sorted(rows.select("model", "temperature", "value", "entropy").rows())
     assert found == [
         ("ar", 0.5, 75.0, pytest.approx(4.11)),
@@ -58,6 +58,6 @@ def test_figure(swept, text_rows, table, tmp_path):
         row | {"value": 9.0} if row["metric"] == "gen_ppl" and row["model"] == "ar" and row["seed"] else row
         for row in swept
     ]
-    twice(plot_frontier, table(swept), table(other), tmp_path)
+    twice(plot_frontier, summarise(table(swept)), summarise(table(other)), tmp_path)
     with pytest.raises(ArtifactError, match="several temperatures"):
-        plot_frontier(table(text_rows), tmp_path / "none.png")
+        plot_frontier(summarise(table(text_rows)), tmp_path / "none.png")

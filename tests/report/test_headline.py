@@ -2,7 +2,8 @@
 
 import pytest
 
-from ladd.report.table import headline, summarise
+from ladd.report.blocks import headline
+from ladd.report.select import summarise
 from tests.report.conftest import swd
 
 

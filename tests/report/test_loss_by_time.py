@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 
 from ladd.errors import ArtifactError
 from ladd.evaluation.rows import TimeRow
-from ladd.report import loss_by_time
-from ladd.report.loss_by_time import loss_by_time_caption, plot_loss_by_time
+from ladd.report.curves import loss_by_time_caption, plot_loss_by_time
 from ladd.stages.results import LOSS_BY_TIME_SCHEMA, read_loss_by_time, write_loss_by_time
 from tests.report.drawing import twice
 
@@ -47,9 +46,9 @@ def test_equal_losses_give_equal_bytes(tmp_path):
 @pytest.fixture
 def drawn(monkeypatch) -> list[Figure]:
     figures: list[Figure] = []
-    original = loss_by_time._legend
+    save = Figure.savefig
     monkeypatch.setattr(
-        loss_by_time, "_legend", lambda figure, losses: figures.append(figure) or original(figure, losses)
+        Figure, "savefig", lambda self, *given, **named: figures.append(self) or save(self, *given, **named)
     )
     return figures
 

@@ -9,7 +9,7 @@ import pytest
 
 from ladd.report.labels import COSTS
 from ladd.report.matched import Point, baseline, curves, interpolate, matched
-from ladd.report.table import summarise
+from ladd.report.select import summarise
 
 POINTS = (Point(8.0, 900.0, 40.0, 4.35), Point(16.0, 500.0, 20.0, 4.4), Point(32.0, 350.0, None, None))
 
@@ -92,8 +92,8 @@ def test_only_unconditional_samples_at_temperature_one_count(text_rows, table):
 def test_the_ladder_is_that_of_the_mdlm_with_most_budgets(text_rows, table):
     more = [row | {"model": "a-mdlm"} for row in text_rows if row["model"] == "mdlm" and row["token_steps"] in (1, 2)]
     measured = curves(summarise(table([*text_rows, *more])), "nominal_gmacs_per_sample")
-    assert baseline(measured).model == "mdlm"
-    assert baseline([curve for curve in measured if curve.family != "mdlm"]) is None
+    assert baseline(measured).row["model"] == "mdlm"
+    assert baseline([curve for curve in measured if curve.row["family"] != "mdlm"]) is None
 
 
 def test_without_gen_ppl_or_mdlm_there_is_no_table(text_rows, rows, table):

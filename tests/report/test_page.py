@@ -9,18 +9,20 @@ import pytest
 
 from ladd.errors import ArtifactError
 from ladd.report.curves import plot_codebook
+from ladd.report.figures import plot_quality
+from ladd.report.labels import FIGURES
 from ladd.report.page import write_page
-from ladd.report.plots import SWD, plot_quality
+from ladd.report.select import summarise
 
 
 @pytest.fixture
 def given(rows, table, tmp_path) -> dict:
     figures = {"Quality <by> steps": tmp_path / "swd.png", "Code use": tmp_path / "codebook.png"}
-    plot_quality(table(rows), tmp_path / "swd.png", SWD, "token_steps")
+    plot_quality(summarise(table(rows)), tmp_path / "swd.png", FIGURES[0])
     plot_codebook({"k4": [0.1, 0.4, 0.5, 0.0]}, tmp_path / "codebook.png")
     return {
         "title": "Sawtooth & co",
-        "compare": table(rows),
+        "summary": summarise(table(rows)),
         "figures": figures,
         "parameters": "seed: 0  # <b>not bold</b>\n",
         "provenance": {"git commit": "0123abc", "evaluator version": "1"},

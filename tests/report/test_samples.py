@@ -7,8 +7,8 @@ import re
 import pytest
 
 from ladd.errors import ArtifactError
-from ladd.report.samples import SampleGroup, sample_metrics, write_samples_page
-from ladd.report.table import summarise
+from ladd.report.page import SHOWN, SampleGroup, sample_metrics, write_samples_page
+from ladd.report.select import summarise
 
 GROUPS = [
     SampleGroup("MDLM", "1 token step", [[(f"sample {i}", False)] for i in range(5)], {"Gen PPL": "1000.0 ± 30.0"}),
@@ -17,15 +17,15 @@ GROUPS = [
 ]
 
 
-def page(tmp_path, groups=GROUPS, **others) -> str:
-    write_samples_page(tmp_path / "samples.html", groups, title="Samples & more", **{"note": "Small models."} | others)
+def page(tmp_path, groups=GROUPS) -> str:
+    write_samples_page(tmp_path / "samples.html", groups, title="Samples & more")
     return (tmp_path / "samples.html").read_text()
 
 
 def test_first_samples_in_their_order(tmp_path):
-    html = page(tmp_path, shown=3)
-    assert re.findall(r"sample \d", html) == ["sample 0", "sample 1", "sample 2"]
-    assert "The first 3 samples of every set, not chosen." in html
+    html = page(tmp_path)
+    assert re.findall(r"sample \d", html) == [f"sample {i}" for i in range(SHOWN)]
+    assert f"The first {SHOWN} samples of every set, not chosen." in html
 
 
 def test_text_is_escaped_and_otherwise_unchanged(tmp_path):
@@ -46,7 +46,6 @@ def test_contents_lead_to_every_group_and_metrics_stand_beside(tmp_path):
     assert links == targets == ["set-0", "set-1", "set-2"]
     assert re.findall(r"<h2>(.*)</h2>", html) == ["MDLM", "Co-LADD"]
     assert "<dt>Gen PPL</dt><dd>1000.0 ± 30.0</dd>" in html
-    assert "Small models." in html
 
 
 def test_page_needs_nothing_outside(tmp_path):

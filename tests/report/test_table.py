@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 
 from ladd.errors import ArtifactError
-from ladd.report.table import WIDTH, render, summarise
+from ladd.report.blocks import render
+from ladd.report.cells import WIDTH
+from ladd.report.select import summarise
 
 
 def one(summary: pl.DataFrame, **keys) -> dict:
@@ -105,7 +107,7 @@ def test_values_must_be_finite(rows, table, value):
 
 def test_missing_columns_and_unknown_families_are_named(rows, table):
     with pytest.raises(ArtifactError, match="no rows"):
-        render(table(rows).clear())
+        summarise(table(rows).clear())
     with pytest.raises(ArtifactError, match="precision"):
         summarise(table(rows).drop("precision"))
     with pytest.raises(ArtifactError, match="gan"):
@@ -117,7 +119,7 @@ def cells(text: str, name: str, schedule: str) -> list[list[str]]:
 
 
 def test_rendered_numbers(rows, table):
-    text = render(table(rows))
+    text = render(summarise(table(rows)))
     assert cells(text, "oracle", "-") == [["-", "-", "-", "0.5096"]]  # latents, token term, full bound, clean latent
     assert cells(text, "exact", "-") == [["-", "-", "0.5675", "-"]]
     # In thousandths; columns are 1, 4 and 8 token steps.
@@ -136,7 +138,7 @@ def test_wide_tables_are_folded(rows, table):
         if row["metric"] == "swd" and row["model"] == "mdlm" and row["token_steps"] == 1
         for steps in range(1, 25)
     ]
-    text = render(table(many))
+    text = render(summarise(table(many)))
     assert max(map(len, text.splitlines())) <= WIDTH
     heads = [line.split()[2:] for line in text.splitlines() if line.startswith("model")]
     assert len(heads) > 1

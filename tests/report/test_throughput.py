@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ladd.report.blocks import throughput
-from ladd.report.table import summarise
+from ladd.report.select import summarise
 
 
 def test_one_over_seconds_and_perplexity_with_the_error_of_the_perplexity(text_rows, table):

@@ -13,7 +13,8 @@ import yaml
 from ladd.config import Suite, load_suite
 from ladd.evaluation.rows import Row
 from ladd.files import WEIGHTS, write_atomically, write_json
-from ladd.report.table import render
+from ladd.report.blocks import render
+from ladd.report.select import summarise
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import write_manifest
 from ladd.stages.planned import stages_in_order
@@ -101,7 +102,7 @@ def _fake_comparison(suite: Suite) -> None:
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
     compare = pl.concat([read_results(Path(f"results/evaluate/{key}.csv")) for key in keys])
     write_atomically(Path("results/compare.csv"), compare.write_csv().encode())
-    write_atomically(Path("results/compare.txt"), render(compare).encode())
+    write_atomically(Path("results/compare.txt"), render(summarise(compare)).encode())
     write_atomically(Path("results/plots/swd.png"), b"a figure")
     write_atomically(Path("results/samples.html"), b"samples")
     write_atomically(Path("results/report.html"), json.dumps(suite.suite).encode())

@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from ladd.evaluation.rows import Row
 from ladd.files import file_hash
 from ladd.metrics.swd import SlicedWasserstein
-from ladd.report.table import summarise
+from ladd.report.select import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.manifest import dvc_hash
 from ladd.stages.planned import stages_in_order

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ladd.config import load_suite
-from ladd.config.differences import changes
+from ladd.config.messages import changes
 from ladd.errors import ConfigError
 from ladd.stages.declaration import read_declaration
 from ladd.stages.planned import stages_in_order

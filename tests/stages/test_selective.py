@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from flows.graph import read_graph, select
-from flows.processes import Processes
-from flows.stage import Outcome, StageRunner
+from flows.stage import Outcome, Processes, StageRunner
 from flows.suite import Pass
 from ladd.launch.ready import make_ready
 from tests.builders import text_suite_values

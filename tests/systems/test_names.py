@@ -21,15 +21,12 @@ AXES = {"ladd.systems": System, "ladd.samplers": Sampler, "ladd.tasks": Task, "l
 
 # Files that still name some, which ones, and why. A name that is gone goes from here too.
 STANDING = {
+    "ladd/launch/expand.py": ({"sequential"}, "that form asks for latent steps, which one of the two takes"),
     "ladd/launch/grid.py": ({"joint", "sequential"}, "the form of the paper's ablation offers its two schedules"),
-    "ladd/launch/sweeps.py": ({"sequential"}, "that form asks for latent steps, which one of the two takes"),
-    "ladd/report/blocks.py": ({"gen_ppl"}, "figures and tables of Gen PPL against cost"),
-    "ladd/report/frontier.py": ({"gen_ppl"}, "the figure of Gen PPL against entropy"),
-    "ladd/report/matched.py": ({"gen_ppl"}, "Gen PPL at equal cost"),
-    "ladd/report/plots.py": ({"gen_ppl", "swd"}, "which metrics have a figure"),
-    "ladd/report/samples.py": ({"gen_ppl", "entropy_sequence", "distinct_2", "mauve"}, "metrics above samples"),
-    "ladd/report/select.py": ({"entropy_sequence"}, "the temperature of equal entropy"),
-    "ladd/report/series.py": ({"swd"}, "the floor of real data"),
+    "ladd/report/labels.py": (
+        {"gen_ppl", "entropy_sequence", "distinct_2", "mauve", "swd"},
+        "which metrics have figures, stand beside samples, and say how diverse samples are",
+    ),
     "ladd/systems/co_ladd.py": ({"joint"}, "its bound is under the latents' clock of that sampler"),
     "ladd/tasks/sawtooth.py": (
         {"ancestral", "swd", "entropy_sequence", "entropy_positional"},

@@ -1,0 +1,204 @@
+"""Figures of sample quality, and which of them a table has rows for. Equal data give equal bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from ladd.errors import ArtifactError
+from ladd.registry import discover
+from ladd.report import labels
+from ladd.report.blocks import at_budget, frontier
+from ladd.report.select import sampled
+from ladd.report.style import BLACK, GREY, family_colour, figure_to, note, plain_log_ticks, shade, side_legend
+from ladd.samplers.base import Sampler
+from ladd.systems.base import DEFAULT_SAMPLER
+
+FAR = 5  # times below the best model; a line there would leave the models a strip
+LINE = ("suite", "model", "family", "schedule", "latent_steps")
+SIZE = ("L", "K", "w")
+
+
+class Line(NamedTuple):
+    """A model under one inference schedule: the colour says family and latent shape, dashes the schedule."""
+
+    label: str
+    sampler: type[Sampler]
+    marker: str
+    colour: str
+    rows: pl.DataFrame
+
+
+def lines_of(rows: pl.DataFrame) -> dict[tuple, Line]:
+    """The lines of a figure by their values of LINE, in the order of legends.
+
+    Args:
+        rows: of the summary, all that the figure shows, in the order of points.
+    """
+    # A model's temperature is the same along a line, or, on the frontier, what the line runs over.
+    groups: dict[tuple, pl.DataFrame] = dict(rows.group_by(LINE, maintain_order=True))
+    sizes = {key: tuple(size or 0 for size in group.select(SIZE).row(0)) for key, group in groups.items()}
+    samplers = discover("ladd.samplers", Sampler)
+    seen: dict[tuple[str, str], int] = {}
+    made = {}
+    for key in sorted(groups, key=lambda key: (list(labels.families()).index(key[2]), sizes[key], *map(str, key))):
+        family, schedule = key[2], key[3]
+        index = seen[family, schedule] = seen.get((family, schedule), -1) + 1
+        of_family = sorted({size for other, size in sizes.items() if other[2] == family})
+        colour = shade(family_colour(family), of_family.index(sizes[key]))
+        sampler = samplers.get(schedule, Sampler)  # that of a model without latents looks like any other
+        made[key] = Line(_label(key, list(groups)), sampler, sampler.markers[index % 6], colour, groups[key])
+    return made
+
+
+def _label(key: tuple, others: list[tuple]) -> str:
+    """Family and schedule, and the model's and suite's names where a family has several."""
+    suite, model, family, schedule, steps = key
+    name = labels.family_name(family, model)
+    kin = [other for other in others if labels.family_name(other[2], other[1]) == name]
+    words = [name + (" sampler" if family == labels.EXACT else "")] + [schedule] * (schedule != DEFAULT_SAMPLER)
+    words += [model] * (len({other[1] for other in kin}) > 1) + [suite] * (len({other[0] for other in kin}) > 1)
+    return " ".join(words) + (f"\n+ {steps} latent step{'s' * (steps > 1)}" if steps else "")
+
+
+def quality_lines(summary: pl.DataFrame, quality: labels.Quality) -> list[Line]:
+    """A metric of every model and schedule, without rows where ``quality.x`` is null or not positive."""
+    rows = sampled(summary, quality.metric).filter(pl.col("family") != labels.REAL, pl.col(quality.x) > 0)
+    return list(lines_of(rows.sort("token_steps")).values())
+
+
+def quality_figures(summary: pl.DataFrame, folder: Path) -> dict[str, Path]:
+    """Draw every figure of sample quality that the summary has rows for, into a folder.
+
+    Returns:
+        Files by caption, in the order of the page; none for a table without samples.
+    """
+    made = {}
+    for quality in labels.FIGURES:
+        if quality_lines(summary, quality):
+            made[quality.caption] = folder / f"{quality.stem}.png"
+            plot_quality(summary, made[quality.caption], quality)
+    if frontier(summary)[2]:
+        caption = "Quality and diversity over temperature: down and to the right is better"
+        made[caption] = folder / "frontier.png"
+        plot_frontier(summary, made[caption])
+    return made
+
+
+def plot_quality(summary: pl.DataFrame, path: Path, quality: labels.Quality) -> None:
+    """A metric against token steps or a cost, both logarithmic, with the value of real data.
+
+    Raises:
+        ArtifactError: no row of the metric has ``quality.x``.
+    """
+    lines = quality_lines(summary, quality)
+    if not lines:
+        raise ArtifactError(
+            f"compare has no row of metric {quality.metric} with {quality.x}; sample and evaluate a sweep first"
+        )
+    with figure_to(path, 8.6, 4.4) as figure:
+        axes = figure.add_subplot()
+        draw_floor(axes, summary, lines, quality)
+        for line in lines:
+            draw(axes, line, quality.x)
+        axes.set_yscale("log")
+        plain_log_ticks(axes.yaxis)
+        axes.set_ylabel(quality.label)
+        note(axes, labels.sampling_note(sampled(summary, quality.metric)))
+        side_legend(figure, [axes], [quality.floor, *(line.label for line in lines)])
+        if quality.x == "token_steps":
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_locator(FixedLocator(sorted({k for line in lines for k in line.rows["token_steps"]})))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
+            axes.xaxis.set_minor_locator(NullLocator())
+        else:
+            axes.set_xscale("log")
+            plain_log_ticks(axes.xaxis)
+        axes.set_xlabel(quality.title or labels.AXES[quality.x])
+
+
+def draw(axes: Axes, line: Line, x: str) -> None:
+    """Line with markers and a band of one standard error; a single point gets an error bar instead."""
+    look: dict[str, Any] = {"color": line.colour, "markeredgecolor": "white", "markeredgewidth": 0.7}
+    look |= {"label": line.label}
+    across, up, error = (line.rows[name].to_list() for name in (x, "value", "stderr"))
+    error = [each or 0.0 for each in error]
+    if len(across) == 1:
+        axes.errorbar(across, up, yerr=error, linestyle="none", capsize=3, marker="D", markersize=7, zorder=4, **look)
+        return
+    axes.plot(across, up, linestyle=line.sampler.line, marker=line.marker, zorder=3, **look)
+    # Down to a tenth only: a band that reaches zero has no end on a logarithmic axis.
+    low = [max(y - e, y / 10) for y, e in zip(up, error, strict=True)]
+    high = [y + e for y, e in zip(up, error, strict=True)]
+    axes.fill_between(across, low, high, color=line.colour, alpha=0.18, linewidth=0, zorder=2)
+
+
+def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Line], quality: labels.Quality) -> None:
+    """Value of real data (of a distance, that of two independent sets): dashed line and band.
+
+    Where it is FAR below all ``lines``, it is given in words.
+    """
+    floors = sampled(summary, quality.metric).filter(family=labels.REAL)
+    far = pl.col("value") < min(value for line in lines for value in line.rows["value"]) / FAR
+    colour, label = family_colour(labels.REAL), quality.floor
+    for row in floors.filter(~far).iter_rows(named=True):
+        error = row["stderr"] or 0.0
+        axes.axhline(row["value"], color=colour, linestyle=(0, (6, 3)), linewidth=1.2, label=label, zorder=1)
+        axes.axhspan(row["value"] - error, row["value"] + error, color=colour, alpha=0.18, linewidth=0, zorder=0)
+    if below := [f"{value:.3g}" for value in floors.filter(far)["value"]]:
+        axes.margins(y=0.12)  # room for the words
+        words, behind = f"{label}: {', '.join(below)}, far below", {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axes.text(0.01, 0.02, words, transform=axes.transAxes, fontsize=8.5, color=colour, bbox=behind)
+
+
+def plot_frontier(summary: pl.DataFrame, path: Path) -> None:
+    """Gen PPL (log) against per-sequence entropy, a curve per model over temperatures, a panel per step budget.
+
+    Down and to the right is better. The point of temperature 1 has a dark edge.
+
+    Raises:
+        ArtifactError: no model has several temperatures at one budget, with both metrics.
+    """
+    rows, real, budgets = frontier(summary)
+    if not budgets:
+        raise ArtifactError(
+            f"compare has no model with {labels.QUALITY} and {labels.DIVERSITY} at several temperatures; sweep them"
+        )
+    drawn = pl.concat([at_budget(rows, budget) for budget in budgets]).unique(maintain_order=True)
+    lines = lines_of(drawn)
+    with figure_to(path, 4.4 + 3.6 * len(budgets), 4.4) as figure:
+        panels = figure.subplots(1, len(budgets), sharey=True, squeeze=False)[0]
+        for axes, budget in zip(panels, budgets, strict=True):
+            for key, group in at_budget(rows, budget).sort("temperature").group_by(LINE, maintain_order=True):
+                _over_temperatures(axes, lines[key], group)
+            for x, y in real.select("entropy", "value").iter_rows():
+                look = {"color": family_colour(labels.REAL), "markeredgecolor": "white", "label": "Real text"}
+                axes.plot([x], [y], marker="*", markersize=14, linestyle="none", zorder=5, **look)
+            note(axes, labels.steps_name(budget))
+            axes.set_xlabel(labels.DIVERSITY_AXIS)
+        panels[0].set_ylabel(labels.QUALITY_NAME)
+        panels[0].set_yscale("log")
+        plain_log_ticks(panels[0].yaxis)
+        figure.suptitle(_frontier_note(drawn), x=0.01, ha="left", fontsize=8.5, color=GREY)
+        side_legend(figure, panels, ["Real text", *(line.label for line in lines.values())])
+
+
+def _frontier_note(rows: pl.DataFrame) -> str:
+    temperatures = ", ".join(f"{temperature:g}" for temperature in sorted(set(rows["temperature"])))
+    # Two lines: one would run into the legend beside a single panel.
+    return f"{labels.sampling_note(rows)}\nalong a curve temperature {temperatures}; dark edge: 1"
+
+
+def _over_temperatures(axes: Axes, line: Line, rows: pl.DataFrame) -> None:
+    look: dict[str, Any] = {"color": line.colour, "marker": line.marker}
+    across, up = rows["entropy"].to_list(), rows["value"].to_list()
+    edge = look | {"markeredgecolor": "white", "markeredgewidth": 0.7, "label": line.label, "zorder": 3}
+    edge |= {"xerr": rows["entropy_stderr"].fill_null(0.0).to_list(), "yerr": rows["stderr"].fill_null(0.0).to_list()}
+    axes.errorbar(across, up, linestyle=line.sampler.line, linewidth=1.5, elinewidth=0.9, **edge)
+    plain = rows.filter(temperature=1)
+    look |= {"markersize": 6.5, "markeredgecolor": BLACK, "linestyle": "none", "zorder": 4}
+    axes.plot(plain["entropy"].to_list(), plain["value"].to_list(), **look)
