@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,13 @@ MEASURES = {
 WIDTH = 2.9  # inches of a panel, and of the longest entry of a legend
 
 
-def plot_curves(histories: dict[str, pl.DataFrame], path: Path) -> None:
+def plot_curves(histories: dict[str, pl.DataFrame], path: Path, squared: Collection[str] = ()) -> None:
     """Losses against optimiser steps, validation solid and training faint.
 
     Args:
         histories: by run, a table with step, train/loss and validation/loss, and optionally train/NAME and
             validation/NAME for the terms in IN_NATS and OTHERS; a null is a metric not taken at that step.
+        squared: runs whose loss is a squared error of latents, and not in nats per token.
 
     Raises:
         ArtifactError: there is no run, or a run lacks a column.
@@ -70,7 +72,8 @@ def plot_curves(histories: dict[str, pl.DataFrame], path: Path) -> None:
         grid = figure.add_gridspec(2 * rows, columns, height_ratios=[2.2, 1] * rows)
         for i, (run, history) in enumerate(histories.items()):
             row, column = divmod(i, columns)
-            _curves(figure, grid, (2 * row, column), run, history)
+            unit = "squared error of latents" if run in squared else "nats per token" if column == 0 else ""
+            _curves(figure, grid, (2 * row, column), run, history, unit)
         names = {name for history in histories.values() for name in _present(history, IN_NATS | OTHERS)}
         looks: list[dict[str, Any]] = [
             {"color": c, "label": name} for name, c in (IN_NATS | OTHERS).items() if name in names
@@ -81,8 +84,8 @@ def plot_curves(histories: dict[str, pl.DataFrame], path: Path) -> None:
         figure.legend(handles=handles, loc="outside lower center", ncols=3 if columns == 1 else len(handles))
 
 
-def _curves(figure: Figure, grid: GridSpec, place: tuple[int, int], run: str, history: pl.DataFrame) -> None:
-    """Losses in nats, above a strip of the other terms where the run has some."""
+def _curves(figure: Figure, grid: GridSpec, place: tuple[int, int], run: str, history: pl.DataFrame, unit: str) -> None:
+    """Losses in one unit, above a strip of the other terms where the run has some."""
     row, column = place
     strip = bool(_present(history, OTHERS))
     axes = figure.add_subplot(grid[row : row + (1 if strip else 2), column])
@@ -93,7 +96,7 @@ def _curves(figure: Figure, grid: GridSpec, place: tuple[int, int], run: str, hi
     margin = 0.08 * (max(values) - min(values)) or 0.01
     axes.set_ylim(min(values) - margin, max(values) + margin)
     axes.set_title(run, fontweight="bold")
-    axes.set_ylabel("nats per token" if column == 0 else "")
+    axes.set_ylabel(unit)
     if strip:
         axes.tick_params(labelbottom=False)
         axes = figure.add_subplot(grid[row + 1, column], sharex=axes)

@@ -41,6 +41,9 @@ LEFT_OUT: Mapping[str, str] = {
 }
 
 
+TEMPLATES = "*.j2"
+
+
 class Target(NamedTuple):
     """A module, or one name of it, that is imported."""
 
@@ -94,6 +97,9 @@ class Code:
             if (target := pending.pop()) not in seen:
                 seen.add(target)
                 pending += self._follow(target, out, found)
+        for folder in {self.root / Path(file).parent for file in found}:
+            for path in folder.glob(TEMPLATES):  # a module reads those that lie beside it
+                found[path.relative_to(self.root).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
         self._files[key] = found
         return found
 

@@ -80,7 +80,7 @@ def _figures(suite: Suite, summary: pl.DataFrame, results: Path) -> dict[str, Pa
     discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
     usage = {key: json.loads((results / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete}
     figures = quality_figures(summary, plots)
-    plot_curves(histories, plots / "curves.png")
+    plot_curves(histories, plots / "curves.png", [f"prior-{key}" for key in suite.priors])
     figures["Training curves"] = plots / "curves.png"
     if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
         figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"

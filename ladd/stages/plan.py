@@ -15,7 +15,7 @@ from typing import Any
 
 from ladd.errors import LaddError, PlanError
 from ladd.files import write_atomically, write_json
-from ladd.stages.code import Code
+from ladd.stages.code import TEMPLATES, Code
 
 KNOWN = Path(".work/plan.json")  # sizes and times of the files that the plan was made of, and its own
 PLAN, TOP = Path("plan.json"), "plan"  # JSON, as DVC reads it once for every stage
@@ -68,8 +68,8 @@ def _is_known(folder: Path) -> bool:
 
 def _stamps(folder: Path, root: str, settings: list[str]) -> dict[str, Any]:
     """Of the settings and of all code; new files count."""
-    code = [*(folder / root / "ladd").rglob("*.py"), *folder.glob("*.py")]
-    paths = sorted({os.path.relpath(path, folder) for path in code} | {*settings})
+    code = [path for name in ("*.py", TEMPLATES) for path in (folder / root / "ladd").rglob(name)]
+    paths = sorted({os.path.relpath(path, folder) for path in [*code, *folder.glob("*.py")]} | {*settings})
     return {"root": root, "settings": settings, "files": {path: _stamp(folder / path) for path in paths}}
 
 

@@ -81,6 +81,15 @@ def test_hash_follows_what_runs(code, file, old, new, moves):
     assert (Code(code).digest(["ladd.stage"]) != before) == moves
 
 
+def test_template_beside_a_module_counts(code):
+    before = Code(code).digest(["ladd.stage"])
+    template = next(code / file for file in Code(code).files(["ladd.stage"])).with_name("page.html.j2")
+    template.write_text("<p>one</p>")
+    after = Code(code).digest(["ladd.stage"])
+    template.write_text("<p>two</p>")
+    assert len({before, after, Code(code).digest(["ladd.stage"])}) == 3
+
+
 def test_new_file_beside_changes_nothing(code):
     before = Code(code).digest(["ladd.stage"])
     (code / "ladd/parts/four.py").write_text("four = 4\n")
