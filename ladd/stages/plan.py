@@ -49,10 +49,10 @@ def renew_plan(folder: Path = Path()) -> bool:
         new = make_plan(suite, Code(folder / suite.root, folder))
     if old != new:
         write_atomically(folder / PLAN, _text(new).encode())
-    if not suite.latents and not suite.codebooks:
+    if not (latents := bool(suite.latents or suite.codebooks)):
         (folder / OF_LATENTS).mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):  # where it cannot be kept, the plan is made again
-        write_json(folder / KNOWN, before | {PLAN.name: _stamp(folder / PLAN)})
+        write_json(folder / KNOWN, before | {"latents": latents, PLAN.name: _stamp(folder / PLAN)})
     return old is not None and _paths(old) != _paths(new)
 
 
@@ -60,10 +60,11 @@ def _is_known(folder: Path) -> bool:
     """Whether no file that the plan was made of, nor the plan itself, was touched since it was written."""
     try:
         known = json.loads((folder / KNOWN).read_text())
-        now = _stamps(folder, known["root"], known["settings"]) | {PLAN.name: _stamp(folder / PLAN)}
+        now = _stamps(folder, known["root"], known["settings"])
+        now |= {"latents": known["latents"], PLAN.name: _stamp(folder / PLAN)}
     except (OSError, ValueError, TypeError, KeyError):
         return False
-    return now == known and (folder / OF_LATENTS).is_dir()
+    return now == known and (known["latents"] or (folder / OF_LATENTS).is_dir())
 
 
 def _stamps(folder: Path, root: str, settings: list[str]) -> dict[str, Any]:

