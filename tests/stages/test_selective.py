@@ -140,7 +140,7 @@ EDITS: dict[str, tuple[Callable[[dict, Path], None], set[str]]] = {
     "version of a metric": (code("ladd/metrics/mauve.py", 'version = "', 'version = "other-'), MEASURES),
     "new metric": (code("ladd/metrics/more.py", "", "def more(): ...\n"), set()),
     "objective": (
-        code("ladd/systems/mdlm.py", "\n\n", "\n\nMORE = 1\n\n"),
+        code("ladd/systems/mdlm.py", "\n\n\n", "\n\nMORE = 1\n\n\n"),
         {"baseline@mdlm", "bound@mdlm"} | of("mdlm"),
     ),
     "width of the prior": (put("priors.chunks.network.width", 16), {"prior@chunks"} | of("co-seq")),
