@@ -102,6 +102,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def stamp(path: Path) -> list[int]:
+    """Size, inode and both times of a file: as long as they stay, so does its content."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:

@@ -25,7 +25,6 @@ class Even(Metric):
     name = "even"
     version = "1"  # raise it when values may change: rows of different versions are not compared
     title = "Sequences with an even sum, percent"
-    better = "higher"
     factor, digits, essential = 100.0, 1, True
     Settings: ClassVar[type[Block]] = EvenSettings
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -88,6 +89,8 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     check_outputs([path for path in task.readers if path.is_file()])  # else reading says what to do
     start, shown = _start(suite, sweep, task, request)
     weights = tracked or final_weights(suite, sweep.model)
+    if sweep.prior is not None:
+        check_outputs([Path(f"artifacts/priors/{sweep.prior}")])
     compute = suite.compute.model_copy(update={"device": request.device or suite.compute.device})
     device = use_device(compute)
     (point,) = sweep.points
@@ -105,7 +108,7 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
         "suite": suite.suite,
         "model": sweep.model,
         "family": suite.model(sweep.model).family,
-        "settings": used | {"seed": request.seed},
+        "settings": used | {"seed": request.seed} | ({"prior": sweep.prior} if sweep.prior else {}),
         "weights": weights.path.as_posix(),
         "weights_sha256": weights.sha256,
     }

@@ -162,6 +162,9 @@ class _Expander:
             for block in ("latents", "codebooks"):
                 if (name := self.base["models"][base]["latents"]) in self.base[block]:
                     pairs[f"{block}.{name}"] = (self.base[block][name], whole[block][f"{name}-{cell.shape}"])
+            for prior in self.suite.priors_of(self.suite.models[base].latents_name):
+                if (made := whole["priors"].get(f"{prior}-{cell.shape}")) is not None:
+                    pairs[f"priors.{prior}"] = (self.base["priors"][prior], made)
         pairs |= {f"data.{key}": (self.base["data"][key], data) for key, data in whole["data"].items()}
         changes = {key: difference(_sizes(old), _sizes(new)) for key, (old, new) in pairs.items()}
         return [f"{key}: {', '.join(lines)}" for key, lines in changes.items() if lines]

@@ -30,18 +30,6 @@ def write_pipeline(root: Path, folder: Path) -> None:
     write_atomically(path, (HEADER + (root / PIPELINE).read_text()).encode())
 
 
-def main() -> None:
-    """Write those of all suites of the repository in the working directory, and the plans, without which DVC stops."""
-    renew_plan()
-    for settings in sorted(Path("suites").glob("*/params.yaml")):
-        write_pipeline(Path(), settings.parent)
-        renew_plan(settings.parent)
-
-
-if __name__ == "__main__":
-    main()
-
-
 def prepare(source: Path, folder: Path, params: str, tree: Worktree, *, modules: Path | None = None) -> None:
     """Write a suite into a worktree, with what is known of its state.
 
@@ -93,3 +81,15 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copy2(source, target)
+
+
+def main() -> None:
+    """Write those of all suites of the repository in the working directory, and the plans, without which DVC stops."""
+    renew_plan()
+    for settings in sorted(Path("suites").glob("*/params.yaml")):
+        write_pipeline(Path(), settings.parent)
+        renew_plan(settings.parent)
+
+
+if __name__ == "__main__":
+    main()

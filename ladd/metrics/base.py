@@ -115,8 +115,6 @@ class Metric(ABC):
         name: as result rows and params.yaml have it.
         version: raise it when the value may change: rows of different versions are not compared.
         title: of tables and axes, with the unit.
-        unit: of the value; "" for a ratio or count.
-        better: which direction.
         factor: from the stored value to the shown one.
         digits: that are shown after the point.
         essential: printed in the terminal too.
@@ -128,8 +126,6 @@ class Metric(ABC):
     name: ClassVar[str]
     version: ClassVar[str]
     title: ClassVar[str]
-    unit: ClassVar[str] = ""
-    better: ClassVar[Literal["lower", "higher"] | None] = None
     factor: ClassVar[float] = 1.0
     digits: ClassVar[int] = 4
     essential: ClassVar[bool] = False

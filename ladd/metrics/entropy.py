@@ -21,7 +21,6 @@ class SequenceEntropy(Metric):
     name = "entropy_sequence"
     version = "3"
     title = "Per-sequence unigram entropy, nats"
-    unit = "nats"
     order = 3
 
     def measure(self, samples: Samples) -> Estimate:
@@ -34,7 +33,6 @@ class PositionalEntropy(Metric):
     name = "entropy_positional"
     version = "3"
     title = "Positional entropy (of the marginal at each position), nats"
-    unit = "nats"
     order = 2
 
     def measure(self, samples: Samples) -> Estimate:

@@ -18,7 +18,6 @@ class GenPpl(Metric):
     name = "gen_ppl"
     version = "3"
     title = "Gen PPL (perplexity of the samples under the teacher)"
-    better = "lower"
     digits, essential, order = 1, True, 1
     needs = ("texts", "teacher")
 

@@ -34,7 +34,6 @@ class Mauve(Metric):
     name = "mauve"
     version = "3"
     title = "MAUVE to real text (1 is best)"
-    better = "higher"
     digits, order = 3, 8
     needs = ("real", "features")
     Settings: ClassVar[type[Block]] = Settings

@@ -29,7 +29,6 @@ class SlicedWasserstein(Metric):
     name = "swd"
     version = "3"
     title = "SWD to real data (sliced Wasserstein distance), in thousandths"
-    better = "lower"
     factor, digits, essential, order = 1000.0, 2, True, 0
     needs = ("real",)
     Settings: ClassVar[type[Block]] = Settings

@@ -29,23 +29,22 @@ RESULTS = Path("results")
 
 def main(stage: Stage) -> None:
     suite = stage.suite
-    results = RESULTS
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
-    compare = pl.concat([read_results(results / "evaluate" / f"{key}.csv") for key in keys])
-    write_atomically(results / "compare.csv", compare.write_csv().encode())
+    compare = pl.concat([read_results(RESULTS / "evaluate" / f"{key}.csv") for key in keys])
+    write_atomically(RESULTS / "compare.csv", compare.write_csv().encode())
     summary = summarise(compare)  # refuses rows that must not be averaged or compared
-    write_json(results / "compare.json", nested_means(compare))
-    write_atomically(results / "compare.txt", render(summary).encode())
+    write_json(RESULTS / "compare.json", nested_means(compare))
+    write_atomically(RESULTS / "compare.txt", render(summary).encode())
     write_page(
-        results / "report.html",
+        RESULTS / "report.html",
         title=f"ladd: {suite.suite}",
         summary=summary,
-        figures=_figures(suite, summary, results),
+        figures=_figures(suite, summary),
         parameters=write_yaml(suite.model_dump(mode="json")),
         provenance={"suite": suite.suite, "seed": str(suite.seed)},
     )
-    groups = [group for key in keys for group in _sample_groups(suite, key, summary, results)]
-    write_samples_page(results / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
+    groups = [group for key in keys for group in _sample_groups(suite, key, summary)]
+    write_samples_page(RESULTS / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
     _write_seconds(suite, compare)
     publish_comparison(suite)
 
@@ -68,19 +67,20 @@ def _write_seconds(suite: Suite, compare: pl.DataFrame) -> None:
     )
 
 
-def _figures(suite: Suite, summary: pl.DataFrame, results: Path) -> dict[str, Path]:
-    plots = results / "plots"
+def _figures(suite: Suite, summary: pl.DataFrame) -> dict[str, Path]:
+    plots = RESULTS / "plots"
+    priors = [f"prior-{key}" for key in suite.priors]
     names = [
         *(f"stage1-{key}" for key in suite.latents),
-        *(f"prior-{key}" for key in suite.priors),
+        *priors,
         *(f"baseline-{key}" for key in suite.baselines),
         *(f"stage2-{key}" for key in suite.models),
     ]
-    histories = {name: pl.read_csv(results / "history" / f"{name}.csv", infer_schema_length=None) for name in names}
+    histories = {name: pl.read_csv(RESULTS / "history" / f"{name}.csv", infer_schema_length=None) for name in names}
     discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
-    usage = {key: json.loads((results / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete}
+    usage = {key: json.loads((RESULTS / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete}
     figures = quality_figures(summary, plots)
-    plot_curves(histories, plots / "curves.png", [f"prior-{key}" for key in suite.priors])
+    plot_curves(histories, plots / "curves.png", priors)
     figures["Training curves"] = plots / "curves.png"
     if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
         figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"
@@ -91,7 +91,7 @@ def _figures(suite: Suite, summary: pl.DataFrame, results: Path) -> dict[str, Pa
     return figures
 
 
-def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame, results: Path) -> list[SampleGroup]:
+def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[SampleGroup]:
     """The first samples of every point of a sweep, or of real data."""
     sweep = suite.sweeps.get(key)
     title, model, given = "Real data", key.replace("reference-", "real-"), ""
@@ -100,7 +100,7 @@ def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame, results: Path)
         title, model = f"{family} {schedule_name(sweep.schedule, sweep.latent_steps)} ({key})".replace("  ", " "), key
         given = "" if sweep.given is None else sweep.given.name
     groups = []
-    for point in json.loads((results / "samples" / f"{key}.json").read_text()):
+    for point in json.loads((RESULTS / "samples" / f"{key}.json").read_text()):
         steps, temperature = point["token_steps"], point["temperature"]
         subtitle = "" if steps is None else f"{steps_name(steps)}, temperature {temperature:g}"
         groups.append(

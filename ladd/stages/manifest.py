@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ladd.errors import ArtifactError
-from ladd.files import file_hash, write_atomically
+from ladd.files import file_hash, stamp, write_atomically
 
 KNOWN = Path(".work/hashes.json")
 REMEMBERED = 1 << 20  # bytes; smaller files are read again
@@ -32,14 +32,13 @@ def remembered(known: Path | None = KNOWN) -> Iterator[Callable[[Path], Hashes]]
     before, new = _read(known), Known()
 
     def hashes(path: Path) -> Hashes:
-        stat = path.stat()
-        stamp = [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+        now = stamp(path)
         entry = new.get(path.as_posix()) or before.get(path.as_posix())
-        if isinstance(entry, list) and len(entry) == len(stamp) + len(Hashes._fields) and entry[: len(stamp)] == stamp:
-            return Hashes(*entry[len(stamp) :])
+        if isinstance(entry, list) and len(entry) == len(now) + len(Hashes._fields) and entry[: len(now)] == now:
+            return Hashes(*entry[len(now) :])
         found = _compute(path)
-        if stat.st_size >= REMEMBERED:
-            new[path.as_posix()] = [*stamp, *found]
+        if now[0] >= REMEMBERED:
+            new[path.as_posix()] = [*now, *found]
         return found
 
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ladd.errors import LaddError, PlanError
-from ladd.files import write_atomically, write_json
+from ladd.files import stamp, write_atomically, write_json
 from ladd.stages.code import TEMPLATES, Code
 
 KNOWN = Path(".work/plan.json")  # sizes and times of the files that the plan was made of, and its own
@@ -52,7 +52,7 @@ def renew_plan(folder: Path = Path()) -> bool:
     if not (latents := bool(suite.latents or suite.codebooks)):
         (folder / OF_LATENTS).mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):  # where it cannot be kept, the plan is made again
-        write_json(folder / KNOWN, before | {"latents": latents, PLAN.name: _stamp(folder / PLAN)})
+        write_json(folder / KNOWN, before | {"latents": latents, PLAN.name: stamp(folder / PLAN)})
     return old is not None and _paths(old) != _paths(new)
 
 
@@ -61,7 +61,7 @@ def _is_known(folder: Path) -> bool:
     try:
         known = json.loads((folder / KNOWN).read_text())
         now = _stamps(folder, known["root"], known["settings"])
-        now |= {"latents": known["latents"], PLAN.name: _stamp(folder / PLAN)}
+        now |= {"latents": known["latents"], PLAN.name: stamp(folder / PLAN)}
     except (OSError, ValueError, TypeError, KeyError):
         return False
     return now == known and (known["latents"] or (folder / OF_LATENTS).is_dir())
@@ -71,12 +71,7 @@ def _stamps(folder: Path, root: str, settings: list[str]) -> dict[str, Any]:
     """Of the settings and of all code; new files count."""
     code = [path for name in ("*.py", TEMPLATES) for path in (folder / root / "ladd").rglob(name)]
     paths = sorted({os.path.relpath(path, folder) for path in [*code, *folder.glob("*.py")]} | {*settings})
-    return {"root": root, "settings": settings, "files": {path: _stamp(folder / path) for path in paths}}
-
-
-def _stamp(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+    return {"root": root, "settings": settings, "files": {path: stamp(folder / path) for path in paths}}
 
 
 def read_plan(folder: Path = Path()) -> Plan | None:

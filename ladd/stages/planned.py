@@ -23,7 +23,7 @@ class Planned(NamedTuple):
 
     Attributes:
         blocks: of params.yaml that have its keys; none for a stage without.
-        settings: of a key. Names that dvc.yaml fills into paths (data, latents, model) are among them.
+        settings: of a key. Names that dvc.yaml fills into paths (`IN_PATHS`) are among them.
         modules: that a key runs besides the stage's own, where they are found by name at run time.
         besides: of the code that is left out elsewhere, what counts here.
         without: code that its modules import and it does not run.
@@ -184,19 +184,19 @@ def _systems(suite: Suite, key: str) -> list[str]:
 
 # A system is one file: its bounds and what samplers ask of it stand beside its loss. So is a task.
 EVALUATION, SAMPLERS, METRICS = ("ladd/evaluation/",), ("ladd/samplers/",), ("ladd/metrics/",)
-TRAINED = EVALUATION + SAMPLERS
-BUILT = (*TRAINED, *METRICS, "ladd/systems/", "ladd/tasks/text/references.py")
+NOT_TRAINED_WITH = EVALUATION + SAMPLERS
+NOT_BUILT_WITH = (*NOT_TRAINED_WITH, *METRICS, "ladd/systems/")
 
 PLANNED = {
-    "data": Planned(("data",), _data, _task, without=BUILT),
+    "data": Planned(("data",), _data, _task, without=NOT_BUILT_WITH),
     "encode": Planned(
-        ("encoders",), _encoder, lambda suite, key: _task(suite, suite.encoders[key].data), without=BUILT
+        ("encoders",), _encoder, lambda suite, key: _task(suite, suite.encoders[key].data), without=NOT_BUILT_WITH
     ),
     "codebook": Planned(("codebooks",), _codebook),
-    "stage1": Planned(("latents",), _latents, without=TRAINED),
-    "prior": Planned(("priors",), _prior, without=TRAINED),
-    "baseline": Planned(("baselines",), _model, _system, without=TRAINED),
-    "stage2": Planned(("models",), _model, _system, without=TRAINED),
+    "stage1": Planned(("latents",), _latents, without=NOT_TRAINED_WITH),
+    "prior": Planned(("priors",), _prior, without=NOT_TRAINED_WITH),
+    "baseline": Planned(("baselines",), _model, _system, without=NOT_TRAINED_WITH),
+    "stage2": Planned(("models",), _model, _system, without=NOT_TRAINED_WITH),
     "sample": Planned(("sweeps",), _sweep, _sampler, without=(*EVALUATION, *METRICS)),
     "bound": Planned(
         ("baselines", "models"),

@@ -292,6 +292,18 @@ def test_another_tokenizer_than_that_of_the_data_is_an_error(text):
         path.write_text(content)
 
 
+def test_one_changed_bit_of_the_prior_is_an_error(suite):
+    path = Path("artifacts/priors/continuous/weights.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        with pytest.raises(ArtifactError, match=f"{path} has sha256 .* is damaged"):
+            generate(suite, Request("co-seq"))
+    finally:
+        path.write_bytes(content)
+    assert generate(suite, Request("co-seq"))[0].settings["prior"] == "continuous"
+
+
 def test_weights_of_another_network_are_an_error(suite):
     mdlm = suite.baselines["mdlm"]
     wider = mdlm.model_copy(update={"network": mdlm.network.model_copy(update={"width": 16})})

@@ -315,3 +315,10 @@ def test_header_says_how_to_run_it_again_and_what_is_left_out():
         "#   di-L9-K4-joint: latents.discrete-L9-K4.length: L = 9 must be at most N = 8",
     ]
     assert lines[len(header)] == "root: ../.."
+
+
+def test_shortened_prior_is_noted():
+    expansion = of_sawtooth(kinds=["continuous"], codebooks=[], schedules=["sequential"], stage2_steps=3)
+    assert [note.partition(":")[0] for note in expansion.notes if "steps: 6 -> 3" in note] == [
+        *("baselines.mdlm", "baselines.ar", "models.co", "priors.continuous"),
+    ]
