@@ -29,7 +29,7 @@ State = dict[str, Any]
 def sawtooth_values() -> dict:
     """One model of each kind, and one sweep of it."""
     values = tiny_values() | {"root": "../.."}
-    kept = {"latents": ["di"], "baselines": ["mdlm"], "models": ["di-ladd"], "sweeps": ["mdlm", "di-seq"]}
+    kept = {"latents": ["di"], "priors": [], "baselines": ["mdlm"], "models": ["di-ladd"], "sweeps": ["mdlm", "di-seq"]}
     for block, keys in kept.items():
         values[block] = {key: values[block][key] for key in keys}
     for block in ("latents", "baselines", "models"):
