@@ -23,7 +23,7 @@ from sqlalchemy.orm import configure_mappers
 from tests.stages.tiny import REPOSITORY, environment
 
 STAGES = (
-    *("data", "encode", "codebook", "stage1", "baseline", "stage2"),
+    *("data", "encode", "codebook", "stage1", "prior", "baseline", "stage2"),
     *("sample", "bound", "measure", "reference", "compare"),
 )
 LIMIT = 300  # seconds after which a stage that hangs is ended

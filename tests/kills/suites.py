@@ -41,7 +41,8 @@ def sawtooth_values() -> dict:
 def text_values() -> dict:
     """Latents of a frozen encoder, codes of them, and a model on those."""
     values = text_suite_values()
-    values["models"]["di"]["training"] |= TRAINING
+    for config in (values["models"]["di"], values["priors"]["chunks"]):
+        config["training"] |= TRAINING
     return values
 
 
@@ -104,7 +105,12 @@ def sawtooth_suite(server: Server, folder: Path) -> Suite:
 def text_suite(server: Server, folder: Path) -> Suite:
     """The stages that only text has, and a training on their outputs."""
     write_assets(folder / "text")
-    return Suite(server, folder / "text", text_values(), ["data@text", "encode@bert", "codebook@codes", "stage2@di"])
+    return Suite(
+        server,
+        folder / "text",
+        text_values(),
+        ["data@text", "encode@bert", "codebook@codes", "prior@chunks", "stage2@di"],
+    )
 
 
 SUITES: dict[str, Callable[[Server, Path], Suite]] = {"sawtooth": sawtooth_suite, "text": text_suite}

@@ -22,7 +22,7 @@ TARGETS = [
         ("sawtooth", stage)
         for stage in ("sample@di-seq", "bound@di-ladd", "measure@di-seq", "reference@sawtooth", "compare")
     ),
-    *(("text", stage) for stage in ("data@text", "encode@bert", "codebook@codes", "stage2@di")),
+    *(("text", stage) for stage in ("data@text", "encode@bert", "codebook@codes", "prior@chunks", "stage2@di")),
 ]
 POINTS = -(-int(os.environ.get("LADD_KILL_POINTS", "84")) // len(TARGETS))  # of a stage
 
