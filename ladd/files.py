@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -116,19 +117,42 @@ def file_hash(path: Path) -> str:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A new file beside ``path``, renamed when the block ends well: a kill leaves the old file or the new one."""
+    """A new file beside ``path``, renamed when the block ends well: a kill leaves the old file or the new one. What
+    kills have left of earlier ones is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
     partial = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        with naming(path), partial.open("xb") as file:
+        with naming(path), _held(partial) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+            os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     _sync(path.parent)
+
+
+@contextlib.contextmanager
+def _held(partial: Path) -> Iterator[IO[bytes]]:
+    """A new file under a lock, which says that somebody writes it."""
+    while True:
+        with partial.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:  # else it was taken for abandoned before it had its lock
+                yield file
+                return
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the new files of ``path`` that nobody writes any more."""
+    name = re.compile(rf"\.{re.escape(path.name)}-[0-9a-f]{{8}}")
+    for partial in path.parent.glob(".*"):
+        if name.fullmatch(partial.name):
+            with contextlib.suppress(OSError), partial.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                partial.unlink()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

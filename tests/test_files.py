@@ -17,6 +17,7 @@ from ladd.files import (
     remove_unfinished,
     replace_folder,
     save_tensors,
+    whole_file,
     write_atomically,
     write_json,
 )
@@ -145,6 +146,17 @@ def test_what_a_kill_left_of_a_file_or_folder_is_removed_and_nothing_else(tmp_pa
         remove_unfinished(tmp_path / name)
     assert not any(path.exists() for path in mine)
     assert {path.name for path in tmp_path.iterdir()} == {"plots", "di.csv", *(path.name for path in others)}
+
+
+def test_next_write_removes_what_a_kill_left_and_nothing_that_is_being_written(tmp_path):
+    path, sibling = tmp_path / "values.json", left_by_a_kill(tmp_path / "values.json-2")
+    with whole_file(path) as first:
+        first.write(b"first")
+        left = left_by_a_kill(path)
+        write_atomically(path, b"second")
+        assert not left.exists()
+    assert path.read_bytes() == b"first"
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, sibling.name}
 
 
 def test_places_that_are_not_there_hold_nothing_unfinished(tmp_path):
