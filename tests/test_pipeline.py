@@ -68,7 +68,7 @@ def test_plan_and_pipeline_have_the_same_stages():
 def test_stage_runs_its_module_and_depends_on_its_entry_of_the_plan_and_on_outputs(stage):
     declared = STAGES[stage].get("do", STAGES[stage])
     key = "${key}" if PLANNED[stage].blocks else "all"
-    assert declared["params"] == [{"plan.json": [f"plan.{stage}.{key}"]}]
+    assert declared["params"] == [{"plan.json": [f"digests.{stage}.{key}"]}]
     assert STAGES[stage].get("foreach") == (f"${{plan.{stage}}}" if PLANNED[stage].blocks else None)
     assert declared["cmd"] == f"python -m ladd.stages.{stage}" + (" '${key}'" if key == "${key}" else "")
     assert [

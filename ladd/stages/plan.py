@@ -7,6 +7,7 @@ would change dvc.lock. Where no file that it reads was touched it imports nothin
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from ladd.stages.code import TEMPLATES, Code
 
 KNOWN = Path(".work/plan.json")  # sizes and times of the files that the plan was made of, and its own
 PLAN, TOP = Path("plan.json"), "plan"  # JSON, as DVC reads it once for every stage
+DIGESTS = "digests"  # of the entries, for dvc.lock: DVC takes seconds to read and write it with all settings
 Entry = dict[str, Any]  # values that YAML has
 Plan = dict[str, dict[str, Entry]]  # stage -> key -> entry; a stage without keys has one called `ALL`
 ALL = "all"
@@ -47,8 +49,8 @@ def renew_plan(folder: Path = Path()) -> bool:
     before = _stamps(folder, suite.root, [os.path.relpath(path, folder) for path in read])
     with suite_folder(folder):
         new = make_plan(suite, Code(folder / suite.root, folder))
-    if old != new:
-        write_atomically(folder / PLAN, _text(new).encode())
+    if not (path := folder / PLAN).is_file() or path.read_bytes() != _text(new).encode():
+        write_atomically(path, _text(new).encode())
     if not (latents := bool(suite.latents or suite.codebooks)):
         (folder / OF_LATENTS).mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):  # where it cannot be kept, the plan is made again
@@ -72,6 +74,11 @@ def _stamps(folder: Path, root: str, settings: list[str]) -> dict[str, Any]:
     code = [path for name in ("*.py", TEMPLATES) for path in (folder / root / "ladd").rglob(name)]
     paths = sorted({os.path.relpath(path, folder) for path in [*code, *folder.glob("*.py")]} | {*settings})
     return {"root": root, "settings": settings, "files": {path: stamp(folder / path) for path in paths}}
+
+
+def digest(settings: Entry) -> str:
+    """Hash of settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_plan(folder: Path = Path()) -> Plan | None:
@@ -107,11 +114,12 @@ def started_by_dvc() -> bool:
 
 def _text(plan: Plan) -> str:
     """One entry per line: git shows which are others, and `dvc params diff` what of them."""
+    digests = {stage: {key: digest(entry) for key, entry in entries.items()} for stage, entries in plan.items()}
     stages = []
     for stage, entries in plan.items():
         lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items())
         stages.append(f"{json.dumps(stage)}: {{\n{lines}\n}}")
-    return f'{{"{TOP}": {{\n' + ",\n".join(stages) + "\n}}\n"
+    return f'{{"{TOP}": {{\n' + ",\n".join(stages) + f'\n}},\n"{DIGESTS}": {json.dumps(digests, indent=1)}}}\n'
 
 
 def _paths(plan: Plan) -> dict[str, dict[str, list[Any]]]:

@@ -5,8 +5,6 @@ A stage runs again when its entry changes, or an output of another stage that it
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +13,7 @@ from pydantic import BaseModel
 from ladd.config import Suite
 from ladd.files import WEIGHTS
 from ladd.stages.code import Code, module_of
-from ladd.stages.plan import ALL, Entry, Plan
+from ladd.stages.plan import ALL, Entry, Plan, digest
 
 
 class Planned(NamedTuple):
@@ -61,8 +59,8 @@ def keys_of(suite: Suite, stage: str) -> list[str]:
 def entry_of(suite: Suite, code: Code, stage: str, key: str) -> Entry:
     """The entry of one stage."""
     planned = PLANNED[stage]
-    digest = code.digest(modules_of(suite, stage, key), besides=planned.besides, without=planned.without)
-    return {"code": digest, **planned.settings(suite, key)}
+    code_digest = code.digest(modules_of(suite, stage, key), besides=planned.besides, without=planned.without)
+    return {"code": code_digest, **planned.settings(suite, key)}
 
 
 def modules_of(suite: Suite, stage: str, key: str) -> list[str]:
@@ -72,11 +70,6 @@ def modules_of(suite: Suite, stage: str, key: str) -> list[str]:
 
 def _values(block: BaseModel, **options: Any) -> Entry:
     return block.model_dump(mode="json", **options)
-
-
-def _hash(settings: Entry) -> str:
-    """Of settings that the plan of another stage has in full."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _shared(suite: Suite) -> Entry:
@@ -125,10 +118,10 @@ def _sweep(suite: Suite, key: str) -> Entry:
     sweep = suite.sweeps[key]
     model = {name: value for name, value in _model(suite, sweep.model).items() if name != "training"}
     # dvc.yaml has one list of dependencies for all sweeps: those without a prior name the weights of their model again.
-    known = {"model_settings": _hash(model), "drawn_by": f"artifacts/models/{sweep.model}/{WEIGHTS}"}
+    known = {"model_settings": digest(model), "drawn_by": f"artifacts/models/{sweep.model}/{WEIGHTS}"}
     if sweep.prior is not None:
         prior = {name: value for name, value in _prior(suite, sweep.prior).items() if name != "training"}
-        known |= {"prior_settings": _hash(prior), "drawn_by": f"artifacts/priors/{sweep.prior}"}
+        known |= {"prior_settings": digest(prior), "drawn_by": f"artifacts/priors/{sweep.prior}"}
     return _shared(suite) | _sizes(suite, sweep.data) | _values(sweep) | known
 
 
@@ -154,7 +147,7 @@ def _reference(suite: Suite, key: str) -> Entry:
 
 
 def _compared(suite: Suite, key: str) -> Entry:
-    return {"settings": _hash(_values(suite, exclude={"root", "run"}))}
+    return {"settings": digest(_values(suite, exclude={"root", "run"}))}
 
 
 def _system(suite: Suite, key: str) -> list[str]:

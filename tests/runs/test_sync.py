@@ -126,7 +126,7 @@ def test_outdated_stages_are_left_alone_with_the_reason(suite, capsys):
     Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     Path("results/history/baseline-ar.csv").unlink()
     found = lines(capsys)
-    assert found["stage2@di"] == "skipped: changed deps plan.stage2.di"
+    assert found["stage2@di"] == "skipped: changed deps digests.stage2.di"
     assert found["baseline@ar"] == "skipped: changed outs results/history/baseline-ar.csv"
     assert found["measure@new"] == "skipped: dvc.lock does not have it: it never ran"
     assert found["compare"].startswith("skipped: changed deps ")
