@@ -26,6 +26,8 @@ class Even(Metric):
     version = "1"  # raise it when values may change: rows of different versions are not compared
     title = "Sequences with an even sum, percent"
     factor, digits, essential = 100.0, 1, True
+    short, axis = "even sums", "sequences with an even sum (percent)"
+    better, against = "higher", ("token_steps",)
     Settings: ClassVar[type[Block]] = EvenSettings
 
     def measure(self, samples: Samples) -> Estimate:

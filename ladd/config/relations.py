@@ -11,9 +11,6 @@ from ladd.config.evaluation import GivenConfig, SweepConfig
 from ladd.config.models import SystemSettings
 from ladd.config.suite import Suite
 
-# Rows of results have the key of a sweep in their column "model", or such a name and the key of a data set.
-REFERENCES = ("bigram", "exact", "oracle", "real", "reference", "shuffled", "unigram")
-
 
 class Relations:
     """Each check raises ValueError with the key, the value and what is allowed.
@@ -40,7 +37,8 @@ class Relations:
                 self._check_system(f"{block}.{key}", model, with_latents=with_latents)
         for key, sweep in suite.sweeps.items():
             prefix, _, data = key.partition("-")
-            if prefix in REFERENCES and data in suite.data:
+            # Rows of results have the key of a sweep in their column "model", or such a name and the key of a data set.
+            if data in suite.data and prefix in ("reference", *suite.data[data].task.references):
                 raise ValueError(
                     f"sweeps.{key}: the name is that of the {prefix} rows of data.{data}; rename the sweep"
                 )

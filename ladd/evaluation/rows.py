@@ -58,6 +58,8 @@ class TimeRow:
 
 
 COLUMNS = [field.name for field in fields(Row)]
+# What a sample costs, in the order of figures.
+COSTS = ("nominal_gmacs_per_sample", "gmacs_per_sample", "gflops_per_sample", "seconds_per_sample")
 
 
 def measured(row: Row, metric: str, result: Estimate) -> Row:

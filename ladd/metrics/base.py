@@ -119,6 +119,13 @@ class Metric(ABC):
         digits: that are shown after the point.
         essential: printed in the terminal too.
         order: place among the tables, ascending.
+        short: in a word or two, beside samples and in figures; "" where it stands in tables alone.
+        axis: of its figures, where that is not ``short``.
+        real_label: what the value of real data is called there.
+        against: what figures show it against: token_steps, or costs of a row.
+        better: lower or higher values.
+        role: "quality" is held against compute, at equal "diversity"; of several in a table the first by order.
+        equal: of a diversity: values are equal up to this difference.
         needs: besides tokens; the value is computed anew where one of these is another.
         Settings: its block of params.yaml.
     """
@@ -130,6 +137,13 @@ class Metric(ABC):
     digits: ClassVar[int] = 4
     essential: ClassVar[bool] = False
     order: ClassVar[int] = 100
+    short: ClassVar[str] = ""
+    axis: ClassVar[str] = ""
+    real_label: ClassVar[str] = "Real data"
+    against: ClassVar[tuple[str, ...]] = ()
+    better: ClassVar[Literal["lower", "higher"]] = "lower"
+    role: ClassVar[Literal["", "quality", "diversity"]] = ""
+    equal: ClassVar[float] = 0.0
     needs: ClassVar[tuple[Need, ...]] = ()
     Settings: ClassVar[type[Block]] = NoSettings
 

@@ -38,6 +38,7 @@ class Distinct2(_Distinct):
     """Of pairs."""
 
     name, n, order, title = "distinct_2", 2, 5, _title(2)
+    short = "distinct-2"
 
 
 class Distinct3(_Distinct):

@@ -22,6 +22,8 @@ class SequenceEntropy(Metric):
     version = "3"
     title = "Per-sequence unigram entropy, nats"
     order = 3
+    short, axis = "entropy", "per-sequence unigram entropy (nats)"
+    role, better, equal = "diversity", "higher", 0.1
 
     def measure(self, samples: Samples) -> Estimate:
         return estimate(sequence_entropy(samples.tokens, samples.source.special))

@@ -6,6 +6,7 @@ import logging
 import math
 
 from ladd.evaluation.estimate import Estimate
+from ladd.evaluation.rows import COSTS
 from ladd.evaluation.teacher import TeacherScores
 from ladd.metrics.base import Metric, Samples
 
@@ -19,6 +20,9 @@ class GenPpl(Metric):
     version = "3"
     title = "Gen PPL (perplexity of the samples under the teacher)"
     digits, essential, order = 1, True, 1
+    short, real_label = "Gen PPL", "Real text"
+    role = "quality"
+    against = ("token_steps", *COSTS)
     needs = ("texts", "teacher")
 
     def measure(self, samples: Samples) -> Estimate:

@@ -35,6 +35,8 @@ class Mauve(Metric):
     version = "3"
     title = "MAUVE to real text (1 is best)"
     digits, order = 3, 8
+    short = "MAUVE"
+    better = "higher"
     needs = ("real", "features")
     Settings: ClassVar[type[Block]] = Settings
 

@@ -30,6 +30,8 @@ class SlicedWasserstein(Metric):
     version = "3"
     title = "SWD to real data (sliced Wasserstein distance), in thousandths"
     factor, digits, essential, order = 1000.0, 2, True, 0
+    short, axis = "SWD", "sliced Wasserstein distance to real data\n(in thousandths of a token value)"
+    real_label, against = "Real data (floor)", ("token_steps", "gmacs_per_sample")
     needs = ("real",)
     Settings: ClassVar[type[Block]] = Settings
 

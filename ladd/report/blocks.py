@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from ladd.report import labels
-from ladd.report.cells import Block, Record, flagged, tabulate
+from ladd.report.cells import EMPTY, Block, Record, flagged, tabulate
 from ladd.report.matched import few_step_half, matched
-from ladd.report.select import at_base_temperature, sampled, with_entropy
+from ladd.report.select import at_base_temperature, quality, sampled
 
 PANELS = 3  # step budgets of the frontier
 
@@ -25,8 +25,8 @@ def blocks(summary: pl.DataFrame) -> list[Block]:
     ]
     for name in labels.sampling():
         made.append(_by_steps(summary, name, given=""))
-        if name == labels.QUALITY:
-            made += [*(matched(summary, x) for x in labels.COSTS), few_step_half(summary), throughput(summary)]
+        if name == labels.in_role(summary, "quality").name:
+            made += [*(matched(summary, x) for x in labels.PRICES), few_step_half(summary), throughput(summary)]
             made += frontier_blocks(summary)
     for given in sorted(set(summary["given"]) - {""}):
         made += [_by_steps(summary, name, given) for name in labels.sampling()]
@@ -118,19 +118,23 @@ def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
 
 
 def throughput(summary: pl.DataFrame) -> Block:
-    """Sequences per second per point of Gen PPL, 1 / (seconds x Gen PPL), by token steps; higher is better.
+    """Sequences per second per point of quality, 1 / (seconds x value), by token steps; higher is better. EMPTY where
+    quality is not the better the lower.
 
-    The standard error is that of Gen PPL alone: seconds are one measurement per seed on one machine.
+    The standard error is that of the quality alone: seconds are one measurement per seed on one machine.
     """
-    rows = with_entropy(sampled(summary, labels.QUALITY), summary).filter(pl.col("seconds_per_sample") > 0)
-    name, value = labels.QUALITY_NAME, 1000 * (1 / (pl.col("seconds_per_sample") * pl.col("value")))
+    better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
+    if better.better != "lower":
+        return EMPTY
+    rows = quality(summary).filter(pl.col("seconds_per_sample") > 0)
+    name, value = better.short, 1000 * (1 / (pl.col("seconds_per_sample") * pl.col("value")))
     return tabulate(
-        f"Sequences per second per point of {name}, in thousandths · per-sequence entropy, by token steps",
-        f"entropy beside it: text of low entropy has a low {name}; the standard error is that of {name} alone",
+        f"Sequences per second per point of {name}, in thousandths · {beside.short}, by token steps",
+        f"{beside.short} beside it: the lower it is, the lower is {name}; the standard error is that of {name} alone",
         rows.with_columns(value=value, stderr=value * pl.col("stderr") / pl.col("value")),
         _steps(rows),
         _step,
-        lambda row: labels.with_diversity(row["value"], row["stderr"], row["entropy"], 2),
+        lambda row: labels.with_diversity(row["value"], row["stderr"], row["diversity"], 2),
         latents=False,
         essential=False,
     )
@@ -149,12 +153,12 @@ def frontier(summary: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, list[in
     """The trade between quality and diversity over temperatures, nothing given.
 
     Returns:
-        Rows of Gen PPL of models at all temperatures and of real text, each with entropy and entropy_stderr; and the
+        Rows of quality of models at all temperatures and of real data, each with its diversity; and the
         step budgets at which a model that has a choice of steps has several temperatures: of many the first, middle
         and last.
     """
-    rows = with_entropy(summary.filter(metric=labels.QUALITY, given=""), summary).drop_nulls("entropy")
-    models = rows.drop_nulls("temperature").filter(~pl.col("family").is_in([*labels.REFERENCES]))
+    rows = quality(summary, swept=True).drop_nulls("diversity")
+    models = rows.drop_nulls("temperature").filter(~pl.col("family").is_in([*labels.references()]))
     swept = models.drop_nulls("token_steps").filter(~labels.of_systems("left_to_right"))
     counts = swept.group_by("suite", "model", "schedule", "latent_steps", "token_steps").len()
     budgets = sorted(set(counts.filter(pl.col("len") > 1)["token_steps"]))
@@ -171,6 +175,7 @@ def at_budget(rows: pl.DataFrame, token_steps: int) -> pl.DataFrame:
 def frontier_blocks(summary: pl.DataFrame) -> list[Block]:
     """One block per budget of the frontier: rows are models and schedules, columns temperatures."""
     models, real, budgets = frontier(summary)
+    better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
     made = []
     for budget in budgets:
         rows = at_budget(models, budget)
@@ -178,12 +183,12 @@ def frontier_blocks(summary: pl.DataFrame) -> list[Block]:
         # The temperature names the column here, not the row.
         shown = pl.concat([real, rows]).with_columns(at=pl.col("temperature"), temperature=pl.lit(None, pl.Float64))
         block = tabulate(
-            f"{labels.QUALITY_NAME} · per-sequence entropy by temperature, at {labels.steps_name(budget)}",
-            f"the standard error is of {labels.QUALITY_NAME}; {labels.named_systems('left_to_right')} at its own steps",
+            f"{better.short} · {beside.short} by temperature, at {labels.steps_name(budget)}",
+            f"the standard error is of {better.short}; {labels.named_systems('left_to_right')} at its own steps",
             shown,
             columns,
             lambda row: None if row["at"] is None else f"T {row['at']:g}",
-            lambda row: labels.with_diversity(row["value"], row["stderr"], row["entropy"]),
+            lambda row: labels.with_diversity(row["value"], row["stderr"], row["diversity"]),
             latents=False,
             essential=False,
         )

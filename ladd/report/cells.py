@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from ladd.report.labels import CONDITIONAL, REFERENCES, ZERO_SHOT, schedule_name, systems_that, uncertain
+from ladd.report.labels import CONDITIONAL, ZERO_SHOT, references, schedule_name, systems_that, uncertain
 
 ROW = ("suite", "model", "family", "schedule", "L", "K", "w", "latent_steps", "temperature")
 NAMES = ("model", "schedule", "latents")
@@ -107,9 +107,10 @@ def tabulate(
     used = [name for name in columns if any(name in filled for filled in cells.values())]
     several = summary["suite"].n_unique() > 1
     made: dict[bool, list[Cells]] = {True: [], False: []}  # by whether it is a reference
+    known = references()
     for key, filled in cells.items():
         named = dict(zip(ROW, key, strict=True))
-        made[named["family"] in REFERENCES].append(
+        made[named["family"] in known].append(
             (*names_of(named, with_suite=several), *(filled.get(name, "-") for name in used))
         )
     block = Block(title, note, (*NAMES, *used), tuple(made[True]), tuple(made[False]), essential=essential)

@@ -60,57 +60,62 @@ def _label(key: tuple, others: list[tuple]) -> str:
     suite, model, family, schedule, steps = key
     name = labels.family_name(family, model)
     kin = [other for other in others if labels.family_name(other[2], other[1]) == name]
-    words = [name + (" sampler" if family == labels.EXACT else "")] + [schedule] * (schedule != DEFAULT_SAMPLER)
+    words = [name + " sampler" * (family in labels.references())] + [schedule] * (schedule != DEFAULT_SAMPLER)
     words += [model] * (len({other[1] for other in kin}) > 1) + [suite] * (len({other[0] for other in kin}) > 1)
     return " ".join(words) + (f"\n+ {steps} latent step{'s' * (steps > 1)}" if steps else "")
 
 
-def quality_lines(summary: pl.DataFrame, quality: labels.Quality) -> list[Line]:
-    """A metric of every model and schedule, without rows where ``quality.x`` is null or not positive."""
-    rows = sampled(summary, quality.metric).filter(pl.col("family") != labels.REAL, pl.col(quality.x) > 0)
+def metric_lines(summary: pl.DataFrame, figure: labels.Figure) -> list[Line]:
+    """A metric of every model and schedule, without rows where ``figure.x`` is null or not positive."""
+    rows = _shown(summary, figure).filter(pl.col("family") != labels.REAL, pl.col(figure.x) > 0)
     return list(lines_of(rows.sort("token_steps")).values())
 
 
-def quality_figures(summary: pl.DataFrame, folder: Path) -> dict[str, Path]:
-    """Draw every figure of sample quality that the summary has rows for, into a folder.
+def _shown(summary: pl.DataFrame, figure: labels.Figure) -> pl.DataFrame:
+    return sampled(summary, figure.metric.name).with_columns(pl.col("value", "stderr") * figure.metric.factor)
+
+
+def sample_figures(summary: pl.DataFrame, folder: Path) -> dict[str, Path]:
+    """Draw every figure of samples that the summary has rows for, into a folder.
 
     Returns:
         Files by caption, in the order of the page; none for a table without samples.
     """
     made = {}
-    for quality in labels.FIGURES:
-        if quality_lines(summary, quality):
-            made[quality.caption] = folder / f"{quality.stem}.png"
-            plot_quality(summary, made[quality.caption], quality)
+    for figure in labels.figures():
+        if metric_lines(summary, figure):
+            made[figure.caption] = folder / f"{figure.stem}.png"
+            plot_metric(summary, made[figure.caption], figure)
     if frontier(summary)[2]:
-        caption = "Quality and diversity over temperature: down and to the right is better"
+        side = {"lower": "down", "higher": "up"}[labels.in_role(summary, "quality").better]
+        caption = f"Quality and diversity over temperature: {side} and to the right is better"
         made[caption] = folder / "frontier.png"
         plot_frontier(summary, made[caption])
     return made
 
 
-def plot_quality(summary: pl.DataFrame, path: Path, quality: labels.Quality) -> None:
+def plot_metric(summary: pl.DataFrame, path: Path, figure: labels.Figure) -> None:
     """A metric against token steps or a cost, both logarithmic, with the value of real data.
 
     Raises:
-        ArtifactError: no row of the metric has ``quality.x``.
+        ArtifactError: no row of the metric has ``figure.x``.
     """
-    lines = quality_lines(summary, quality)
+    lines = metric_lines(summary, figure)
     if not lines:
         raise ArtifactError(
-            f"compare has no row of metric {quality.metric} with {quality.x}; sample and evaluate a sweep first"
+            f"compare has no row of metric {figure.metric.name} with {figure.x}; sample and evaluate a sweep first"
         )
-    with figure_to(path, 8.6, 4.4) as figure:
-        axes = figure.add_subplot()
-        draw_floor(axes, summary, lines, quality)
+    with figure_to(path, 8.6, 4.4) as canvas:
+        axes = canvas.add_subplot()
+        draw_floor(axes, summary, lines, figure)
         for line in lines:
-            draw(axes, line, quality.x)
+            draw(axes, line, figure.x)
         axes.set_yscale("log")
         plain_log_ticks(axes.yaxis)
-        axes.set_ylabel(quality.label)
-        note(axes, labels.sampling_note(sampled(summary, quality.metric)))
-        side_legend(figure, [axes], [quality.floor, *(line.label for line in lines)])
-        if quality.x == "token_steps":
+        axes.set_ylabel(figure.up)
+        note(axes, labels.sampling_note(sampled(summary, figure.metric.name)))
+        side_legend(canvas, [axes], [figure.metric.real_label, *(line.label for line in lines)])
+        if figure.x == labels.TOKEN_STEPS:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_locator(FixedLocator(sorted({k for line in lines for k in line.rows["token_steps"]})))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
@@ -118,7 +123,7 @@ def plot_quality(summary: pl.DataFrame, path: Path, quality: labels.Quality) -> 
         else:
             axes.set_xscale("log")
             plain_log_ticks(axes.xaxis)
-        axes.set_xlabel(quality.title or labels.AXES[quality.x])
+        axes.set_xlabel(figure.across)
 
 
 def draw(axes: Axes, line: Line, x: str) -> None:
@@ -137,14 +142,14 @@ def draw(axes: Axes, line: Line, x: str) -> None:
     axes.fill_between(across, low, high, color=line.colour, alpha=0.18, linewidth=0, zorder=2)
 
 
-def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Line], quality: labels.Quality) -> None:
+def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Line], figure: labels.Figure) -> None:
     """Value of real data (of a distance, that of two independent sets): dashed line and band.
 
     Where it is FAR below all ``lines``, it is given in words.
     """
-    floors = sampled(summary, quality.metric).filter(family=labels.REAL)
+    floors = _shown(summary, figure).filter(family=labels.REAL)
     far = pl.col("value") < min(value for line in lines for value in line.rows["value"]) / FAR
-    colour, label = family_colour(labels.REAL), quality.floor
+    colour, label = family_colour(labels.REAL), figure.metric.real_label
     for row in floors.filter(~far).iter_rows(named=True):
         error = row["stderr"] or 0.0
         axes.axhline(row["value"], color=colour, linestyle=(0, (6, 3)), linewidth=1.2, label=label, zorder=1)
@@ -156,18 +161,17 @@ def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Line], quality: la
 
 
 def plot_frontier(summary: pl.DataFrame, path: Path) -> None:
-    """Gen PPL (log) against per-sequence entropy, a curve per model over temperatures, a panel per step budget.
+    """Quality (log) against diversity, a curve per model over temperatures, a panel per step budget.
 
-    Down and to the right is better. The point of temperature 1 has a dark edge.
+    The point of temperature 1 has a dark edge.
 
     Raises:
         ArtifactError: no model has several temperatures at one budget, with both metrics.
     """
     rows, real, budgets = frontier(summary)
     if not budgets:
-        raise ArtifactError(
-            f"compare has no model with {labels.QUALITY} and {labels.DIVERSITY} at several temperatures; sweep them"
-        )
+        raise ArtifactError("compare has no model with quality and diversity at several temperatures; sweep them")
+    better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
     drawn = pl.concat([at_budget(rows, budget) for budget in budgets]).unique(maintain_order=True)
     lines = lines_of(drawn)
     with figure_to(path, 4.4 + 3.6 * len(budgets), 4.4) as figure:
@@ -175,16 +179,16 @@ def plot_frontier(summary: pl.DataFrame, path: Path) -> None:
         for axes, budget in zip(panels, budgets, strict=True):
             for key, group in at_budget(rows, budget).sort("temperature").group_by(LINE, maintain_order=True):
                 _over_temperatures(axes, lines[key], group)
-            for x, y in real.select("entropy", "value").iter_rows():
-                look = {"color": family_colour(labels.REAL), "markeredgecolor": "white", "label": "Real text"}
+            for x, y in real.select("diversity", "value").iter_rows():
+                look = {"color": family_colour(labels.REAL), "markeredgecolor": "white", "label": better.real_label}
                 axes.plot([x], [y], marker="*", markersize=14, linestyle="none", zorder=5, **look)
             note(axes, labels.steps_name(budget))
-            axes.set_xlabel(labels.DIVERSITY_AXIS)
-        panels[0].set_ylabel(labels.QUALITY_NAME)
+            axes.set_xlabel(beside.axis or beside.short)
+        panels[0].set_ylabel(better.axis or better.short)
         panels[0].set_yscale("log")
         plain_log_ticks(panels[0].yaxis)
         figure.suptitle(_frontier_note(drawn), x=0.01, ha="left", fontsize=8.5, color=GREY)
-        side_legend(figure, panels, ["Real text", *(line.label for line in lines.values())])
+        side_legend(figure, panels, [better.real_label, *(line.label for line in lines.values())])
 
 
 def _frontier_note(rows: pl.DataFrame) -> str:
@@ -195,10 +199,10 @@ def _frontier_note(rows: pl.DataFrame) -> str:
 
 def _over_temperatures(axes: Axes, line: Line, rows: pl.DataFrame) -> None:
     look: dict[str, Any] = {"color": line.colour, "marker": line.marker}
-    across, up = rows["entropy"].to_list(), rows["value"].to_list()
+    across, up = rows["diversity"].to_list(), rows["value"].to_list()
     edge = look | {"markeredgecolor": "white", "markeredgewidth": 0.7, "label": line.label, "zorder": 3}
-    edge |= {"xerr": rows["entropy_stderr"].fill_null(0.0).to_list(), "yerr": rows["stderr"].fill_null(0.0).to_list()}
+    edge |= {"xerr": rows["diversity_stderr"].fill_null(0.0).to_list(), "yerr": rows["stderr"].fill_null(0.0).to_list()}
     axes.errorbar(across, up, linestyle=line.sampler.line, linewidth=1.5, elinewidth=0.9, **edge)
     plain = rows.filter(temperature=1)
     look |= {"markersize": 6.5, "markeredgecolor": BLACK, "linestyle": "none", "zorder": 4}
-    axes.plot(plain["entropy"].to_list(), plain["value"].to_list(), **look)
+    axes.plot(plain["diversity"].to_list(), plain["value"].to_list(), **look)

@@ -1,29 +1,19 @@
-"""Words for what the ``compare`` table names by key. No other module of the report names a metric.
-
-A metric with a class of its own says in it how it is shown; what is still said here belongs into such classes too.
-"""
+"""Words for what the ``compare`` table names by key. Systems, tasks and metrics say theirs in their own files."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
-from ladd.metrics.base import Metric
+from ladd.evaluation.estimate import Estimate
+from ladd.evaluation.rows import COSTS
+from ladd.metrics.base import Metric, Samples
 from ladd.registry import discover
 from ladd.systems.base import DEFAULT_SAMPLER, systems
+from ladd.tasks.base import Reference, Task
 
-REFERENCES = {
-    "oracle": "Oracle",
-    "exact": "Exact",
-    "real": "Real data",
-    "shuffled": "Shuffled words",
-    "unigram": "Unigram",
-    "bigram": "Bigram",
-}
-REAL, EXACT = "real", "exact"
-# From quadrature instead of a network: as many draws as the quadrature needs, at its own precision.
-KNOWN_ANSWERS = ("oracle", EXACT)
+REAL = "real"  # family of the rows of real data, whatever the task
 
 # In nats per token, in the order of the columns.
 BOUND = "full_bound"
@@ -40,10 +30,6 @@ BOUND_METRICS = (*BOUNDS, *STANDS_IN, PERPLEXITY)
 # No bounds on -log p(x) where a model is given latents that come from an encoder of the same sequence.
 CONDITIONAL = ("token_elbo", PERPLEXITY)
 
-QUALITY, QUALITY_NAME = "gen_ppl", "Gen PPL"  # held against compute; lower is better
-DIVERSITY, DIVERSITY_AXIS = "entropy_sequence", "per-sequence unigram entropy (nats)"  # must be equal beside it
-BESIDE_SAMPLES = {QUALITY: QUALITY_NAME, DIVERSITY: "entropy", "distinct_2": "distinct-2", "mauve": "MAUVE"}
-
 
 class Sampled(NamedTuple):
     """How a metric with one value per sampling seed is shown; registered metrics have the same attributes."""
@@ -54,11 +40,38 @@ class Sampled(NamedTuple):
     essential: bool = False  # printed in the terminal too
 
 
+def references() -> dict[str, Reference]:
+    """What tasks know besides trained models, by family, in the order of tables and legends."""
+    found: dict[str, Reference] = {}
+    for task in discover("ladd.tasks", Task).values():
+        found |= task.references
+    return found
+
+
+def metrics() -> list[type[Metric]]:
+    """All that are registered, in the order of the tables."""
+    return sorted(discover("ladd.metrics", Metric).values(), key=lambda metric: (metric.order, metric.name))
+
+
 def sampling() -> dict[str, Any]:
     """What has one value per sampling seed, by name, in the order of the tables: registered metrics, and seconds."""
-    metrics = sorted(discover("ladd.metrics", Metric).values(), key=lambda metric: (metric.order, metric.name))
     seconds = Sampled("Sampling time per sequence, milliseconds", 1000.0, 2)
-    return {metric.name: metric for metric in metrics} | {"seconds_per_sequence": seconds}
+    return {metric.name: metric for metric in metrics()} | {"seconds_per_sequence": seconds}
+
+
+class Unmeasured(Metric):
+    """Stands for a metric that a table has no rows of."""
+
+    name = short = title = ""
+
+    def measure(self, samples: Samples) -> Estimate:
+        raise NotImplementedError
+
+
+def in_role(summary: pl.DataFrame, role: Literal["quality", "diversity"]) -> type[Metric]:
+    """The first metric of a role that the table has rows of, or `Unmeasured`."""
+    measured = set(summary["metric"])
+    return next((metric for metric in metrics() if metric.role == role and metric.name in measured), Unmeasured)
 
 
 class Cost(NamedTuple):
@@ -67,62 +80,69 @@ class Cost(NamedTuple):
     title: str  # of an axis
     unit: str  # of a budget, in a sentence
     rule: str  # what is charged
+    stem: str  # of the files of figures against it
 
 
-BACKBONE = "nominal_gmacs_per_sample"  # the paper's tables charge backbones alone, and every step
-COSTS = {
+BACKBONE, MADE, ALL, SECONDS = COSTS  # the paper's tables charge backbones alone, and every step
+PRICES = {
     BACKBONE: Cost(
         "backbone GFLOPs per sample ($10^9$ multiply-adds, a pass for every step)",
         "backbone GFLOPs",
         "as the paper charges: a pass for every step, whether or not it reveals anything",
+        "backbone",
     ),
-    "gmacs_per_sample": Cost(
+    MADE: Cost(
         "backbone GFLOPs made per sample ($10^9$ multiply-adds, latent passes included)",
         "made backbone GFLOPs",
         "passes that were needed: none where a step reveals nothing",
+        "made",
     ),
-    "gflops_per_sample": Cost(
+    ALL: Cost(
         "true GFLOPs per sample (2 per multiply-add, head and latent passes included)",
         "true GFLOPs",
         "passes that were needed, and heads",
+        "compute",
     ),
-    "seconds_per_sample": Cost("seconds per sample", "seconds", "each sample makes its own passes"),
+    SECONDS: Cost("seconds per sample", "seconds", "each sample makes its own passes", "seconds"),
 }
-AXES = {"token_steps": "token denoising steps"} | {name: cost.title for name, cost in COSTS.items()}
 
 
-class Quality(NamedTuple):
-    """A figure of a metric upwards against token steps or a cost."""
+class Figure(NamedTuple):
+    """A metric of samples upwards, against token steps or a cost."""
 
-    metric: str
-    label: str
-    floor: str  # name of the value of real data
-    x: str  # one of AXES
-    stem: str  # of the file
-    caption: str
-    title: str = ""  # of the horizontal axis where it is not that of AXES
+    metric: type[Metric]
+    x: str
+
+    @property
+    def stem(self) -> str:
+        """Of its file."""
+        name = self.metric.name.replace("_", "-")
+        return name if self.x == TOKEN_STEPS else f"{name}-{PRICES[self.x].stem}"
+
+    @property
+    def caption(self) -> str:
+        """What it shows, and where good models are."""
+        against = "token steps" if self.x == TOKEN_STEPS else f"{PRICES[self.x].unit}: {PRICES[self.x].rule}"
+        equal = ", at equal diversity" * (self.metric.role == "quality")
+        return f"{self.metric.short} against {against}; {self.metric.better} is better{equal}"
+
+    @property
+    def across(self) -> str:
+        """Title of the horizontal axis."""
+        return "token denoising steps" if self.x == TOKEN_STEPS else PRICES[self.x].title
+
+    @property
+    def up(self) -> str:
+        """Title of the vertical axis."""
+        return self.metric.axis or self.metric.short
 
 
-_SWD = ("swd", "sliced Wasserstein distance to real data\n(in units of token value)", "Real data (floor)")
-_COMPUTE = "compute per sample ($10^9$ multiply-adds, latent passes included)"
-_AGAINST = (
-    ("token_steps", "gen-ppl", "token steps"),
-    (BACKBONE, "gen-ppl-backbone", "backbone GFLOPs, as the paper counts"),
-    ("gmacs_per_sample", "gen-ppl-made", "made backbone GFLOPs, passes that were needed"),
-    ("gflops_per_sample", "gen-ppl-compute", "true GFLOPs, head and latent passes included"),
-    ("seconds_per_sample", "gen-ppl-seconds", "wall-clock time"),
-)
-FIGURES = (
-    Quality(*_SWD, "token_steps", "swd", "Sliced Wasserstein distance against token steps"),
-    Quality(*_SWD, "gmacs_per_sample", "swd-compute", "Sliced Wasserstein distance against compute", _COMPUTE),
-    *(
-        Quality(
-            *(QUALITY, QUALITY_NAME, "Real text", x, stem),
-            f"{QUALITY_NAME} against {against}; down is better, at equal entropy",
-        )
-        for x, stem, against in _AGAINST
-    ),
-)
+TOKEN_STEPS = "token_steps"
+
+
+def figures() -> list[Figure]:
+    """All that registered metrics ask for, in the order of the page."""
+    return [Figure(metric, x) for metric in metrics() for x in metric.against]
 
 
 def uncertain(value: float, stderr: float | None, digits: int) -> str:
@@ -130,9 +150,9 @@ def uncertain(value: float, stderr: float | None, digits: int) -> str:
     return f"{value:.{digits}f}" + ("" if stderr is None else f"±{stderr:.{digits}f}")
 
 
-def with_diversity(value: float, stderr: float | None, entropy: float | None, digits: int = 1) -> str:
-    """The same, and the entropy of the same samples if it was taken."""
-    return uncertain(value, stderr, digits) + ("" if entropy is None else f" · {entropy:.2f}")
+def with_diversity(value: float, stderr: float | None, diversity: float | None, digits: int = 1) -> str:
+    """The same, and the diversity of the same samples if it was taken."""
+    return uncertain(value, stderr, digits) + ("" if diversity is None else f" · {diversity:.2f}")
 
 
 def plain(value: float) -> str:
@@ -142,7 +162,8 @@ def plain(value: float) -> str:
 
 def families() -> dict[str, str]:
     """Labels of references and systems, in the order of tables and legends: references first."""
-    return REFERENCES | {name: system.label for name, system in systems().items()}
+    of_references = {name: reference.label for name, reference in references().items()}
+    return of_references | {name: system.label for name, system in systems().items()}
 
 
 def systems_that(flag: str) -> list[str]:
@@ -162,7 +183,8 @@ def of_systems(flag: str) -> pl.Expr:
 
 def family_name(family: str, model: str) -> str:
     """Family in words; the key of a model may name a preset of it."""
-    return REFERENCES[family] if family in REFERENCES else systems()[family].title(model)
+    known = references()
+    return known[family].label if family in known else systems()[family].title(model)
 
 
 def schedule_name(schedule: str, latent_steps: int | None, temperature: float | None = None) -> str:

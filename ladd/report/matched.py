@@ -1,4 +1,4 @@
-"""Gen PPL at matched compute (paper Tables 2, 5, 9 and 11): interpolated between measured budgets, never beyond."""
+"""Quality at matched compute (paper Tables 2, 5, 9 and 11): interpolated between measured budgets, never beyond."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from ladd.metrics.base import Metric
 from ladd.report import labels
 from ladd.report.cells import EMPTY, NAMES, ROW, Block, names_of
-from ladd.report.select import sampled, with_entropy
+from ladd.report.select import quality
 
 NOT_AVAILABLE = "n/a"  # between no two measured budgets
 SAME = 1e-6  # relative difference of two costs that are one: they are means over seeds
-EQUAL_ENTROPY = 0.1  # nats per-sequence
 CLEAR = 2.0  # standard errors
 
 
@@ -24,12 +24,12 @@ class Point(NamedTuple):
     """Quality at a cost."""
 
     cost: float  # of a sample, in the unit of its column
-    value: float  # Gen PPL
+    value: float
     error: float | None  # standard error of value; None if unknown
-    entropy: float | None  # per-sequence, nats; None if not taken
+    diversity: float | None  # None if not taken
 
     def __str__(self) -> str:
-        """Gen PPL ± standard error · entropy."""
+        """Value ± standard error · diversity."""
         return labels.with_diversity(*self[1:])
 
 
@@ -42,13 +42,13 @@ class Curve(NamedTuple):
 
 
 def curves(summary: pl.DataFrame, x: str) -> list[Curve]:
-    """Gen PPL and entropy of every model and schedule against a cost, nothing given, temperature nearest to 1."""
-    rows = with_entropy(sampled(summary, labels.QUALITY), summary).filter(pl.col(x) > 0)
+    """Quality and diversity of every model and schedule against a cost, nothing given, temperature nearest to 1."""
+    rows = quality(summary).filter(pl.col(x) > 0)
     groups = dict(rows.sort(x, "token_steps").group_by(ROW, maintain_order=True))
     made = []
     for row in summary.select(ROW).unique(maintain_order=True).iter_rows(named=True):
         if (group := groups.get(tuple(row.values()))) is not None:
-            points = group.select(x, "value", "stderr", "entropy").iter_rows()
+            points = group.select(x, "value", "stderr", "diversity").iter_rows()
             made.append(Curve(row, tuple(Point(*each) for each in points), tuple(group["token_steps"])))
     return made
 
@@ -80,7 +80,7 @@ def interpolate(points: tuple[Point, ...], cost: float) -> Point | None:
         cost,
         (1 - a) * before.value + a * after.value,
         _both(before.error, after.error, lambda p, q: math.hypot((1 - a) * p, a * q)),
-        _both(before.entropy, after.entropy, lambda p, q: (1 - a) * p + a * q),
+        _both(before.diversity, after.diversity, lambda p, q: (1 - a) * p + a * q),
     )
 
 
@@ -89,7 +89,7 @@ def _both(first: float | None, second: float | None, combine: Callable[[float, f
 
 
 def matched(summary: pl.DataFrame, x: str) -> Block:
-    """Gen PPL and per-sequence entropy of every model at the budgets of the comparator; EMPTY without one.
+    """Quality and diversity of every model at the budgets of the comparator; EMPTY without one.
 
     Returns:
         Rows are models and schedules, columns budgets in the unit of the cost ``x``.
@@ -98,11 +98,12 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
     if (ladder := baseline(measured)) is None:
         return EMPTY
     budgets, several = [point.cost for point in ladder.points], summary["suite"].n_unique() > 1
-    real = with_entropy(sampled(summary, labels.QUALITY).filter(family=labels.REAL), summary)
+    better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
+    real, known = quality(summary).filter(family=labels.REAL), labels.references()
     references = [
         (
             *names_of(row, with_suite=several),
-            *[labels.with_diversity(row["value"], row["stderr"], row["entropy"])] * len(budgets),
+            *[labels.with_diversity(row["value"], row["stderr"], row["diversity"])] * len(budgets),
         )
         for row in real.iter_rows(named=True)
     ]
@@ -113,16 +114,16 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
             own = f"at {labels.plain(curve.points[-1].cost)}"
             schedule = own if schedule == "-" else f"{schedule} {own}"
             references.append((model, schedule, latents, *[str(curve.points[-1])] * len(budgets)))
-        elif curve.row["family"] not in labels.REFERENCES:
+        elif curve.row["family"] not in known:
             points = (interpolate(curve.points, budget) for budget in budgets)
             rows.append((model, schedule, latents, *(str(point or NOT_AVAILABLE) for point in points)))
     steps, fixed = ", ".join(map(str, ladder.token_steps)), labels.named_systems("left_to_right")
     note = (
-        f"{x}: {labels.COSTS[x].rule}; budgets: those of {ladder.row['model']} at {steps} token steps; linear between "
-        f"measured budgets, n/a outside; the standard error is of {labels.QUALITY_NAME}; real text and {fixed} hold "
+        f"{x}: {labels.PRICES[x].rule}; budgets: those of {ladder.row['model']} at {steps} token steps; linear between "
+        f"measured budgets, n/a outside; the standard error is of {better.short}; real data and {fixed} hold "
         f"for all budgets, {fixed} at its own cost"
     )
-    title = f"{labels.QUALITY_NAME} · per-sequence entropy at matched {labels.COSTS[x].unit} per sample"
+    title = f"{better.short} · {beside.short} at matched {labels.PRICES[x].unit} per sample"
     columns = (*NAMES, *map(labels.plain, budgets))
     return Block(title, note, columns, tuple(references), tuple(rows), essential=x == labels.BACKBONE).without_latents()
 
@@ -137,23 +138,24 @@ def few_step_half(summary: pl.DataFrame) -> Block:
     if (ladder := baseline(measured)) is None:
         return EMPTY
     several, half = summary["suite"].n_unique() > 1, lower_half(ladder.points)
+    better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
     rows = []
     for curve in measured:
         if curve.row["family"] in labels.systems_that("uses_latents"):
-            points = [interpolate(curve.points, beside.cost) for beside in ladder.points]
+            points = [interpolate(curve.points, other.cost) for other in ladder.points]
             pairs = zip(points, half, strict=False)
-            cells = [NOT_AVAILABLE if point is None else versus(point, beside) for point, beside in pairs]
+            cells = [NOT_AVAILABLE if point is None else versus(point, other, better, beside) for point, other in pairs]
             rows += [(*names_of(curve.row, with_suite=several), *cells)] * any(points)
     if not rows:
         return EMPTY
     name = labels.family_name(ladder.row["family"], ladder.row["model"])
-    unit = labels.COSTS[labels.BACKBONE].unit
-    title = f"Few-step half: {labels.QUALITY_NAME} minus {name}'s · entropy minus {name}'s, at matched {unit}"
+    unit, side = labels.PRICES[labels.BACKBONE].unit, {"lower": "negative", "higher": "positive"}[better.better]
+    title = f"Few-step half: {better.short} minus {name}'s · {beside.short} minus {name}'s, at matched {unit}"
     note = (
-        f"against {ladder.row['model']}; negative is better; ** lower by more than {CLEAR:g} standard errors at equal "
-        f"entropy (within {EQUAL_ENTROPY:g} nat), * lower by less, ≠H entropy not equal"
+        f"against {ladder.row['model']}; {side} is better; ** by more than {CLEAR:g} standard errors at equal "
+        f"{beside.short} (within {beside.equal:g}), * by less, ≠ {beside.short} not equal"
     )
-    return Block(title, note, (*NAMES, *(labels.plain(beside.cost) for beside in half)), (), tuple(rows))
+    return Block(title, note, (*NAMES, *(labels.plain(other.cost) for other in half)), (), tuple(rows))
 
 
 def lower_half(points: tuple[Point, ...]) -> tuple[Point, ...]:
@@ -161,19 +163,20 @@ def lower_half(points: tuple[Point, ...]) -> tuple[Point, ...]:
     return points[: max(1, len(points) // 2)]
 
 
-def versus(ladd: Point, beside: Point) -> str:
-    """Difference in Gen PPL ± its standard error · difference in entropy, and a mark.
+def versus(ladd: Point, other: Point, better: type[Metric], beside: type[Metric]) -> str:
+    """Difference in quality ± its standard error · difference in diversity, and a mark.
 
     The two have samples of their own, so the error is the root of the sum of squares.
     """
-    difference = ladd.value - beside.value
-    error = _both(ladd.error, beside.error, math.hypot)
-    entropy = _both(ladd.entropy, beside.entropy, operator.sub)
-    if entropy is None or abs(entropy) > EQUAL_ENTROPY:
-        mark = " ≠H"
-    elif error is not None and difference < -CLEAR * error:
+    difference = ladd.value - other.value
+    gain = -difference if better.better == "lower" else difference
+    error = _both(ladd.error, other.error, math.hypot)
+    diversity = _both(ladd.diversity, other.diversity, operator.sub)
+    if diversity is None or abs(diversity) > beside.equal:
+        mark = " ≠"
+    elif error is not None and gain > CLEAR * error:
         mark = " **"
     else:
-        mark = " *" if difference < 0 else ""
-    shown = "" if entropy is None else f" · {entropy:+z.2f}"
+        mark = " *" if gain > 0 else ""
+    shown = "" if diversity is None else f" · {diversity:+z.2f}"
     return ("+" if difference > 0 else "") + labels.uncertain(difference, error, 1) + shown + mark

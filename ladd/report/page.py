@@ -14,7 +14,7 @@ import polars as pl
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.blocks import blocks
-from ladd.report.labels import BESIDE_SAMPLES, sampling, uncertain
+from ladd.report.labels import metrics, uncertain
 
 SHOWN = 4  # samples per group
 
@@ -111,9 +111,11 @@ def sample_metrics(
     )
     found = {row["metric"]: row for row in rows.iter_rows(named=True)}
     return {
-        word: uncertain(found[name]["value"], found[name]["stderr"], min(sampling()[name].digits, 3)).replace(
-            "±", " ± "
-        )
-        for name, word in BESIDE_SAMPLES.items()
-        if name in found
+        metric.short: uncertain(*_scaled(found[metric.name], metric.factor), min(metric.digits, 3)).replace("±", " ± ")
+        for metric in metrics()
+        if metric.short and metric.name in found
     }
+
+
+def _scaled(row: dict[str, Any], factor: float) -> tuple[float, float | None]:
+    return factor * row["value"], None if row["stderr"] is None else factor * row["stderr"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from ladd.errors import ArtifactError
-from ladd.report.labels import COSTS, DIVERSITY, KNOWN_ANSWERS, REFERENCES, families
+from ladd.evaluation.rows import COSTS
+from ladd.report.labels import families, in_role, references
 
 # What is swept together; a model may have more temperatures at one budget than at another.
 SWEEP = ("suite", "model", "schedule", "latent_steps", "given")
@@ -90,15 +91,16 @@ def check_comparable(compare: pl.DataFrame) -> None:
     """Refuse rows that would stand in one table, of one metric and given tokens alike, but were measured differently.
 
     A row that pools the samples of several seeds has their joint n, so it is refused beside rows of single seeds.
-    References are exempt from precision: no network made them. Known answers, and references with n = 0, are exempt
+    References are exempt from precision: no network made them. Exact ones, and references with n = 0, are exempt
     from n: they are no estimates from n samples. References of sampled metrics keep n: the floor of real data depends
     on it as the models' values do.
 
     Raises:
         ArtifactError: naming metric, column, values and models.
     """
-    reference = pl.col("family").is_in([*REFERENCES])
-    exempt = {"precision": reference, "n": pl.col("family").is_in(KNOWN_ANSWERS) | (reference & (pl.col("n") == 0))}
+    reference = pl.col("family").is_in([*references()])
+    known = pl.col("family").is_in([name for name, reference in references().items() if reference.exact])
+    exempt = {"precision": reference, "n": known | (reference & (pl.col("n") == 0))}
     for (metric, given), rows in compare.group_by("metric", "given", maintain_order=True):
         for column in ALIKE:
             bound = rows.filter(~exempt.get(column, pl.lit(value=False)))
@@ -131,8 +133,12 @@ def at_base_temperature(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(temperature.eq_missing(base))
 
 
-def with_entropy(rows: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
-    """Rows with the entropy of the same samples as columns entropy and entropy_stderr; null if not taken."""
+def quality(summary: pl.DataFrame, *, swept: bool = False) -> pl.DataFrame:
+    """Rows of the quality of samples, nothing given, with the diversity of the same samples as columns diversity and
+    diversity_stderr, null if not taken; each model at its temperature nearest to 1, or ``swept``, at all."""
+    rows = summary.filter(metric=in_role(summary, "quality").name, given="")
+    rows = rows if swept else at_base_temperature(rows)
     keys = [*SWEEP, "token_steps", "temperature"]
-    beside = summary.filter(metric=DIVERSITY).select(*keys, entropy=pl.col("value"), entropy_stderr=pl.col("stderr"))
+    beside = summary.filter(metric=in_role(summary, "diversity").name)
+    beside = beside.select(*keys, diversity=pl.col("value"), diversity_stderr=pl.col("stderr"))
     return rows.join(beside, on=keys, how="left", nulls_equal=True, maintain_order="left")

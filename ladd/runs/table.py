@@ -16,7 +16,7 @@ from ladd.errors import ArtifactError, ConfigError
 from ladd.registry import suite_folder
 from ladd.report.blocks import essential_metrics
 from ladd.report.cells import Block, flagged
-from ladd.report.labels import PERPLEXITY, REFERENCES, ZERO_SHOT, ZERO_SHOT_NOTE, families, sampling, uncertain
+from ladd.report.labels import PERPLEXITY, ZERO_SHOT, ZERO_SHOT_NOTE, families, references, sampling, uncertain
 from ladd.report.select import ALIKE, at_base_temperature, check_comparable, summarise
 from ladd.stages.results import MEASURED, SCHEMA, read_curve, read_results
 
@@ -49,7 +49,7 @@ def sweep_rows(folders: list[Path], source: str) -> pl.DataFrame:
 def _from_dvc(folder: Path, suite: Suite) -> pl.DataFrame:
     path = folder / "results" / "compare.csv"
     with suite_folder(folder):
-        summary = summarise(read_results(path)).filter(~pl.col("family").is_in([*REFERENCES]))
+        summary = summarise(read_results(path)).filter(~pl.col("family").is_in([*references()]))
     if unknown := sorted(set(summary["model"]) - set(suite.sweeps)):
         raise ArtifactError(f"{path} has the sweep {unknown[0]!r}, and params.yaml has not; run `dvc repro`")
     trained = {key: sweep.model for key, sweep in suite.sweeps.items()}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ladd.errors import ConfigError
 
@@ -42,6 +42,10 @@ LEFT_OUT: Mapping[str, str] = {
 
 
 TEMPLATES = "*.j2"
+# Attributes of classes that say how things are called and drawn. Stages that show nothing do not read them.
+WORDS = frozenset(
+    ("against", "axis", "colour", "label", "line", "markers", "place", "real_label", "references", "short", "title")
+)
 
 
 class Target(NamedTuple):
@@ -56,7 +60,8 @@ class Module:
     """A source file."""
 
     file: str  # path from the root of the repository, or from the folder of a suite
-    digest: str  # of its statements
+    digest: str  # of its statements, `WORDS` left out
+    worded: str  # with them
     imports: tuple[Target, ...]  # all that it imports, wherever it does
     exports: Mapping[str, Target]  # names that it takes over from other modules at its top level
     facade: bool  # it is the `__init__` of a package, and imports and nothing else
@@ -69,10 +74,10 @@ class Code:
     def __init__(self, root: Path, folder: Path | None = None):
         self.root, self.folder = root, folder
         self._modules: dict[str, Module | None] = {}
-        self._files: dict[tuple[str | None, ...], dict[str, str]] = {}
+        self._files: dict[tuple[str | bool | None, ...], dict[str, str]] = {}
 
     def files(
-        self, entries: Sequence[str], *, besides: Sequence[str] = (), without: Sequence[str] = ()
+        self, entries: Sequence[str], *, besides: Sequence[str] = (), without: Sequence[str] = (), words: bool = False
     ) -> dict[str, str]:
         """Digest of every file that importing some modules runs, by its path.
 
@@ -83,8 +88,9 @@ class Code:
             entries: modules such as "ladd.stages.stage2".
             besides: keys of `LEFT_OUT` that are followed all the same.
             without: files and folders that are left out as well.
+            words: whether `WORDS` count.
         """
-        key = (*entries, None, *besides, None, *without)
+        key = (*entries, None, *besides, None, *without, words)
         if (known := self._files.get(key)) is not None:
             return known
         out = (*(each for each in LEFT_OUT if each not in besides), *without)
@@ -96,19 +102,19 @@ class Code:
         while pending:
             if (target := pending.pop()) not in seen:
                 seen.add(target)
-                pending += self._follow(target, out, found)
+                pending += self._follow(target, out, found, words=words)
         for folder in {self.root / Path(file).parent for file in found}:
             for path in folder.glob(TEMPLATES):  # a module reads those that lie beside it
                 found[path.relative_to(self.root).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
         self._files[key] = found
         return found
 
-    def digest(self, entries: Sequence[str], *, besides: Sequence[str] = (), without: Sequence[str] = ()) -> str:
-        """One hash of all these files and of their names."""
-        files = self.files(entries, besides=besides, without=without)
+    def digest(self, entries: Sequence[str], **options: Any) -> str:
+        """One hash of all these files and of their names; ``options`` are those of `files`."""
+        files = self.files(entries, **options)
         return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
 
-    def _follow(self, target: Target, out: tuple[str, ...], found: dict[str, str]) -> Iterator[Target]:
+    def _follow(self, target: Target, out: tuple[str, ...], found: dict[str, str], *, words: bool) -> Iterator[Target]:
         parent = target.module.rpartition(".")[0]
         if parent:
             package = self._module(parent)
@@ -124,7 +130,7 @@ class Code:
             yield module.exports.get(target.name, Target(target.module))
             return
         if not module.facade:
-            found[module.file] = module.digest
+            found[module.file] = module.worded if words else module.digest
         yield from module.imports
 
     def _module(self, name: str) -> Module | None:
@@ -166,7 +172,8 @@ def _parse(base: Path, file: str, source: bytes) -> Module:
     exports = {alias.asname or alias.name: target for node in body for alias, target in _aliases(node, base, file)}
     rest = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)]
     facade = file.endswith("__init__.py") and not rest
-    return Module(file, hashlib.sha256(_text(body).encode()).hexdigest(), imports, exports, facade)
+    digest, worded = (hashlib.sha256(_text(body, words=words).encode()).hexdigest() for words in (False, True))
+    return Module(file, digest, worded, imports, exports, facade)
 
 
 def _runs(node: ast.AST) -> bool:
@@ -196,11 +203,24 @@ def _aliases(node: ast.AST, base: Path, file: str) -> Iterator[tuple[ast.alias, 
 _UNSEEN = {"ctx", "kind", "type_comment"}
 
 
-def _text(node: object) -> str:
+def _text(node: object, *, words: bool) -> str:
     """A syntax tree as text, the same on every version of Python: what newer ones add is empty, and left out."""
     if isinstance(node, list):
-        return f"[{','.join(_text(each) for each in node if not isinstance(each, ast.AST) or _runs(each))}]"
+        kept = (each for each in node if not isinstance(each, ast.AST) or _runs(each))
+        return f"[{','.join(_text(each, words=words) for each in kept)}]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = (f"{n}={_text(v)}" for n, v in ast.iter_fields(node) if v is not None and v != [] and n not in _UNSEEN)
-    return f"{type(node).__name__}({','.join(fields)})"
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, ast.ClassDef) and not words:
+        fields["body"] = [each for each in node.body if not _names_words(each)]
+    seen = ((n, v) for n, v in fields.items() if v is not None and v != [] and n not in _UNSEEN)
+    return f"{type(node).__name__}({','.join(f'{n}={_text(v, words=words)}' for n, v in seen)})"
+
+
+def _names_words(node: ast.stmt) -> bool:
+    if isinstance(node, ast.AnnAssign):
+        return ast.unparse(node.target) in WORDS
+    if not isinstance(node, ast.Assign):
+        return False
+    named = [name for target in node.targets for name in getattr(target, "elts", [target])]
+    return {ast.unparse(name) for name in named} <= WORDS

@@ -12,7 +12,7 @@ from ladd.files import write_atomically, write_json
 from ladd.git import git_tags
 from ladd.report.blocks import headline, render
 from ladd.report.curves import loss_by_time_caption, plot_codebook, plot_curves, plot_loss_by_time
-from ladd.report.figures import quality_figures
+from ladd.report.figures import sample_figures
 from ladd.report.labels import family_name, schedule_name, steps_name
 from ladd.report.page import SampleGroup, sample_metrics, write_page, write_samples_page
 from ladd.report.select import summarise
@@ -61,7 +61,7 @@ def _write_seconds(suite: Suite, compare: pl.DataFrame) -> None:
         SECONDS / "report.html",
         title=f"ladd: {suite.suite}, with seconds",
         summary=summary,
-        figures=quality_figures(summary, SECONDS),
+        figures=sample_figures(summary, SECONDS),
         parameters=write_yaml(suite.model_dump(mode="json")),
         provenance={"suite": suite.suite, "libraries": versions()} | git_tags(Path(suite.root)),
     )
@@ -79,7 +79,7 @@ def _figures(suite: Suite, summary: pl.DataFrame) -> dict[str, Path]:
     histories = {name: pl.read_csv(RESULTS / "history" / f"{name}.csv", infer_schema_length=None) for name in names}
     discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
     usage = {key: json.loads((RESULTS / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete}
-    figures = quality_figures(summary, plots)
+    figures = sample_figures(summary, plots)
     plot_curves(histories, plots / "curves.png", priors)
     figures["Training curves"] = plots / "curves.png"
     if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():

@@ -25,6 +25,7 @@ class Planned(NamedTuple):
         modules: that a key runs besides the stage's own, where they are found by name at run time.
         besides: of the code that is left out elsewhere, what counts here.
         without: code that its modules import and it does not run.
+        words: whether it shows what things are called.
     """
 
     blocks: tuple[str, ...]
@@ -32,6 +33,7 @@ class Planned(NamedTuple):
     modules: Callable[[Suite, str], Sequence[str]] = lambda suite, key: ()
     besides: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    words: bool = False
 
 
 def make_plan(suite: Suite, code: Code) -> Plan:
@@ -59,8 +61,8 @@ def keys_of(suite: Suite, stage: str) -> list[str]:
 def entry_of(suite: Suite, code: Code, stage: str, key: str) -> Entry:
     """The entry of one stage."""
     planned = PLANNED[stage]
-    code_digest = code.digest(modules_of(suite, stage, key), besides=planned.besides, without=planned.without)
-    return {"code": code_digest, **planned.settings(suite, key)}
+    options = {"besides": planned.besides, "without": planned.without, "words": planned.words}
+    return {"code": code.digest(modules_of(suite, stage, key), **options), **planned.settings(suite, key)}
 
 
 def modules_of(suite: Suite, stage: str, key: str) -> list[str]:
@@ -170,9 +172,10 @@ def _metrics(suite: Suite, data: str) -> list[str]:
     return [*_task(suite, data), *sorted({module_of(type(metric)) for metric in task.metrics()})]
 
 
-def _systems(suite: Suite, key: str) -> list[str]:
-    """Labels and colours of what is compared stand in the systems."""
-    return sorted({module_of(suite.model(sweep.model).system) for sweep in suite.sweeps.values()})
+def _shown(suite: Suite, key: str) -> list[str]:
+    """Systems, tasks and metrics say what they are called, and how they are drawn."""
+    systems = {module for sweep in suite.sweeps.values() for module in _system(suite, sweep.model)}
+    return sorted(systems | {module for data in suite.data for module in _metrics(suite, data)})
 
 
 # A system is one file: its bounds and what samplers ask of it stand beside its loss. So is a task.
@@ -203,5 +206,5 @@ PLANNED = {
         lambda suite, key: [*_system(suite, suite.sweeps[key].model), *_metrics(suite, suite.sweeps[key].data)],
     ),
     "reference": Planned(("data",), _reference, _metrics),
-    "compare": Planned((), _compared, _systems, besides=("ladd/report/",)),
+    "compare": Planned((), _compared, _shown, besides=("ladd/report/",), words=True),
 }

@@ -56,6 +56,13 @@ class HeldOut(NamedTuple):
         return None if self.documents is None else len(self.documents.unique())
 
 
+class Reference(NamedTuple):
+    """Rows that no trained model made."""
+
+    label: str
+    exact: bool = False  # by quadrature or enumeration, and no estimate from samples
+
+
 class Task(Source, Generic[SettingsT, EvaluationT]):
     """One data set of a suite. A module of a task holds a class of it, with a name.
 
@@ -67,6 +74,7 @@ class Task(Source, Generic[SettingsT, EvaluationT]):
         shuffled: whether neighbours in a split depend on each other, so that sets are drawn from all over it.
         given: whether samplers may be given tokens.
         reads_text: whether a frozen text encoder can read its sequences.
+        references: families of rows that no trained model made, in the order of tables.
     """
 
     name: ClassVar[str]
@@ -76,6 +84,7 @@ class Task(Source, Generic[SettingsT, EvaluationT]):
     shuffled: ClassVar[bool] = False
     given: ClassVar[bool] = True
     reads_text: ClassVar[bool] = False
+    references: ClassVar[Mapping[str, Reference]] = {"real": Reference("Real data")}
 
     settings: SettingsT
     evaluation: EvaluationT

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from ladd.progress import counted
 from ladd.samplers.ancestral import Ancestral
 from ladd.samplers.base import sample_in_batches
 from ladd.samplers.sources import Stream, TokenSource, share_equal_rows
-from ladd.tasks.base import Bounds, Plain, Shown, Task
+from ladd.tasks.base import Bounds, Plain, Reference, Shown, Task
 
 MIN_FLOOR = 1e-6
 SHARD = 65536  # sequences per file
@@ -92,6 +92,11 @@ class Sawtooth(Task[SawtoothConfig, SawtoothEvaluationConfig]):
     Evaluation = SawtoothEvaluationConfig
     real_split = "reference"
     given = False
+    references: ClassVar[Mapping[str, Reference]] = {
+        "oracle": Reference("Oracle", exact=True),
+        "exact": Reference("Exact", exact=True),
+        **Task.references,
+    }
 
     def build(self, folder: Path) -> None:
         """Training, validation and reference sequences."""

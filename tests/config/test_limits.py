@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ladd.config import GivenConfig, SweepPoint, check_suite, load_suite
-from ladd.config.relations import REFERENCES
 from ladd.errors import ConfigError
+from ladd.tasks.sawtooth import Sawtooth
 from tests.builders import suite_values, text_suite_values
 from tests.config.checks import changed, check_message, write
 
@@ -104,7 +104,7 @@ BAD = [
             suite_values()["sweeps"]["mdlm"],
             [f"sweeps.{prefix}-saw: the name is that of the {prefix} rows of data.saw; rename the sweep"],
         )
-        for prefix in REFERENCES
+        for prefix in ("reference", *Sawtooth.references)
     ),
 ]
 
@@ -161,6 +161,8 @@ def test_rows_that_are_of_no_sweep_have_reserved_names(folder):
     suite = load_suite(folder / "params.yaml")
     with (folder / "results/compare.csv").open(newline="") as file:
         names = {row["model"] for row in csv.DictReader(file)}
-    reserved = {f"{prefix}-{key}" for prefix in REFERENCES for key in suite.data}
+    reserved = {
+        f"{prefix}-{key}" for key, data in suite.data.items() for prefix in ("reference", *data.task.references)
+    }
     assert names - suite.sweeps.keys()
     assert names - suite.sweeps.keys() <= reserved

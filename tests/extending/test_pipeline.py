@@ -15,8 +15,8 @@ from flows.graph import read_graph
 from ladd.cli import main
 from ladd.config import load_suite
 from ladd.dry_run import rehearse
-from ladd.report.figures import quality_lines
-from ladd.report.labels import Quality
+from ladd.report.figures import metric_lines
+from ladd.report.labels import figures
 from ladd.report.select import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.plan import renew_plan
@@ -133,7 +133,8 @@ def test_table_figures_and_pages_name_them(compared):
         assert words in page
     even = table.split("Sequences with an even sum, percent")[1]
     assert re.search(r"real-bits .* 100\.0±0\.0", even)
-    lines = quality_lines(summarise(compared), Quality("even", "", "", "token_steps", "", ""))
+    [figure] = [figure for figure in figures() if figure.metric.name == "even"]
+    lines = metric_lines(summarise(compared), figure)
     assert [line.label for line in lines] == [
         "MDLM mdlm",
         "MDLM remasking remasked",
@@ -145,7 +146,9 @@ def test_table_figures_and_pages_name_them(compared):
     assert "Span-MDLM remasking (spans-remasked)" in samples
     shown = json.loads(Path("results/samples/spans.json").read_text())
     assert all(set(text) <= set("01") for text, _ in shown[0]["items"][0])
-    assert Path("results/plots/curves.png").stat().st_size > 0
+    assert {path.name for path in Path("results/plots").iterdir()} >= {"curves.png", "even.png"}
+    assert "even sums against token steps; higher is better" in page
+    assert "even sums" in samples
 
 
 def test_command_compares_from_anywhere(suite, capsys, monkeypatch):

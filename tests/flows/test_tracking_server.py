@@ -20,7 +20,7 @@ from tests.flows.site import until
 from tests.stages.tiny import REPOSITORY, environment, make_suite, stage_command, tiny_values
 
 STAGE = "baseline@mdlm"
-RATE = 30  # steps per second that no machine takes more of, with a validation every second step
+RATE = 60  # steps per second that no machine takes more of, with a validation every second step
 EVERY = 20  # steps between checkpoints
 
 

@@ -81,7 +81,7 @@ def test_terminal_shows_the_essential_and_folds(text_rows, table):
         "Validation perplexity",
         "Zero-shot",
         "Gen PPL (perplexity",
-        "Gen PPL · per-sequence entropy at matched backbone",
+        "Gen PPL · entropy at matched backbone",
     ]
     assert [text.index(title) for title in titles] == sorted(text.index(title) for title in titles)
     assert "Few-step half" in text

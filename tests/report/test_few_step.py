@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ladd.metrics.entropy import SequenceEntropy
+from ladd.metrics.gen_ppl import GenPpl
 from ladd.report.matched import Point, few_step_half, lower_half, versus
 from ladd.report.select import summarise
 
@@ -14,16 +16,24 @@ from ladd.report.select import summarise
         (89.0, 3.0, 4.4, "-11.0±5.0 · +0.00 **"),
         (91.0, 3.0, 4.4, "-9.0±5.0 · +0.00 *"),
         (89.0, 3.0, 4.31, "-11.0±5.0 · -0.09 **"),
-        (89.0, 3.0, 4.29, "-11.0±5.0 · -0.11 ≠H"),
-        (89.0, 3.0, 4.51, "-11.0±5.0 · +0.11 ≠H"),
-        (89.0, 3.0, None, "-11.0±5.0 ≠H"),
+        (89.0, 3.0, 4.29, "-11.0±5.0 · -0.11 ≠"),
+        (89.0, 3.0, 4.51, "-11.0±5.0 · +0.11 ≠"),
+        (89.0, 3.0, None, "-11.0±5.0 ≠"),
         (89.0, None, 4.4, "-11.0 · +0.00 *"),
         (101.0, 3.0, 4.4, "+1.0±5.0 · +0.00"),
     ],
 )
 def test_marks(value, error, entropy, text):
     # Beside 100 ± 4 and 4.4 nats: with error 3 the difference has error 5.
-    assert versus(Point(1.0, value, error, entropy), Point(1.0, 100.0, 4.0, 4.4)) == text
+    assert versus(Point(1.0, value, error, entropy), Point(1.0, 100.0, 4.0, 4.4), GenPpl, SequenceEntropy) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.9, "+0.1±0.0 · +0.00 **"), (0.7, "-0.1±0.0 · +0.00")])
+def test_more_is_better_of_some(value, text):
+    class Share(GenPpl):
+        better = "higher"
+
+    assert versus(Point(1.0, value, 0.0, 4.4), Point(1.0, 0.8, 0.03, 4.4), Share, SequenceEntropy) == text
 
 
 @pytest.mark.parametrize(("budgets", "half"), [([1], [1]), ([1, 2], [1]), ([1, 2, 4, 8, 16], [1, 2])])

@@ -33,7 +33,7 @@ def test_budgets_are_those_with_several_temperatures(swept, text_rows, table):
 
 def test_rows_pair_both_metrics_of_the_same_samples(swept, table):
     rows = at_budget(frontier(summarise(table(swept)))[0], 4).filter(pl.col("model").is_in(["mdlm", "ar"]))
-    found = sorted(rows.select("model", "temperature", "value", "entropy").rows())
+    found = sorted(rows.select("model", "temperature", "value", "diversity").rows())
     assert found == [
         ("ar", 0.5, 75.0, pytest.approx(4.11)),
         ("ar", 1.0, 150.0, pytest.approx(4.41)),

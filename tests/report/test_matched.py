@@ -19,7 +19,7 @@ def test_linear_in_the_cost_with_the_errors_of_both_ends():
     point = interpolate(POINTS, 10.0)
     assert point.value == pytest.approx(0.75 * 900 + 0.25 * 500)
     assert point.error == pytest.approx(math.sqrt((0.75 * 40) ** 2 + (0.25 * 20) ** 2))
-    assert point.entropy == pytest.approx(0.75 * 4.35 + 0.25 * 4.4)
+    assert point.diversity == pytest.approx(0.75 * 4.35 + 0.25 * 4.4)
 
 
 def test_measured_budgets_are_themselves_and_nothing_lies_beyond():
@@ -32,7 +32,7 @@ def test_measured_budgets_are_themselves_and_nothing_lies_beyond():
 
 def test_an_unknown_error_or_entropy_stays_unknown():
     point = interpolate(POINTS, 24.0)
-    assert (point.value, point.error, point.entropy) == (425.0, None, None)
+    assert (point.value, point.error, point.diversity) == (425.0, None, None)
     assert str(point) == "425.0"
     assert str(POINTS[0]) == "900.0±40.0 · 4.35"
 

@@ -8,9 +8,10 @@ import re
 import pytest
 
 from ladd.errors import ArtifactError
+from ladd.metrics.swd import SlicedWasserstein
 from ladd.report.curves import plot_codebook
-from ladd.report.figures import plot_quality
-from ladd.report.labels import FIGURES
+from ladd.report.figures import plot_metric
+from ladd.report.labels import TOKEN_STEPS, Figure
 from ladd.report.page import write_page
 from ladd.report.select import summarise
 
@@ -18,7 +19,7 @@ from ladd.report.select import summarise
 @pytest.fixture
 def given(rows, table, tmp_path) -> dict:
     figures = {"Quality <by> steps": tmp_path / "swd.png", "Code use": tmp_path / "codebook.png"}
-    plot_quality(summarise(table(rows)), tmp_path / "swd.png", FIGURES[0])
+    plot_metric(summarise(table(rows)), tmp_path / "swd.png", Figure(SlicedWasserstein, TOKEN_STEPS))
     plot_codebook({"k4": [0.1, 0.4, 0.5, 0.0]}, tmp_path / "codebook.png")
     return {
         "title": "Sawtooth & co",

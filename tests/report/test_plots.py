@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from ladd.errors import ArtifactError
 from ladd.report.curves import plot_codebook, plot_curves
-from ladd.report.figures import draw, draw_floor, plot_quality, quality_figures, quality_lines
-from ladd.report.labels import FIGURES
+from ladd.report.figures import draw, draw_floor, metric_lines, plot_metric, sample_figures
+from ladd.report.labels import figures
 from ladd.report.select import summarise
 from ladd.report.style import family_colour
 from tests.report.drawing import twice
@@ -22,14 +22,14 @@ def history(final: float, **terms: list[float | None]) -> pl.DataFrame:
     return pl.DataFrame({"step": [0, 100, 200], **losses, **{f"validation/{k}": v for k, v in terms.items()}})
 
 
-SWD = {quality.x: quality for quality in FIGURES if quality.metric == "swd"}
-GEN_PPL = {quality.x: quality for quality in FIGURES if quality.metric == "gen_ppl"}
+SWD = {figure.x: figure for figure in figures() if figure.metric.name == "swd"}
+GEN_PPL = {figure.x: figure for figure in figures() if figure.metric.name == "gen_ppl"}
 
 
 @pytest.mark.parametrize("x", SWD)
-def test_quality_figures(x, rows, table, tmp_path):
+def test_sample_figures(x, rows, table, tmp_path):
     other = [row | {"value": 0.5} if row["model"] == "ar" else row for row in rows]
-    twice(lambda data, path: plot_quality(summarise(table(data)), path, SWD[x]), rows, other, tmp_path)
+    twice(lambda data, path: plot_metric(summarise(table(data)), path, SWD[x]), rows, other, tmp_path)
 
 
 def test_curves(tmp_path):
@@ -42,17 +42,17 @@ def test_codebook(tmp_path):
 
 
 def test_series_hold_the_averages(rows, table):
-    series = {line.label: line.rows for line in quality_lines(summarise(table(rows)), SWD["gmacs_per_sample"])}
+    series = {line.label: line.rows for line in metric_lines(summarise(table(rows)), SWD["gmacs_per_sample"])}
     assert list(series) == ["AR", "MDLM", "Di-LADD joint", "Di-LADD sequential\n+ 1 latent step"]
     mdlm = series["MDLM"]
     assert mdlm.select("gmacs_per_sample", "token_steps").rows() == [(0.5, 1), (2.0, 4)]
-    assert mdlm["value"].to_list() == pytest.approx([0.12, 0.03])
-    assert mdlm["stderr"].to_list() == pytest.approx([0.02 / 3**0.5, 0.01 / 3**0.5])
+    assert mdlm["value"].to_list() == pytest.approx([120.0, 30.0])
+    assert mdlm["stderr"].to_list() == pytest.approx([20.0 / 3**0.5, 10.0 / 3**0.5])
 
 
 def test_models_of_one_family_are_told_apart(rows, table):
     more = [row | {"model": "di-ladd-k8", "K": 8} for row in rows if row["family"] == "di-ladd"]
-    lines = quality_lines(summarise(table(rows + more)), SWD["token_steps"])
+    lines = metric_lines(summarise(table(rows + more)), SWD["token_steps"])
     joint = [(line.label, line.marker) for line in lines if "joint" in line.label]
     assert joint == [("Di-LADD joint di-ladd-k4", "o"), ("Di-LADD joint di-ladd-k8", "D")]
 
@@ -60,7 +60,7 @@ def test_models_of_one_family_are_told_apart(rows, table):
 def test_latent_shapes_of_one_family_have_shades_of_one_colour(text_rows, table):
     co = [row for row in text_rows if row["model"] == "co-8" and row["token_steps"]]
     more = [row | {"model": "co-16", "L": 16} for row in co] + [row | {"model": "my-ccdd", "L": 64} for row in co]
-    lines = quality_lines(summarise(table(text_rows + more)), GEN_PPL["gmacs_per_sample"])
+    lines = metric_lines(summarise(table(text_rows + more)), GEN_PPL["gmacs_per_sample"])
     looks = {line.label: (line.colour, line.marker) for line in lines if line.rows["family"][0] == "co-ladd"}
     assert list(looks) == ["Co-LADD joint co-8", "Co-LADD joint co-16", "CCDD joint"]
     assert next(iter(looks.values()))[0] == to_hex(family_colour("co-ladd"))
@@ -70,27 +70,27 @@ def test_latent_shapes_of_one_family_have_shades_of_one_colour(text_rows, table)
 @pytest.mark.parametrize("x", GEN_PPL)
 def test_gen_ppl_figures(x, text_rows, table, tmp_path):
     other = [row | {"value": row["value"] * 2} if row["model"] == "co-8" else row for row in text_rows]
-    twice(lambda data, path: plot_quality(summarise(table(data)), path, GEN_PPL[x]), text_rows, other, tmp_path)
+    twice(lambda data, path: plot_metric(summarise(table(data)), path, GEN_PPL[x]), text_rows, other, tmp_path)
 
 
 def test_figures_are_those_that_the_table_has_rows_for(rows, text_rows, table, tmp_path):
-    sawtooth = quality_figures(summarise(table(rows)), tmp_path / "a")
-    assert [path.name for path in sawtooth.values()] == ["swd.png", "swd-compute.png"]
-    text = quality_figures(summarise(table(text_rows)), tmp_path / "b")
+    sawtooth = sample_figures(summarise(table(rows)), tmp_path / "a")
+    assert [path.name for path in sawtooth.values()] == ["swd.png", "swd-made.png"]
+    text = sample_figures(summarise(table(text_rows)), tmp_path / "b")
     names = ["gen-ppl.png", "gen-ppl-backbone.png", "gen-ppl-made.png", "gen-ppl-compute.png", "gen-ppl-seconds.png"]
     assert [path.name for path in text.values()] == names
     swept = text_rows + [row | {"temperature": 0.5} for row in text_rows if row["token_steps"] == 8]
-    found = quality_figures(summarise(table(swept)), tmp_path / "c")
+    found = sample_figures(summarise(table(swept)), tmp_path / "c")
     assert [path.name for path in found.values()] == [*names, "frontier.png"]
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == sorted([*names, "frontier.png"])
-    assert quality_figures(summarise(table([row for row in rows if row["metric"] != "swd"])), tmp_path / "d") == {}
+    assert sample_figures(summarise(table([row for row in rows if row["metric"] != "swd"])), tmp_path / "d") == {}
 
 
 def test_joint_is_solid_sequential_dashed_and_the_floor_a_grey_band(rows, table):
     summary = summarise(table(rows + [row | {"token_steps": 4} for row in rows if row["schedule"] == "sequential"]))
-    axes, lines = Figure().add_subplot(), quality_lines(summary, SWD["token_steps"])
+    axes, lines = Figure().add_subplot(), metric_lines(summary, SWD["token_steps"])
     draw_floor(axes, summary, lines, SWD["token_steps"])
-    assert set(axes.lines[0].get_ydata()) == {0.004}
+    assert set(axes.lines[0].get_ydata()) == {4.0}
     assert axes.patches[0].get_extents().height > 0
     assert not axes.texts
     for line in lines:
@@ -105,8 +105,8 @@ def test_real_data_far_below_all_models_leave_them_the_axis(text_rows, table):
     def drawn(value: float) -> Axes:
         rows = [row | {"value": value} if row["family"] == "real" else row for row in text_rows]
         summary, axes = summarise(table(rows)), Figure().add_subplot()
-        quality = GEN_PPL["token_steps"]
-        draw_floor(axes, summary, quality_lines(summary, quality), quality)
+        figure = GEN_PPL["token_steps"]
+        draw_floor(axes, summary, metric_lines(summary, figure), figure)
         return axes
 
     lowest = min(row["value"] for row in text_rows if row["metric"] == "gen_ppl" and row["family"] != "real")
@@ -119,9 +119,9 @@ def test_what_cannot_be_drawn_is_refused(rows, table, tmp_path):
     path = tmp_path / "a.png"
     bounds = summarise(table([row for row in rows if row["metric"] != "swd"]))
     refusals = [
-        (lambda: plot_quality(bounds, path, SWD["token_steps"]), "token_steps"),
-        (lambda: plot_quality(bounds, path, SWD["gmacs_per_sample"]), "gmacs_per_sample"),
-        (lambda: plot_quality(bounds, path, GEN_PPL["seconds_per_sample"]), "gen_ppl with seconds_per_sample"),
+        (lambda: plot_metric(bounds, path, SWD["token_steps"]), "token_steps"),
+        (lambda: plot_metric(bounds, path, SWD["gmacs_per_sample"]), "gmacs_per_sample"),
+        (lambda: plot_metric(bounds, path, GEN_PPL["seconds_per_sample"]), "gen_ppl with seconds_per_sample"),
         (lambda: plot_curves({}, path), "no training history"),
         (lambda: plot_curves({"mdlm": history(0.5).drop("train/loss")}, path), "train/loss"),
         (lambda: plot_codebook({}, path), "no codebook"),

@@ -130,7 +130,7 @@ def test_outdated_stages_are_left_alone_with_the_reason(suite, capsys):
     assert found["baseline@ar"] == "skipped: changed outs results/history/baseline-ar.csv"
     assert found["measure@new"] == "skipped: dvc.lock does not have it: it never ran"
     assert found["compare"].startswith("skipped: changed deps ")
-    assert found["measure@di-seq"] == "skipped: changed deps plan.measure.di-seq"
+    assert found["measure@di-seq"] == "skipped: changed deps digests.measure.di-seq"
     assert found["measure@mdlm"] == "made"
     _, runs = stored(suite.parents[1])
     of_model = {f"measure@{key}" for key, sweep in values["sweeps"].items() if sweep["model"] == "di"}

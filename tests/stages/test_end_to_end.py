@@ -278,7 +278,7 @@ def test_report_and_figures_are_written(finished):
     results = finished.folder / "results"
     assert {path.name for path in (results / "plots").iterdir()} == {
         "swd.png",
-        "swd-compute.png",
+        "swd-made.png",
         "loss-by-time.png",
         "curves.png",
         "codebook.png",

@@ -78,7 +78,16 @@ EDITS = {
     "workers": (put("run.workers", 7), set()),
     "K": (put("codebooks.codes.codebook", 4), {"codebook@codes", "stage2@di", "bound@di"} | measured(OF["di"])),
     "temperature": (put("sweeps.co-seq.temperature", 0.5), measured({"co-seq"})),
-    "version of a metric": (code("ladd/metrics/mauve.py", 'version = "', 'version = "other-'), EVERY_MEASURE),
+    "version of a metric": (
+        code("ladd/metrics/mauve.py", 'version = "', 'version = "other-'),
+        EVERY_MEASURE | {"compare"},
+    ),
+    "title of a metric": (code("ladd/metrics/mauve.py", 'title = "', 'title = "other '), {"compare"}),
+    "label and colour of a system": (
+        code("ladd/systems/mdlm.py", '= "MDLM", "#D55E00"', '= "Other", "#000000"'),
+        {"compare"},
+    ),
+    "label of a reference": (code("ladd/tasks/text/__init__.py", '"Bigram"', '"Other"'), {"compare"}),
     "version of the bounds": (
         code("ladd/evaluation/__init__.py", "= ", "= 'other' or "),
         EVERY_MEASURE | stages("bound", MODELS) | {"compare"},

@@ -23,10 +23,6 @@ AXES = {"ladd.systems": System, "ladd.samplers": Sampler, "ladd.tasks": Task, "l
 STANDING = {
     "ladd/launch/expand.py": ({"sequential"}, "that form asks for latent steps, which one of the two takes"),
     "ladd/launch/grid.py": ({"joint", "sequential"}, "the form of the paper's ablation offers its two schedules"),
-    "ladd/report/labels.py": (
-        {"gen_ppl", "entropy_sequence", "distinct_2", "mauve", "swd"},
-        "which metrics have figures, stand beside samples, and say how diverse samples are",
-    ),
     "ladd/systems/co_ladd.py": ({"joint"}, "its bound is under the latents' clock of that sampler"),
     "ladd/tasks/sawtooth.py": (
         {"ancestral", "swd", "entropy_sequence", "entropy_positional"},

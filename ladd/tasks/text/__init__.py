@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from ladd.evaluation.teacher import TEACHER_RULE, Teacher, TeacherScores, load_t
 from ladd.latents.frozen import FrozenTextEncoder
 from ladd.latents.reduction import truncate
 from ladd.metrics.base import Values
-from ladd.tasks.base import Bounds, HeldOut, Plain, Shown, Task
+from ladd.tasks.base import Bounds, HeldOut, Plain, Reference, Shown, Task
 from ladd.tasks.text.build import TOKENIZER, build_corpora
 from ladd.tasks.text.packing import block_documents
 from ladd.tasks.text.references import ngram_rows, real_rows
@@ -36,6 +37,12 @@ class TextTask(Task[TextDataConfig, TextEvaluationConfig]):
     Evaluation = TextEvaluationConfig
     shuffled = True
     reads_text = True
+    references: ClassVar[Mapping[str, Reference]] = {
+        **Task.references,
+        "shuffled": Reference("Shuffled words"),
+        "unigram": Reference("Unigram"),
+        "bigram": Reference("Bigram"),
+    }
 
     def __init__(self, suite: Suite, key: str, device: str | torch.device = "cpu"):
         super().__init__(suite, key, device)
