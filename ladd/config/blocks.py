@@ -115,6 +115,28 @@ class ExecutorConfig(Block):
         return self
 
 
+class OptimiserConfig(Block):
+    """What takes the steps; `learning_rate` and `weight_decay` of the training are AdamW's."""
+
+    kind: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices of the blocks, and AdamW for the rest
+    betas: Annotated[list[Rate], Field(min_length=2, max_length=2)] = Field(default=[0.9, 0.999])  # of AdamW
+    matrix_rate: Annotated[float, Field(ge=1e-9, le=1)] = 0.02  # learning rate of Muon
+    matrix_decay: Annotated[float, Field(ge=0, le=10)] = 0.0  # weight decay of Muon
+    momentum: Rate = 0.95  # of Muon
+
+    @model_validator(mode="after")
+    def _check(self) -> OptimiserConfig:
+        of_muon = {"matrix_rate", "matrix_decay", "momentum"} & self.model_fields_set
+        if self.kind != "muon" and of_muon:
+            raise ValueError(f"{min(of_muon)} is a setting of muon; remove it, or write kind: muon")
+        if self.matrix_rate * self.matrix_decay >= 1:
+            raise ValueError(
+                f"matrix_rate {self.matrix_rate} x matrix_decay {self.matrix_decay} must be below 1: a step would turn "
+                "the weights around"
+            )
+        return self
+
+
 class TrainingConfig(Block):
     """One run of the training loop."""
 
@@ -123,7 +145,9 @@ class TrainingConfig(Block):
     learning_rate: Annotated[float, Field(ge=1e-9, le=1)]
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
     warmup: Annotated[int, Field(ge=0)] = 0  # steps of linear warm-up
-    decay: Literal["constant", "cosine"] = "constant"  # learning rate after the warm-up
+    decay: Literal["constant", "cosine", "linear"] = "constant"  # learning rate after the warm-up
+    cooldown: Annotated[float, Field(ge=1e-3, le=1)] = 0.2  # share of the steps, the last, that linear decay takes
+    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
     clip: Annotated[float, Field(ge=1e-3, le=1e9)] = 1.0  # gradient norm
     ema: Rate  # decay of the weight average
     validate_every: Count  # steps
@@ -147,6 +171,11 @@ class TrainingConfig(Block):
             raise ValueError(
                 f"learning_rate {self.learning_rate} x weight_decay {self.weight_decay} must be below 1: a step would "
                 "turn the weights around"
+            )
+        if self.decay == "linear" and self.warmup > (1 - self.cooldown) * self.steps:
+            raise ValueError(
+                f"warmup {self.warmup} and cooldown {self.cooldown} overlap: together they must leave some of steps "
+                f"{self.steps} at the full rate"
             )
         if self.checkpoint_every % self.validate_every:
             raise ValueError(

@@ -48,6 +48,10 @@ class Stream(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
+    def matrices(self) -> list[nn.Linear]:
+        """Layers that multiply hidden states."""
+        return [self.qkv, self.output, *(layer for layer in self.mlp if isinstance(layer, nn.Linear))]
+
     def project(
         self, h: Tensor, modulation: tuple[Tensor, ...], rotary: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:

@@ -39,7 +39,7 @@ class Checkpoint:
     model: dict[str, Tensor]  # parameters and buffers, the quantiser's included
     average: dict[str, Tensor]  # weights that are evaluated and kept
     average_updates: int
-    optimiser: dict[str, Any]
+    optimiser: list[dict[str, Any]]
     history: list[dict[str, float]] = field(default_factory=list)  # metric rows so far
     recent: list[dict[str, float]] = field(default_factory=list)  # losses of the steps since the last row
     run_id: str = ""  # of the tracked run

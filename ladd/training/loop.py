@@ -17,7 +17,8 @@ from ladd.progress import bar
 from ladd.training.batches import Batches, BatchOrder, TokenTask
 from ladd.training.checkpoint import Checkpoint
 from ladd.training.executor import InlineContext
-from ladd.training.replica import Replica, shard_like, shard_optimiser, whole_state
+from ladd.training.optimiser import Optimiser, rate_share
+from ladd.training.replica import Replica, shard_like, whole_state
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -41,10 +42,7 @@ class Trainer:
         self.average = WeightAverage(task.model, config.ema)
         self.losses = Replica(task.model, task.losses, config.executor)
         self.metrics = Replica(self.average.model, lambda: task.validate(self.average.model), config.executor)
-        self.parameters = [p for p in task.model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimiser = Optimiser(task.model, config)
         self.order = BatchOrder(task.size, config.batch, derive(seed, "order"))
         share = config.batch // world_size()
         self.share = slice(rank() * share, (rank() + 1) * share)  # of a batch, that this worker computes
@@ -81,12 +79,10 @@ class Trainer:
         """One optimiser step on one batch."""
         self.seed_step()
         self.task.model.train()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         losses = self.backward()
-        gradient_norm = whole_state(nn.utils.clip_grad_norm_(self.parameters, self.config.clip))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate(self.step)
-        self.optimiser.step()
+        gradient_norm = whole_state(nn.utils.clip_grad_norm_(self.optimiser.parameters, self.config.clip))
+        self.optimiser.step(self.step)
         self.average.update(self.task.model)
         self.own.append(losses | {"gradient_norm": gradient_norm.double()})
         self.step += 1
@@ -123,15 +119,6 @@ class Trainer:
         size = self.config.executor.micro_batch or share
         return [slice(start, start + size) for start in range(0, share, size)]
 
-    def learning_rate(self, step: int) -> float:
-        """Linear warm-up, then constant or a cosine to zero."""
-        config = self.config
-        warm = min(1.0, (step + 1) / (config.warmup + 1))
-        if config.decay == "constant":
-            return config.learning_rate * warm
-        progress = max(0, step - config.warmup) / (config.steps - config.warmup)
-        return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * progress))
-
     def validate(self, progress: tqdm) -> None:
         """Add a row of metrics: mean training losses since the last one, and validation of the averaged weights."""
         if self.history and self.history[-1]["step"] == self.step:
@@ -140,7 +127,7 @@ class Trainer:
         self.gather_losses()
         if self.recent:
             row |= {f"train/{name}": fmean(losses[name] for losses in self.recent) for name in self.recent[0]}
-            row["train/learning_rate"] = self.learning_rate(self.step - 1)
+            row["train/learning_rate"] = self.config.learning_rate * rate_share(self.config, self.step - 1)
         row |= {f"validation/{name}": value for name, value in self.metrics().items()}
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
             raise TrainingError(f"{bad[0]} is {row[bad[0]]} at step {self.step}: {self.remedy()}")
@@ -223,7 +210,7 @@ class Trainer:
         for model, state in ((self.task.model, checkpoint.model), (self.average.model, checkpoint.average)):
             model.load_state_dict(shard_like(state, dict(model.state_dict())))
         self.average.updates = checkpoint.average_updates
-        self.optimiser.load_state_dict(shard_optimiser(checkpoint.optimiser, self.optimiser))
+        self.optimiser.load_state_dict(checkpoint.optimiser)
         self.step = self.saved = checkpoint.step
         self.history, self.recent = checkpoint.history, checkpoint.recent
         for row in self.history:

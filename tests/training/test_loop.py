@@ -15,6 +15,7 @@ from ladd.training import loop
 from ladd.training.batches import Batch, TokenTask
 from ladd.training.executor import STOP, InlineContext
 from ladd.training.loop import Trainer
+from ladd.training.optimiser import rate_share
 from tests.builders import blocks, executor, stage1, system, training, untrained
 
 
@@ -131,17 +132,19 @@ def assert_same(a, b, place: str = "") -> None:
         assert a == b, place
 
 
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
 @pytest.mark.parametrize("make_task", [mdlm_task, discrete_task, late_discrete_task, co_ladd_task])
-def test_resumed_run_is_bitwise_the_uninterrupted_one(make_task, tmp_path):
+def test_resumed_run_is_bitwise_the_uninterrupted_one(make_task, optimiser, tmp_path):
+    changes = {"optimiser": {"kind": optimiser}}
     torch.manual_seed(1)
-    straight = trainer(make_task(), InlineContext(tmp_path / "straight"))
+    straight = trainer(make_task(), InlineContext(tmp_path / "straight"), **changes)
     straight.train()
 
     torch.manual_seed(1)
     with pytest.raises(KilledError):
-        trainer(make_task(), KillingContext(tmp_path / "broken", step=3)).train()
+        trainer(make_task(), KillingContext(tmp_path / "broken", step=3), **changes).train()
     torch.manual_seed(99)  # other initial weights and another global generator: all must come from the checkpoint
-    resumed = trainer(make_task(), InlineContext(tmp_path / "broken"))
+    resumed = trainer(make_task(), InlineContext(tmp_path / "broken"), **changes)
     resumed.train()
 
     assert straight.step == resumed.step == 6
@@ -358,23 +361,15 @@ def test_exception_in_a_task_propagates():
         trainer(task, MemoryContext()).train()
 
 
-def test_constant_learning_rate_after_a_linear_warm_up():
-    run = trainer(Regression(), MemoryContext(), learning_rate=0.8, warmup=3, decay="constant", steps=10)
-    assert [run.learning_rate(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
-
-
-def test_cosine_learning_rate_falls_from_the_peak_towards_zero():
-    run = trainer(Regression(), MemoryContext(), learning_rate=0.8, warmup=2, decay="cosine", steps=10)
-    rates = [run.learning_rate(step) for step in (0, 1, 2, 6, 9)]
-    assert rates == pytest.approx([0.8 / 3, 1.6 / 3, 0.8, 0.4, 0.4 * (1 + math.cos(math.pi * 7 / 8))])
-
-
-def test_optimiser_steps_at_the_learning_rate_of_the_step():
-    rates, run = [], trainer(Regression(), MemoryContext())
+def test_optimiser_is_told_the_step_and_rows_have_its_rate():
+    steps, context = [], MemoryContext()
+    run = trainer(Regression(), context)
     step = run.optimiser.step
-    run.optimiser.step = lambda: (rates.append(run.optimiser.param_groups[0]["lr"]), step())
+    run.optimiser.step = lambda number: (steps.append(number), step(number))
     run.train()
-    assert rates == [run.learning_rate(index) for index in range(6)]
+    assert steps == list(range(6))
+    rates = [row["train/learning_rate"] for row in context.rows if row["step"]]
+    assert rates == [run.config.learning_rate * rate_share(run.config, step - 1) for step in (3, 6)]
 
 
 def test_gradients_are_clipped():
@@ -382,17 +377,10 @@ def test_gradients_are_clipped():
     given = []
     run = trainer(task, context, clip=0.25)
     step = run.optimiser.step
-    run.optimiser.step = lambda: (given.append(task.model.weight.grad.norm().item()), step())
+    run.optimiser.step = lambda number: (given.append(task.model.weight.grad.norm().item()), step(number))
     run.train()
     assert given == pytest.approx([0.25] * 6, rel=1e-3)
     assert context.rows[1]["train/gradient_norm"] > 1.5  # the norm before it was clipped
-
-
-def test_frozen_parameters_are_not_given_to_the_optimiser():
-    task = co_ladd_task()
-    run = trainer(task, MemoryContext())
-    given = {id(p) for group in run.optimiser.param_groups for p in group["params"]}
-    assert given == {id(p) for p in task.model.denoiser.parameters()}
 
 
 def test_training_is_in_training_mode():

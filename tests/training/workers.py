@@ -24,6 +24,7 @@ from ladd.training.replica import whole_state
 from tests.builders import blocks, executor, network, system, training, untrained
 
 STEPS = 12
+MUON = {"kind": "muon", "matrix_rate": 0.01}
 CPU = torch.device("cpu")
 
 
@@ -127,6 +128,12 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         run = trainer(TASKS[name], context(folder / f"fsdp-{name}"), executor=ways)
         run.train()
         leave(f"fsdp-{name}", outcome(run))
+
+    for sharding in ("ddp", "fsdp"):
+        ways = executor(kind="ray", workers=2, sharding=sharding)
+        run = trainer(mdlm, context(folder / f"muon-{sharding}"), optimiser=MUON, executor=ways)
+        run.train()
+        leave(f"muon-{sharding}", outcome(run))
 
     run = trainer(with_dropout, context(folder / "dropout"), executor=executor(kind="ray", workers=2))
     masks: list[torch.Tensor] = []
