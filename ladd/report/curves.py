@@ -19,7 +19,10 @@ from ladd.report.style import (
     BLACK,
     BLUE,
     CYCLE,
+    GREEN,
     GREY,
+    ORANGE,
+    PURPLE,
     family_colour,
     figure_to,
     note,
@@ -28,9 +31,9 @@ from ladd.report.style import (
     side_legend,
 )
 
-IN_NATS = {"loss": BLACK, "token": BLUE}  # nats per token
+IN_NATS = {"loss": BLACK, "token": BLUE, "bound": GREEN}  # nats per token
 # On other scales, so in a strip of their own.
-OTHERS = dict(zip(("latent", "commitment"), CYCLE[1:], strict=False))
+OTHERS = {"latent": ORANGE, "commitment": PURPLE}
 LOOKS: dict[str, dict[str, Any]] = {"train": {"alpha": 0.35, "linewidth": 1.0}, "validation": {"linewidth": 1.8}}
 WARM_UP = 0.05  # part of the run whose high losses may leave the panel
 COLUMNS = 3

@@ -22,5 +22,6 @@ def build_training(stage: Stage) -> Training:
         folder = Path(f"artifacts/latents/{settings.latents_name}")
         latents = [load_latents(folder, split, device) for split in ("train", "validation")]
     seed_weights(stage)
-    task = TokenTask(system.build().to(device), system.losses, train, validation, system.vocabulary, *latents)
+    model, bound = system.build().to(device), system.validation_bound
+    task = TokenTask(model, system.losses, train, validation, system.vocabulary, *latents, bound=bound)
     return Training(task, settings.training, f"artifacts/models/{key}", save_weights)

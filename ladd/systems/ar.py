@@ -42,6 +42,10 @@ class Ar(System):
     def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         return {"loss": negative_log_likelihood(model, x, start_id=self.vocabulary).mean() / self.tokens}
 
+    def validation_bound(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise) -> Tensor:
+        """The exact -log p(x)."""
+        return self.losses(model, x, latents, noise, 0)["loss"]
+
     @torch.no_grad()
     def bounds(
         self, model: Any, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False

@@ -140,6 +140,13 @@ class System(ABC):
             noise, step: draws.
         """
 
+    def validation_bound(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise) -> Tensor | None:
+        """A bound on -log p(x) in nats per token, a scalar, of a batch as `losses` has it; None without one.
+
+        Validations report it beside the losses: one of another weight than the ELBO's reads like a bound and is none.
+        """
+        return None
+
     def bounds(
         self, model: Any, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False
     ) -> Values:

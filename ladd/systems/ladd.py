@@ -198,6 +198,21 @@ class Ladd(System):
         }
         return {"loss": settings.token_weight * parts["token"] + settings.latent_weight * parts["latent"], **parts}
 
+    def validation_bound(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise) -> Tensor | None:
+        """Of codes, those of the sequential schedule: latents given no token, then tokens given clean latents."""
+        if not self.channel.in_nats:
+            return None
+        assert latents is not None
+        clean = self.clean(model, latents)
+
+        def term(times: str, **parts: bool) -> Tensor:
+            drawn = draw_channel_times(noise, 0, times)
+            return stack_losses(
+                pair_losses(model.denoiser, x, clean, drawn, noise, 0, self.process, self.channel, **parts)
+            )
+
+        return (term("clean", with_latent=False) + term("latent_first", with_token=False)).mean() / self.tokens
+
     @torch.no_grad()
     def bounds(
         self, model: LaddModel, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False

@@ -38,6 +38,9 @@ class TokenDiffusion(System):
         loss = token_loss(self.process, model, x, noise, step, weight=channel.weight, warp=channel.warp)
         return {"loss": loss.mean() / self.tokens}
 
+    def validation_bound(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise) -> Tensor:
+        return token_loss(self.process, model, x, noise, 0).mean() / self.tokens
+
     def bounds(
         self, model: DiT, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False
     ) -> Values:

@@ -89,6 +89,8 @@ _VALIDATION_LOGITS = 2**28  # at a time: all sequences of a small vocabulary, a 
 # (model, x int64 (B, N), stored latents or None, noise, step) -> scalar losses; "loss" is the one that is minimised.
 RowSource = Rows | Tensor
 Losses = Callable[[Any, Tensor, Tensor | None, SampleNoise, int], dict[str, Tensor]]
+# (model, x, stored latents or None, noise) -> a bound on -log p(x), nats per token, or None where there is none.
+Bound = Callable[[Any, Tensor, Tensor | None, SampleNoise], Tensor | None]
 
 
 class TokenTask:
@@ -100,6 +102,7 @@ class TokenTask:
         train, validation: tokens (M, N).
         vocabulary: V.
         latents, validation_latents: stored latents of both, one row per sequence, where the task has them.
+        bound: that validations report beside the losses.
     """
 
     def __init__(
@@ -111,8 +114,10 @@ class TokenTask:
         vocabulary: int,
         latents: RowSource | None = None,
         validation_latents: RowSource | None = None,
+        bound: Bound = lambda *_: None,
     ):
         self.model, self.compute, self.size, self.vocabulary = model, compute, len(train), vocabulary
+        self.bound = bound
         self.tokens_per_sequence = train.shape[1]
         self.train, self.validation = (train, latents), (validation, validation_latents)
 
@@ -137,7 +142,10 @@ class TokenTask:
         for part in rows.tensor_split(rounds * world_size())[rank() :: world_size()]:
             computed = part if len(part) else rows[:1]  # a worker without rows keeps step with the others: weight 0
             batch = _read(self.validation, chosen[computed])
-            losses = self.compute(model, batch.tokens, batch.latents, noise.part(_slice(computed)), 0)
+            drawn = noise.part(_slice(computed))
+            losses = dict(self.compute(model, batch.tokens, batch.latents, drawn, 0))
+            if (bound := self.bound(model, batch.tokens, batch.latents, drawn)) is not None:
+                losses["bound"] = bound
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part)
         total = sum_over_workers(torch.tensor(list(sums.values()), dtype=torch.float64, device=device))

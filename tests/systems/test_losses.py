@@ -1,9 +1,11 @@
 """Training losses of the systems, and the task that feeds them."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from ladd.data.shards import Rows, write_array_shards
 from ladd.diffusion.noise import SampleNoise
@@ -40,17 +42,19 @@ def token_task(key: str, validation: torch.Tensor = VALIDATION, model=None, **ch
     settings = blocks().baselines[key]
     changes = {"token_channel": settings.token_channel.model_copy(update=channel)} if channel else {}
     made = system(blocks(), key, **changes)
-    return TokenTask(model or perturb(made.build()).eval(), made.losses, TRAIN, validation, 2)
+    model = model or perturb(made.build()).eval()
+    return TokenTask(model, made.losses, TRAIN, validation, 2, bound=made.validation_bound)
 
 
-def ladd_task(key: str, **changes) -> TokenTask:
-    model = perturb(untrained(blocks(), key))
+def ladd_task(key: str, count: int = 6, **changes) -> TokenTask:
+    model, validation = perturb(untrained(blocks(), key)), tokens("validation", count)
     if model.codebook is not None:
         model.codebook.vectors.normal_()
-        stored = [torch.randint(3, (count, 2)) for count in (10, 6)]
+        stored = [torch.randint(3, (count, 2)) for count in (10, len(validation))]
     else:
-        stored = [torch.randn(count, 2, 4) for count in (10, 6)]
-    return TokenTask(model, system(blocks(), key, **changes).losses, TRAIN, VALIDATION, 2, *stored)
+        stored = [torch.randn(count, 2, 4) for count in (10, len(validation))]
+    made = system(blocks(), key, **changes)
+    return TokenTask(model, made.losses, TRAIN, validation, 2, *stored, bound=made.validation_bound)
 
 
 def test_mdlm_loss_is_in_nats_per_token_of_the_rows_asked_for():
@@ -226,7 +230,9 @@ def test_validation_in_parts_is_that_of_all_sequences_at_once(key, logits, monke
     handle = task.model.denoiser.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
     found = task.validate(task.model)
     handle.remove()
-    assert sizes == {1: [1] * 6, 32: [2] * 3, 64: [3] * 2}[logits]
+    passes = 3 if key == "di" else 1  # its bound takes two more
+    parts = {1: [1] * 6, 32: [2] * 3, 64: [3] * 2}[logits]
+    assert sizes == [size for size in parts for _ in range(passes)]
     assert found == pytest.approx(expected, rel=1e-6)
 
 
@@ -281,9 +287,36 @@ def test_rows_on_disk_train_as_the_same_rows_in_memory(key, dtype, tmp_path):
     x, z = ({name: part[place] for name, part in parts.items()} for place in (0, 1))
     tokens = [on_disk(tmp_path / f"{name}-x", values, "uint8") for name, values in x.items()]
     latents = [on_disk(tmp_path / f"{name}-z", values, dtype) for name, values in z.items()]
-    disk = TokenTask(memory.model, memory.compute, *tokens, 2, *latents)
+    disk = TokenTask(memory.model, memory.compute, *tokens, 2, *latents, bound=memory.bound)
     assert (disk.size, disk.tokens_per_sequence) == (10, 8)
     for step in range(2):
         a, b = (losses_of(task, step) for task in (memory, disk))
         assert a == b
     assert memory.validate(memory.model) == disk.validate(memory.model)
+
+
+@pytest.mark.parametrize("weight", ["elbo", "constant"])
+def test_bound_of_a_validation_has_the_elbo_weight_whatever_is_minimised(weight):
+    model = token_task("mdlm").model
+    elbo, found = (token_task("mdlm", model=model, weight=each).validate(model) for each in ("elbo", weight))
+    assert found["bound"] == elbo["loss"]
+    assert (found["loss"] == found["bound"]) == (weight == "elbo")
+
+
+def test_bound_of_ar_is_its_loss():
+    task = token_task("ar")
+    found = task.validate(task.model)
+    assert found["bound"] == found["loss"]
+
+
+def test_bound_of_codes_is_that_of_both_streams_and_continuous_latents_have_none():
+    """Heads that know nothing: log V for a token, log K for a code, whatever the times."""
+    task = ladd_task("di", count=1000)
+    for head in (task.model.denoiser.token_head, task.model.denoiser.latent_head):
+        for parameter in head.parameters():
+            nn.init.zeros_(parameter)
+    expected = math.log(2) + 2 * math.log(3) / 8
+    assert task.validate(task.model.eval())["bound"] == pytest.approx(expected, rel=0.05)
+    assert task.validate(task.model.eval())["loss"] == pytest.approx(expected, rel=0.05)
+    other = ladd_task("co")
+    assert "bound" not in other.validate(other.model.eval())

@@ -120,7 +120,7 @@ def test_two_workers_go_on_from_the_checkpoint_of_one(folder, sharding):
 
 @pytest.mark.parametrize(("sharding", "limit"), [("ddp", 1e-4), ("fsdp", 0.15)])
 def test_muon_of_two_workers_is_that_of_one_but_for_its_bfloat16(folder, sharding, limit):
-    """Newton-Schulz rounds to bfloat16, and makes its rounding errors large in directions that a gradient hardly has."""
+    """Newton-Schulz rounds to bfloat16, and what it rounds grows in directions that a gradient hardly has."""
     run = trainer(mdlm, InlineContext(folder / "one-muon"), optimiser=MUON)
     start = {name: p.detach().clone() for name, p in run.task.model.named_parameters()}
     run.train()
