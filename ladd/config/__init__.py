@@ -5,6 +5,7 @@ from ladd.config.blocks import (
     ComputeConfig,
     ExecutorConfig,
     LatentChannelConfig,
+    MuonConfig,
     NetworkConfig,
     TokenChannelConfig,
     TrainingConfig,

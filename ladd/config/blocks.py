@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, WrapValidator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ladd.registry import discover
@@ -115,26 +115,35 @@ class ExecutorConfig(Block):
         return self
 
 
-class OptimiserConfig(Block):
-    """What takes the steps; `learning_rate` and `weight_decay` of the training are AdamW's."""
+class AdamWConfig(Block):
+    """AdamW for all parameters; its learning rate and weight decay are those of the training."""
 
-    kind: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices of the blocks, and AdamW for the rest
-    betas: Annotated[list[Rate], Field(min_length=2, max_length=2)] = Field(default=[0.9, 0.999])  # of AdamW
-    matrix_rate: Annotated[float, Field(ge=1e-9, le=1)] = 0.02  # learning rate of Muon
-    matrix_decay: Annotated[float, Field(ge=0, le=10)] = 0.0  # weight decay of Muon
-    momentum: Rate = 0.95  # of Muon
+    kind: Literal["adamw", "muon"] = "adamw"
+    betas: Annotated[list[Rate], Field(min_length=2, max_length=2)] = Field(default=[0.9, 0.999])
+
+
+class MuonConfig(AdamWConfig):
+    """Muon for the matrices of the transformer blocks, and AdamW for the rest."""
+
+    kind: Literal["muon"]
+    rate: Annotated[float, Field(ge=1e-9, le=1)] = 0.02  # learning rate of Muon
+    decay: Annotated[float, Field(ge=0, le=10)] = 0.0  # its weight decay
+    momentum: Rate = 0.95
 
     @model_validator(mode="after")
-    def _check(self) -> OptimiserConfig:
-        of_muon = {"matrix_rate", "matrix_decay", "momentum"} & self.model_fields_set
-        if self.kind != "muon" and of_muon:
-            raise ValueError(f"{min(of_muon)} is a setting of muon; remove it, or write kind: muon")
-        if self.matrix_rate * self.matrix_decay >= 1:
+    def _check(self) -> MuonConfig:
+        if self.rate * self.decay >= 1:
             raise ValueError(
-                f"matrix_rate {self.matrix_rate} x matrix_decay {self.matrix_decay} must be below 1: a step would turn "
-                "the weights around"
+                f"rate {self.rate} x decay {self.decay} must be below 1: a step would turn the weights around"
             )
         return self
+
+
+def _optimiser(values: Any, _: Any) -> Any:
+    if isinstance(values, AdamWConfig):
+        return values
+    muon = isinstance(values, dict) and values.get("kind") == "muon"
+    return (MuonConfig if muon else AdamWConfig).model_validate(values)
 
 
 class TrainingConfig(Block):
@@ -147,7 +156,7 @@ class TrainingConfig(Block):
     warmup: Annotated[int, Field(ge=0)] = 0  # steps of linear warm-up
     decay: Literal["constant", "cosine", "linear"] = "constant"  # learning rate after the warm-up
     cooldown: Annotated[float, Field(ge=1e-3, le=1)] = 0.2  # share of the steps, the last, that linear decay takes
-    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
+    optimiser: Annotated[SerializeAsAny[AdamWConfig], WrapValidator(_optimiser)] = Field(default_factory=AdamWConfig)
     clip: Annotated[float, Field(ge=1e-3, le=1e9)] = 1.0  # gradient norm
     ema: Rate  # decay of the weight average
     validate_every: Count  # steps

@@ -44,7 +44,16 @@ class Relations:
                 )
             self._check_sweep(f"sweeps.{key}", sweep)
         self._check_precision()
+        self._check_replicates()
         self._check_evaluation()
+
+    def _check_replicates(self) -> None:
+        for key, sweep in self.suite.sweeps.items():
+            if len(sweep.seeds) % self.suite.replicates:
+                raise ValueError(
+                    f"replicates: {self.suite.replicates} trainings do not share out the seeds {sweep.seeds} of "
+                    f"sweeps.{key}; write a multiple of as many in evaluation.reference.seeds"
+                )
 
     def _check_latents(self) -> None:
         suite = self.suite

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SerializeAsAny, TypeAdapter, WrapValidator, model_validator
+from pydantic import Field, PrivateAttr, SerializeAsAny, TypeAdapter, WrapValidator, model_validator
 
 from ladd.config.blocks import Batch, Block, ComputeConfig, Key, Seed, Text, Workers, named
 from ladd.config.data import DataConfig
@@ -16,6 +16,7 @@ from ladd.config.inherit import read_settings
 from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, PriorConfig
 from ladd.config.messages import checked
 from ladd.config.models import SystemConfig, SystemSettings
+from ladd.config.replicates import replicated
 from ladd.errors import ConfigError
 from ladd.registry import suite_folder
 
@@ -47,6 +48,7 @@ class Suite(Block):
     root: Text  # path from the suite's folder to the repository
     suite: Key
     seed: Seed
+    replicates: Annotated[int, Field(ge=1, le=99)] = 1  # trainings of everything that is trained
     compute: ComputeConfig
     run: RunConfig = Field(default_factory=RunConfig)
     data: dict[Key, Annotated[SerializeAsAny[DataConfig], WrapValidator(named("Task", "kind"))]]
@@ -59,6 +61,8 @@ class Suite(Block):
     sweeps: dict[Key, Sweep]
     # Of all data sets, or of each by its key.
     evaluation: Annotated[Evaluation | dict[Key, Evaluation], WrapValidator(_one_or_each)]
+
+    _written: Suite | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -83,6 +87,11 @@ class Suite(Block):
         Relations(self).check()
         return self
 
+    @property
+    def written(self) -> Suite:
+        """As params.yaml has it, without an entry for every replicate."""
+        return self._written or self
+
     def model(self, key: str) -> SystemSettings:
         """The baseline or model of that name."""
         return self.baselines[key] if key in self.baselines else self.models[key]
@@ -95,6 +104,12 @@ class Suite(Block):
             if sweep.model == model and sweep.given is None:
                 found.setdefault(sweep.inference, sweep)
         return found
+
+    def numbered_seeds(self, key: str) -> list[tuple[int, int]]:
+        """The sampling seeds of a sweep, each with the number of the real set that its samples are compared with."""
+        sweep = self.sweeps[key]
+        all_seeds = self.evaluation_of(sweep.data).reference.seeds
+        return [(all_seeds.index(seed), seed) for seed in sweep.seeds]
 
     def priors_of(self, latents: str | None) -> list[str]:
         """Keys of the priors of some latents."""
@@ -121,7 +136,7 @@ class Suite(Block):
 
 
 def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
-    """Read and check a suite, with what it takes over (see `ladd.config.inherit`).
+    """Read and check a suite, with what it takes over (see `ladd.config.inherit`) and an entry for every replicate.
 
     Raises:
         ConfigError: naming the file, the key, the value and what is allowed.
@@ -134,7 +149,7 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     with suite_folder(path.parent):
-        return check_suite(values, path)
+        return replicated(check_suite(values, path))
 
 
 # The values of a params.yaml as a suite, whether or not they are in a file yet: `checked` with what it raises.

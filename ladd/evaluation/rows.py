@@ -37,13 +37,14 @@ class Row:
     evaluator_version: str = LIKELIHOOD_VERSION
     tokenizer: str = ""  # whose tokens were counted: that of the data, or of the teacher; "" without text
     seed: int | None = None
+    replicate: int = 1  # of the training
 
 
 @dataclass(frozen=True)
 class TimeRow:
     """Token loss of one model in one bin of t_x."""
 
-    model: str  # key of the model
+    model: str  # key of the model, with its replicate
     family: str
     latents: str = ""  # clean, noisy, shared or masked; "" without latents
     t_low: float = 0.0

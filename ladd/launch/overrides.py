@@ -27,7 +27,7 @@ NEAREST = 3  # names that are offered instead of an unknown one
 def read_values(path: Path) -> Values:
     """All settings of a valid params.yaml, with what it takes over and with all defaults. Raises ConfigError: the
     file is not there or not valid."""
-    return load_suite(path).model_dump(mode="json")
+    return load_suite(path).written.model_dump(mode="json")
 
 
 def unshared(values: Values) -> Values:

@@ -35,6 +35,7 @@ IN_NATS = {"loss": BLACK, "token": BLUE, "bound": GREEN}  # nats per token
 # On other scales, so in a strip of their own.
 OTHERS = {"latent": ORANGE, "commitment": PURPLE}
 LOOKS: dict[str, dict[str, Any]] = {"train": {"alpha": 0.35, "linewidth": 1.0}, "validation": {"linewidth": 1.8}}
+REPLICATE: dict[str, dict[str, Any]] = {"validation": {"linewidth": 0.9, "alpha": 0.7}}
 WARM_UP = 0.05  # part of the run whose high losses may leave the panel
 COLUMNS = 3
 
@@ -53,12 +54,12 @@ MEASURES = {
 WIDTH = 2.9  # inches of a panel, and of the longest entry of a legend
 
 
-def plot_curves(histories: dict[str, pl.DataFrame], path: Path, squared: Collection[str] = ()) -> None:
-    """Losses against optimiser steps, validation solid and training faint.
+def plot_curves(histories: dict[str, list[pl.DataFrame]], path: Path, squared: Collection[str] = ()) -> None:
+    """Losses against optimiser steps, validation solid and training faint; of replicates the validation alone, thin.
 
     Args:
-        histories: by run, a table with step, train/loss and validation/loss, and optionally train/NAME and
-            validation/NAME for the terms in IN_NATS and OTHERS; a null is a metric not taken at that step.
+        histories: by run, of each of its replicates a table with step, train/loss and validation/loss, and optionally
+            train/NAME and validation/NAME for the terms in IN_NATS and OTHERS; a null is a metric not taken then.
         squared: runs whose loss is a squared error of latents, and not in nats per token.
 
     Raises:
@@ -66,18 +67,19 @@ def plot_curves(histories: dict[str, pl.DataFrame], path: Path, squared: Collect
     """
     if not histories:
         raise ArtifactError("no training history to plot; train a model first")
-    for run, history in histories.items():
-        if missing := {"step", "train/loss", "validation/loss"} - set(history.columns):
-            raise ArtifactError(f"history of {run} lacks {sorted(missing)}; its columns are {history.columns}")
+    for run, trainings in histories.items():
+        for history in trainings:
+            if missing := {"step", "train/loss", "validation/loss"} - set(history.columns):
+                raise ArtifactError(f"history of {run} lacks {sorted(missing)}; its columns are {history.columns}")
     columns = min(COLUMNS, len(histories))
     rows = math.ceil(len(histories) / columns)
     with figure_to(path, max(4.8, 3.5 * columns), 3.4 * rows + 0.5) as figure:
         grid = figure.add_gridspec(2 * rows, columns, height_ratios=[2.2, 1] * rows)
-        for i, (run, history) in enumerate(histories.items()):
+        for i, (run, trainings) in enumerate(histories.items()):
             row, column = divmod(i, columns)
             unit = "squared error of latents" if run in squared else "nats per token" if column == 0 else ""
-            _curves(figure, grid, (2 * row, column), run, history, unit)
-        names = {name for history in histories.values() for name in _present(history, IN_NATS | OTHERS)}
+            _curves(figure, grid, (2 * row, column), run, trainings, unit)
+        names = {name for history, *_ in histories.values() for name in _present(history, IN_NATS | OTHERS)}
         looks: list[dict[str, Any]] = [
             {"color": c, "label": name} for name, c in (IN_NATS | OTHERS).items() if name in names
         ]
@@ -87,12 +89,16 @@ def plot_curves(histories: dict[str, pl.DataFrame], path: Path, squared: Collect
         figure.legend(handles=handles, loc="outside lower center", ncols=3 if columns == 1 else len(handles))
 
 
-def _curves(figure: Figure, grid: GridSpec, place: tuple[int, int], run: str, history: pl.DataFrame, unit: str) -> None:
+def _curves(
+    figure: Figure, grid: GridSpec, place: tuple[int, int], run: str, trainings: list[pl.DataFrame], unit: str
+) -> None:
     """Losses in one unit, above a strip of the other terms where the run has some."""
-    row, column = place
+    (row, column), (history, *replicates) = place, trainings
     strip = bool(_present(history, OTHERS))
     axes = figure.add_subplot(grid[row : row + (1 if strip else 2), column])
     _lines(axes, history, IN_NATS)
+    for other in replicates:
+        _lines(axes, other, IN_NATS, REPLICATE)
     columns = [name for name in history.columns if name.split("/")[-1] in IN_NATS]
     settled = history.filter(pl.col("step") >= WARM_UP * pl.col("step").max()).select(columns)
     values = [value for column in settled for value in column.drop_nulls()]
@@ -104,6 +110,8 @@ def _curves(figure: Figure, grid: GridSpec, place: tuple[int, int], run: str, hi
         axes.tick_params(labelbottom=False)
         axes = figure.add_subplot(grid[row + 1, column], sharex=axes)
         _lines(axes, history, OTHERS)
+        for other in replicates:
+            _lines(axes, other, OTHERS, REPLICATE)
         low, high = axes.dataLim.intervaly
         if low > 0 and high > 5 * low:
             axes.set_yscale("log")
@@ -118,9 +126,9 @@ def _present(history: pl.DataFrame, terms: dict[str, str]) -> list[str]:
     return [name for name in terms if {f"train/{name}", f"validation/{name}"} & set(history.columns)]
 
 
-def _lines(axes: Axes, history: pl.DataFrame, terms: dict[str, str]) -> None:
+def _lines(axes: Axes, history: pl.DataFrame, terms: dict[str, str], looks: dict[str, dict[str, Any]] = LOOKS) -> None:
     for name in _present(history, terms):
-        for part, look in LOOKS.items():
+        for part, look in looks.items():
             if f"{part}/{name}" in history.columns:
                 line = history.select("step", f"{part}/{name}").drop_nulls()
                 axes.plot(line["step"].to_list(), line[f"{part}/{name}"].to_list(), color=terms[name], **look)

@@ -202,11 +202,16 @@ def steps_name(token_steps: int) -> str:
 
 
 def sampling_note(summary: pl.DataFrame) -> str:
-    """How many seeds and samples stand behind averaged sampling metrics, in words; "" without seeds."""
+    """How many trainings, seeds and samples stand behind averaged sampling metrics, in words; "" without seeds."""
     sampled = summary.filter(pl.col("seeds") > 0)
+    trained = sampled.filter(~pl.col("family").is_in([*references()]))
     if sampled.is_empty():
         return ""
-    seeds, samples = _span(sampled["seeds"]), _span(sampled["n"])
+    counted = sampled if trained.is_empty() else trained
+    seeds, samples, trainings = (_span(counted[name]) for name in ("seeds", "n", "replicates"))
+    if trainings != "1":
+        of_each = "" if seeds == "1" else f"{seeds} seeds of "
+        return f"mean ± standard error over {trainings} trainings, of each {of_each}n = {samples} samples"
     if seeds == "1":
         return f"± standard error within one seed of n = {samples} samples"
     return f"mean ± standard error over {seeds} seeds of n = {samples} samples each"

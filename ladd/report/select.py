@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from ladd.errors import ArtifactError
@@ -22,15 +24,16 @@ ALIKE = ("evaluator_version", "tokenizer", "precision", "n")
 
 
 def summarise(compare: pl.DataFrame) -> pl.DataFrame:
-    """Average every measurement over its sampling seeds.
+    """Average every measurement over its sampling seeds, and over trainings where there are several.
 
     Args:
-        compare: tidy table, one row per measurement, columns KEYS, PRICES, ALIKE, value, stderr and seed (null for a
-            bound).
+        compare: tidy table, one row per measurement, columns KEYS, PRICES, ALIKE, value, stderr, seed (null for a
+            bound) and replicate.
 
     Returns:
-        One row per measurement: value is the mean, stderr the sample standard deviation / sqrt(seeds) from two seeds
-        on and the row's own below that; ``seeds`` counts the sampling seeds (0 for a bound).
+        One row per measurement. value: the mean. stderr: over trainings where there are several, else over seeds, else
+        the row's own. within: the standard error of measuring these trainings, without that of training others.
+        seeds: sampling seeds of a training (0 for a bound). replicates: trainings.
 
     Raises:
         ArtifactError: there are no rows, a column is missing, a value is not finite, a family is unknown, a seed
@@ -41,28 +44,46 @@ def summarise(compare: pl.DataFrame) -> pl.DataFrame:
     texts, numbers = pl.col("given", "tokenizer"), pl.col("temperature", *COSTS)
     compare = compare.with_columns(texts.cast(pl.String).fill_null(""), numbers.cast(pl.Float64))
     groups = compare.group_by(KEYS, maintain_order=True)
-    _check_groups(groups.agg(pl.col(*ALIKE).unique(), pl.col("seed").sort(), rows=pl.len()))
+    _check_groups(groups.agg(pl.col(*ALIKE).unique(), pl.struct("replicate", "seed").alias("run"), rows=pl.len()))
     check_comparable(compare)
-    seeds = pl.col("seed").count().alias("seeds")
-    averages = groups.agg(pl.col(*PRICES).mean(), *over_seeds(), pl.col(*ALIKE).first(), seeds)
+    averages = averaged(compare, KEYS, pl.col(*PRICES).mean(), pl.col(*ALIKE).first())
     rank = pl.col("family").replace_strict({name: i for i, name in enumerate(families())}, return_dtype=pl.Int64)
     return averages.sort(
         "suite", rank, "L", "model", "schedule", "latent_steps", "metric", "given", "temperature", "token_steps"
     )
 
 
-def over_seeds() -> list[pl.Expr]:
-    """Columns value and stderr of a group of rows that differ in their sampling seed.
+def averaged(table: pl.DataFrame, keys: Sequence[str], *others: pl.Expr) -> pl.DataFrame:
+    """Means of rows that differ in their sampling seed and in their training alone, with value, stderr, within, seeds
+    and replicates as `summarise` has them.
 
-    The standard error is the sample standard deviation / sqrt(seeds) from two seeds on, and the row's own below that.
+    Args:
+        table: columns ``keys``, value, stderr, seed and replicate.
+        others: what else a row of the result has.
     """
-    spread = pl.col("value").std(ddof=1) / pl.len().sqrt()
-    stderr = pl.when(pl.len() > 1).then(spread).otherwise(pl.col("stderr").first())
-    return [pl.col("value").mean(), stderr.alias("stderr")]
+    spread, count = pl.col("value").std(ddof=1) / pl.len().sqrt(), pl.len().alias("replicates")
+    own = pl.when(pl.len() > 1).then(spread).otherwise(pl.col("stderr").first()).alias("within")
+    trainings = table.group_by(*keys, "replicate", maintain_order=True).agg(
+        *others, pl.col("value").mean(), own, pl.col("seed").count().alias("seeds")
+    )
+    rest = [name for name in trainings.columns if name not in {*keys, "replicate", "value", "within", "seeds"}]
+    prices = [name for name in rest if name in PRICES]
+    pooled = pl.col("within").pow(2).mean().sqrt() / pl.len().sqrt()
+    stderr = pl.when(pl.len() > 1).then(spread).otherwise(pl.col("within").first()).alias("stderr")
+    return trainings.group_by(keys, maintain_order=True).agg(
+        pl.col(prices).mean(),
+        pl.col("value").mean(),
+        stderr,
+        pooled,
+        pl.col([name for name in rest if name not in prices]).first(),
+        pl.col("seeds").first(),
+        count,
+    )
 
 
 def _check_rows(compare: pl.DataFrame) -> None:
-    if missing := [name for name in (*KEYS, *PRICES, "value", "stderr", *ALIKE, "seed") if name not in compare.columns]:
+    wanted = (*KEYS, *PRICES, "value", "stderr", *ALIKE, "seed", "replicate")
+    if missing := [name for name in wanted if name not in compare.columns]:
         raise ArtifactError(f"compare lacks the columns {missing}; re-run the compare stage")
     if compare.is_empty():
         raise ArtifactError("compare has no rows; evaluate a model first")
@@ -79,8 +100,12 @@ def _check_groups(groups: pl.DataFrame) -> None:
             if len(row[column]) > 1:
                 values = sorted(row[column], key=str)
                 raise ArtifactError(f"{column} has the values {values} among {_name(row)}; evaluate them alike again")
-        if row["rows"] > len(set(row["seed"])):
-            raise ArtifactError(f"seed {row['seed']} repeats among {_name(row)}; keep one row per seed")
+        runs = [(run["replicate"], run["seed"]) for run in row["run"]]
+        if repeated := sorted({run for run in runs if runs.count(run) > 1}, key=str):
+            replicate, seed = repeated[0]
+            raise ArtifactError(
+                f"seed {seed} of replicate {replicate} repeats among {_name(row)}; keep one row for each"
+            )
 
 
 def _name(row: dict[str, object]) -> str:

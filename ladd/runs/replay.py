@@ -9,6 +9,7 @@ from typing import Any
 
 from ladd.config import Suite, check_suite, load_suite
 from ladd.config.messages import changes
+from ladd.config.replicates import replicated
 from ladd.errors import ArtifactError, ConfigError
 from ladd.git import code_distance
 from ladd.launch.confine import NAME
@@ -93,7 +94,7 @@ def _parameters(folder: Path, run: LoggedRun) -> list[str]:
         return ["parameters: the run kept no params.yaml, so they cannot be compared"]
     try:
         now = stage_settings(load_suite(folder / "params.yaml"), run)
-        then = stage_settings(check_suite(read_settings(run), f"params.yaml of run {run.id}"), run)
+        then = stage_settings(replicated(check_suite(read_settings(run), f"params.yaml of run {run.id}")), run)
     except ConfigError as error:
         return [f"parameters: {folder} has no {run.tags['dvc.stage']} of such settings today ({error})"]
     return [f"parameter {key}: {before} then, {after} now" for key, before, after in changes(then, now)]
@@ -181,7 +182,7 @@ def _settings(folder: Path, run: LoggedRun) -> list[str]:
         return ["params.yaml: the run kept none"]
     now = folder / "params.yaml"
     with contextlib.suppress(ConfigError):
-        if write_yaml(load_suite(now).model_dump(mode="json")) == run.settings:
+        if write_yaml(load_suite(now).written.model_dump(mode="json")) == run.settings:
             return [f"params.yaml: that of {now} today"]
     return ["params.yaml of the run:", *(f"  {line}" for line in run.settings.splitlines())]
 

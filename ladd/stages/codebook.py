@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ladd.diffusion.noise import derive
 from ladd.files import write_json
 from ladd.latents.codebook import codebook_report, fit_codebook
 from ladd.stages.artifacts import REDUCTION, load_latents, save_latents, save_weights, use_device
@@ -26,7 +25,7 @@ def main(stage: Stage) -> None:
         codebook=config.codebook,
         steps=config.steps,
         batch=config.batch,
-        seed=derive(suite.seed, stage.declaration.name),
+        seed=stage.seed,
         scale=shape.scale,
         device=device,
     ).to(device)

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from ladd.config import Suite
+from ladd.config.replicates import replicate_of, without_replicate
 from ladd.errors import TrackingError
 from ladd.files import write_atomically, write_json
 from ladd.git import git_tags
@@ -30,6 +31,7 @@ RESULTS = Path("results")
 def main(stage: Stage) -> None:
     suite = stage.suite
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
+    first = [key for key in keys if replicate_of(key) == 1]
     compare = pl.concat([read_results(RESULTS / "evaluate" / f"{key}.csv") for key in keys])
     write_atomically(RESULTS / "compare.csv", compare.write_csv().encode())
     summary = summarise(compare)  # refuses rows that must not be averaged or compared
@@ -40,10 +42,10 @@ def main(stage: Stage) -> None:
         title=f"ladd: {suite.suite}",
         summary=summary,
         figures=_figures(suite, summary),
-        parameters=write_yaml(suite.model_dump(mode="json")),
+        parameters=write_yaml(suite.written.model_dump(mode="json")),
         provenance={"suite": suite.suite, "seed": str(suite.seed)},
     )
-    groups = [group for key in keys for group in _sample_groups(suite, key, summary)]
+    groups = [group for key in first for group in _sample_groups(suite, key, summary)]
     write_samples_page(RESULTS / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
     _write_seconds(suite, compare)
     publish_comparison(suite)
@@ -52,7 +54,9 @@ def main(stage: Stage) -> None:
 def _write_seconds(suite: Suite, compare: pl.DataFrame) -> None:
     """The page once more with the seconds that sampling took, where they are known; it is no output of the stage."""
     tables = [compare.filter(~pl.col("model").is_in(list(suite.sweeps)))]
-    tables += [with_seconds(compare.filter(model=key), key, sweep) for key, sweep in suite.sweeps.items()]
+    for key, sweep in suite.sweeps.items():
+        rows = compare.filter(model=without_replicate(key), replicate=replicate_of(key))
+        tables.append(with_seconds(rows, key, sweep))
     timed = pl.concat(tables)
     if timed.filter(metric=METRIC).is_empty():
         return
@@ -62,22 +66,26 @@ def _write_seconds(suite: Suite, compare: pl.DataFrame) -> None:
         title=f"ladd: {suite.suite}, with seconds",
         summary=summary,
         figures=sample_figures(summary, SECONDS),
-        parameters=write_yaml(suite.model_dump(mode="json")),
+        parameters=write_yaml(suite.written.model_dump(mode="json")),
         provenance={"suite": suite.suite, "libraries": versions()} | git_tags(Path(suite.root)),
     )
 
 
 def _figures(suite: Suite, summary: pl.DataFrame) -> dict[str, Path]:
     plots = RESULTS / "plots"
-    priors = [f"prior-{key}" for key in suite.priors]
     names = [
         *(f"stage1-{key}" for key in suite.latents),
-        *priors,
+        *(f"prior-{key}" for key in suite.priors),
         *(f"baseline-{key}" for key in suite.baselines),
         *(f"stage2-{key}" for key in suite.models),
     ]
-    histories = {name: pl.read_csv(RESULTS / "history" / f"{name}.csv", infer_schema_length=None) for name in names}
+    histories: dict[str, list[pl.DataFrame]] = {}
+    for name in names:
+        history = pl.read_csv(RESULTS / "history" / f"{name}.csv", infer_schema_length=None)
+        histories.setdefault(without_replicate(name), []).append(history)
+    priors = [name for name in histories if name.startswith("prior-")]
     discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
+    discrete = [key for key in discrete if replicate_of(key) == 1]
     usage = {key: json.loads((RESULTS / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete}
     figures = sample_figures(summary, plots)
     plot_curves(histories, plots / "curves.png", priors)

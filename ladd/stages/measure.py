@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ladd.config import Suite, SweepConfig, SweepPoint
+from ladd.config.replicates import replicate_of, without_replicate
 from ladd.evaluation.rows import Row
 from ladd.files import write_json
 from ladd.metrics.base import Samples, Values
@@ -32,7 +33,8 @@ def main(stage: Stage) -> None:
     suite, sweep = stage.suite, stage.suite.sweeps[stage.key]
     task = task_of(suite, sweep.data, use_device(suite.compute))
     described = describe_model(suite, sweep.model)
-    row = Row(suite.suite, model=stage.key, schedule=sweep.schedule, **described)
+    row = Row(suite.suite, model=without_replicate(stage.key), schedule=sweep.schedule, **described)
+    row = replace(row, replicate=replicate_of(stage.key))
     values = Values(WORK / "values" / stage.key, suite.compute.model_dump())
     sampled, shown = sampled_rows(suite, stage.key, row, task, values)
     with stage.output(values_folder(stage.key)) as folder:
@@ -55,7 +57,7 @@ def bound_rows(sweep: SweepConfig, row: Row) -> list[Row]:
     if sweep.given is not None:
         return []
     found = json.loads((bounds_folder(sweep.model) / f"{sweep.inference}.json").read_text())
-    return [Row(**values | {"model": row.model}) for values in found]
+    return [Row(**values | {"model": row.model, "replicate": row.replicate}) for values in found]
 
 
 def sampled_rows(
@@ -66,13 +68,13 @@ def sampled_rows(
     passes = json.loads((folder / "passes.json").read_text())
     rows, shown = [], []
     for point in counted(sweep.points, "metrics", "point"):
-        for index, seed in enumerate(sweep.seeds):
+        for index, seed in suite.numbered_seeds(key):
             name = f"{point.name}-seed-{seed}"
             x = torch.from_numpy(load_array(folder / f"{name}.npy").astype("int64")).to(task.device)
             check_unmasked(x, suite.data[sweep.data].vocabulary, f"measure@{key}, {name}")
             budget = budget_row(suite, sweep, point, row, passes[name], seed)
             rows += values.rows(metrics, Samples(task, x, index), budget)
-            if index == 0:
+            if seed == sweep.seeds[0]:
                 given = None if sweep.given is None else task.given_positions(sweep.given, seed, len(x))
                 shown.append(shown_samples(point, x, given, task))
     return rows, shown

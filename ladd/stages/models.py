@@ -17,10 +17,10 @@ def build_training(stage: Stage) -> Training:
     suite, key = stage.suite, stage.key
     system, settings, device = System.of(suite, key), suite.model(key), use_device(suite.compute)
     train, validation = (load_tokens(settings.data, split, device) for split in ("train", "validation"))
-    latents: list[Any] = [None, None]
+    latents: tuple[Any, Any] = None, None
     if settings.latents_name is not None:
         folder = Path(f"artifacts/latents/{settings.latents_name}")
-        latents = [load_latents(folder, split, device) for split in ("train", "validation")]
+        latents = load_latents(folder, "train", device), load_latents(folder, "validation", device)
     seed_weights(stage)
     model, bound = system.build().to(device), system.validation_bound
     task = TokenTask(model, system.losses, train, validation, system.vocabulary, *latents, bound=bound)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from ladd.config.evaluation import shortest
+from ladd.config.replicates import without_replicate
 from ladd.errors import ArtifactError
 from ladd.evaluation.rows import COLUMNS, Row, TimeRow
 from ladd.files import write_atomically, write_json
-from ladd.report.select import ALIKE, over_seeds
+from ladd.report.select import ALIKE, averaged
 
 if TYPE_CHECKING:
     from ladd.tracking import TrackedRun
@@ -22,7 +23,7 @@ TEXT_COLUMNS = (
     *("suite", "model", "family", "schedule", "given", "metric", "precision"),
     *("evaluator_version", "tokenizer"),
 )
-INTEGER_COLUMNS = ("L", "K", "w", "token_steps", "latent_steps", "n", "documents", "seed")
+INTEGER_COLUMNS = ("L", "K", "w", "token_steps", "latent_steps", "n", "documents", "seed", "replicate")
 SCHEMA = {name: pl.Int64 if name in INTEGER_COLUMNS else pl.Float64 for name in COLUMNS} | dict.fromkeys(
     TEXT_COLUMNS, pl.String
 )
@@ -32,7 +33,7 @@ MEASURED = "measured."  # tags of a run, one per metric: JSON of what must be al
 
 
 def write_results(key: str, rows: list[Row]) -> pl.DataFrame:
-    """Write ``results/evaluate/KEY.csv``, and KEY.json with the means over seeds; returns the table."""
+    """Write ``results/evaluate/KEY.csv``, and KEY.json with its means; returns the table."""
     table = pl.DataFrame([vars(row) for row in rows], schema=SCHEMA)
     folder = Path("results/evaluate")
     write_atomically(folder / f"{key}.csv", table.write_csv().encode())
@@ -76,7 +77,7 @@ def write_loss_by_time(model: str, rows: list[TimeRow]) -> None:
 
 
 def read_loss_by_time(models: Iterable[str]) -> pl.DataFrame:
-    """The losses by time of models.
+    """The losses by time of models, means over the trainings of each.
 
     Raises:
         ArtifactError: a file is missing.
@@ -86,11 +87,26 @@ def read_loss_by_time(models: Iterable[str]) -> pl.DataFrame:
         if not (path := LOSS_BY_TIME / f"{model}.csv").is_file():
             raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
         tables.append(pl.read_csv(path, schema=LOSS_BY_TIME_SCHEMA, empty_string_is_null=False))
-    return pl.concat(tables)
+    return _over_trainings(pl.concat(tables))
+
+
+def _over_trainings(losses: pl.DataFrame) -> pl.DataFrame:
+    """Means over the replicates of each model, with the standard errors over them where there are several."""
+    named = losses.with_columns(pl.col("model").map_elements(without_replicate, pl.String))
+    means = []
+    for name in ("weighted", "per_masked"):
+        spread = pl.col(name).std(ddof=1) / pl.col(name).count().sqrt()
+        own = pl.col(f"{name}_stderr").first()
+        means += [pl.col(name).mean(), pl.when(pl.len() > 1).then(spread).otherwise(own).alias(f"{name}_stderr")]
+    keys = ("model", "family", "latents", "t_low", "t_high")
+    averaged = named.group_by(keys, maintain_order=True).agg(
+        *means, pl.col("n", "documents", "evaluator_version").first()
+    )
+    return averaged.select(losses.columns)
 
 
 def nested_means(table: pl.DataFrame) -> dict[str, dict]:
-    """model -> schedule -> metric -> mean over seeds, with a level steps_K below metrics that depend on the budget."""
+    """model -> schedule -> metric -> mean over seeds and trainings; steps_K below metrics that depend on the budget."""
     nested: dict[str, dict] = {}
     for row in _means(table, "model", "schedule"):
         metrics = nested.setdefault(row["model"], {}).setdefault(row["schedule"], {})
@@ -143,8 +159,7 @@ def read_curve(name: str) -> Curve:
 
 
 def _means(table: pl.DataFrame, *keys: str) -> Iterator[dict]:
-    groups = table.group_by(*keys, "metric", "token_steps", "temperature", maintain_order=True)
-    return groups.agg(over_seeds()).iter_rows(named=True)
+    return averaged(table, (*keys, "metric", "token_steps", "temperature")).iter_rows(named=True)
 
 
 def _heat(row: dict, prefix: str) -> str:

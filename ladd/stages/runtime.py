@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ladd.config import Suite, load_suite
+from ladd.config.replicates import replicate_of
+from ladd.diffusion.noise import derive
 from ladd.errors import ChangedError, LaddError, TemporaryError
 from ladd.files import (
     check_space,
@@ -38,11 +40,13 @@ EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succee
 
 
 class Stage:
-    """A stage that holds its lock. ``key``: of its block; "" where the stage has none. ``work``: folder of resume
-    state, only for this fingerprint."""
+    """A stage that holds its lock. ``key``: of its block; "" where the stage has none. ``seed``: of what it trains.
+    ``work``: folder of resume state, only for this fingerprint."""
 
     def __init__(self, suite: Suite, key: str, declaration: Declaration):
         self.suite, self.key, self.declaration = suite, key, declaration
+        # Neither the key nor the blocks beside it count: a renamed model is the same one.
+        self.seed = derive(suite.seed, declaration.name.partition("@")[0], replicate_of(self.key))
         self.fingerprint = declaration.fingerprint()
         self.work = WORK / declaration.name / self.fingerprint[:16]
         self.work.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ class Run:
     """One file of samples."""
 
     point: SweepPoint
-    index: int  # of the seed
+    index: int  # of the real set that the samples are compared with
     seed: int
 
     @property
@@ -60,7 +60,7 @@ def main(stage: Stage) -> None:
 
 def _runs(stage: Stage) -> list[Run]:
     sweep = stage.suite.sweeps[stage.key]
-    return [Run(point, index, seed) for point in sweep.points for index, seed in enumerate(sweep.seeds)]
+    return [Run(point, *numbered) for point in sweep.points for numbered in stage.suite.numbered_seeds(stage.key)]
 
 
 def _sample(stage: Stage, worker: int = 0, workers: int = 1) -> None:
@@ -80,7 +80,7 @@ def _warm_up(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> 
     """One batch of a run in two steps, thrown away: a process is slow while it first meets its kernels and memory."""
     sweep = stage.suite.sweeps[stage.key]
     batch = stage.suite.run.batch
-    start = starting_tokens(stage.suite, sweep, run.index, device)[:batch]
+    start = starting_tokens(stage.suite, sweep, run, device)[:batch]
     short = sampler_of(stage.suite, sweep, model, run.point).shortened(2)
     sample_in_batches(short, start, run.seed, batch).tokens.cpu()
 
@@ -97,7 +97,7 @@ def _draw_all(stage: Stage, model: nn.Module, runs: list[Run], device: torch.dev
 def _draw(stage: Stage, model: nn.Module, run: Run, device: torch.device) -> None:
     """The samples of one run, and then its description, which says that they are whole."""
     suite, sweep = stage.suite, stage.suite.sweeps[stage.key]
-    start = starting_tokens(suite, sweep, run.index, device)
+    start = starting_tokens(suite, sweep, run, device)
     noise_seed = derive(suite.seed, "sample", run.seed)
     sampler = sampler_of(suite, sweep, model, run.point)
     begun = time.perf_counter()
@@ -121,15 +121,15 @@ def sampler_of(suite: Suite, sweep: SweepConfig, model: nn.Module, point: SweepP
     return System.of(suite, sweep.model, sweep.prior).sampler(model, sweep, share_rows=False, **settings)
 
 
-def starting_tokens(suite: Suite, sweep: SweepConfig, index: int, device: torch.device) -> Tensor:
-    """Tokens int64 (n, N) that sampling starts from: masked, but for those that are given (seed number ``index``)."""
+def starting_tokens(suite: Suite, sweep: SweepConfig, run: Run, device: torch.device) -> Tensor:
+    """Tokens int64 (n, N) that sampling starts from: masked, but for those that are given."""
     data = suite.data[sweep.data]
     start = torch.full((sweep.samples, data.tokens), data.vocabulary, device=device)
     if sweep.given is None:
         return start
     task = task_of(suite, sweep.data, device)
-    given = task.given_positions(sweep.given, sweep.seeds[index], sweep.samples)
-    return torch.where(given, task.real("given", index, sweep.samples), start)
+    given = task.given_positions(sweep.given, run.seed, sweep.samples)
+    return torch.where(given, task.real("given", run.index, sweep.samples), start)
 
 
 if __name__ == "__main__":

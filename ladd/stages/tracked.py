@@ -81,7 +81,7 @@ def open_run(
         tags={**named, **described, **hashes, **(tags or {})},
         strict=strict,
     )
-    run.attach("params.yaml", write_yaml(suite.model_dump(mode="json")))  # with all that the file takes over
+    run.attach("params.yaml", write_yaml(suite.written.model_dump(mode="json")))  # with all that the file takes over
     return run
 
 

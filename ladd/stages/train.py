@@ -29,8 +29,8 @@ from ladd.training.loop import Trainer
 
 
 def seed_weights(stage: Stage) -> None:
-    """Make the initial weights a function of the suite's seed and the stage's name."""
-    torch.manual_seed(derive(stage.suite.seed, stage.declaration.name, "weights"))
+    """Make the initial weights a function of the stage's seed."""
+    torch.manual_seed(derive(stage.seed, "weights"))
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _train_worker(stage: Stage) -> None:
 
 
 def _trainer(stage: Stage, training: Training, context: InlineContext) -> Trainer:
-    return Trainer(training.task, training.config, context, seed=derive(stage.suite.seed, stage.declaration.name))
+    return Trainer(training.task, training.config, context, seed=stage.seed)
 
 
 def _keep_checkpoints(work: Path, kept: Collection[int], folder: Path) -> None:

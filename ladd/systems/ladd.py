@@ -205,13 +205,12 @@ class Ladd(System):
         assert latents is not None
         clean = self.clean(model, latents)
 
-        def term(times: str, **parts: bool) -> Tensor:
+        def term(times: str, *, token: bool) -> Tensor:
             drawn = draw_channel_times(noise, 0, times)
-            return stack_losses(
-                pair_losses(model.denoiser, x, clean, drawn, noise, 0, self.process, self.channel, **parts)
-            )
+            arguments = x, clean, drawn, noise, 0, self.process, self.channel
+            return stack_losses(pair_losses(model.denoiser, *arguments, with_token=token, with_latent=not token))
 
-        return (term("clean", with_latent=False) + term("latent_first", with_token=False)).mean() / self.tokens
+        return (term("clean", token=True) + term("latent_first", token=False)).mean() / self.tokens
 
     @torch.no_grad()
     def bounds(

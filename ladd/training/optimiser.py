@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ladd.networks.transformer import Stream
 from ladd.training.replica import shard_optimiser
 
 if TYPE_CHECKING:
-    from ladd.config import TrainingConfig
+    from ladd.config import MuonConfig, TrainingConfig
 
 
 class Optimiser:
@@ -31,7 +31,8 @@ class Optimiser:
     def __init__(self, model: nn.Module, config: TrainingConfig):
         self.config = config
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        chosen, matrices = config.optimiser, block_matrices(model) if config.optimiser.kind == "muon" else []
+        chosen = config.optimiser
+        matrices = block_matrices(model) if chosen.kind == "muon" else []
         taken = {id(p) for p in matrices}
         rest = [p for p in self.parameters if id(p) not in taken]
         self.parts: list[torch.optim.Optimizer] = [
@@ -44,14 +45,9 @@ class Optimiser:
             )
         ]
         if matrices:
-            self.parts.append(
-                torch.optim.Muon(
-                    matrices,
-                    chosen.matrix_rate,
-                    weight_decay=chosen.matrix_decay,
-                    momentum=chosen.momentum,
-                )
-            )
+            chosen = cast("MuonConfig", chosen)
+            muon = torch.optim.Muon(matrices, chosen.rate, weight_decay=chosen.decay, momentum=chosen.momentum)
+            self.parts.append(muon)
         self.rates = [float(part.defaults["lr"]) for part in self.parts]
 
     def step(self, step: int) -> None:
@@ -81,7 +77,7 @@ class Optimiser:
             part.load_state_dict(shard_optimiser(state, part))
 
 
-def block_matrices(model: nn.Module) -> list[nn.Parameter]:
+def block_matrices(model: nn.Module) -> list[Tensor]:
     """Trained matrices of the streams of all blocks."""
     streams = [module for module in model.modules() if isinstance(module, Stream)]
     return [layer.weight for stream in streams for layer in stream.matrices() if layer.weight.requires_grad]

@@ -34,6 +34,7 @@ ROW = {
     "evaluator_version": "1",
     "tokenizer": "",
     "seed": None,
+    "replicate": 1,
 }
 
 

@@ -33,8 +33,13 @@ def test_sample_figures(x, rows, table, tmp_path):
 
 
 def test_curves(tmp_path):
-    runs = {"mdlm": history(0.57), "co-ladd": history(0.5, token=[0.6, 0.5, 0.45], latent=[4.0, 3.0, 2.0])}
-    twice(plot_curves, runs, runs | {"mdlm": history(0.55)}, tmp_path)
+    runs = {"mdlm": [history(0.57)], "co-ladd": [history(0.5, token=[0.6, 0.5, 0.45], latent=[4.0, 3.0, 2.0])]}
+    twice(plot_curves, runs, runs | {"mdlm": [history(0.55)]}, tmp_path)
+
+
+def test_curves_of_replicates(tmp_path):
+    runs = {"mdlm": [history(0.57, bound=[0.7, 0.6, 0.57]), history(0.56), history(0.58)]}
+    twice(plot_curves, runs, {"mdlm": [*runs["mdlm"][:2], history(0.6)]}, tmp_path)
 
 
 def test_codebook(tmp_path):
@@ -123,7 +128,7 @@ def test_what_cannot_be_drawn_is_refused(rows, table, tmp_path):
         (lambda: plot_metric(bounds, path, SWD["gmacs_per_sample"]), "gmacs_per_sample"),
         (lambda: plot_metric(bounds, path, GEN_PPL["seconds_per_sample"]), "gen_ppl with seconds_per_sample"),
         (lambda: plot_curves({}, path), "no training history"),
-        (lambda: plot_curves({"mdlm": history(0.5).drop("train/loss")}, path), "train/loss"),
+        (lambda: plot_curves({"mdlm": [history(0.5), history(0.5).drop("train/loss")]}, path), "train/loss"),
         (lambda: plot_codebook({}, path), "no codebook"),
         (lambda: plot_codebook({"k4": [3, 4, 5, 1]}, path), "sum to 1"),
     ]

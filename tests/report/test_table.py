@@ -11,6 +11,7 @@ import pytest
 from ladd.errors import ArtifactError
 from ladd.report.blocks import render
 from ladd.report.cells import WIDTH
+from ladd.report.labels import sampling_note
 from ladd.report.select import summarise
 
 
@@ -39,6 +40,30 @@ def test_a_single_row_keeps_its_own_standard_error(rows, table):
     assert one(summary, metric="token_elbo")["stderr"] == 0.0011
     assert one(summary, metric="token_elbo")["seeds"] == 0
     assert one(summary, metric="token_loss_clean_latent")["stderr"] is None
+
+
+def test_over_trainings_their_spread_is_the_error_and_that_of_measuring_stands_beside_it(rows, table):
+    mdlm = [row for row in rows if row["model"] == "mdlm" and row["token_steps"] == 1]  # 0.10, 0.14, 0.12
+    again = [row | {"replicate": 2, "value": row["value"] + 0.06} for row in mdlm]
+    bound = next(row for row in rows if row["metric"] == "token_elbo")  # 0.5731, error 0.0011
+    more = [bound | {"replicate": 2, "value": 0.5761, "stderr": 0.0013}]
+    summary = summarise(table([*rows, *again, *more]))
+    found = one(summary, model="mdlm", metric="swd", token_steps=1)
+    assert (found["value"], found["stderr"]) == (pytest.approx(0.15), pytest.approx(0.03))
+    assert found["within"] == pytest.approx(0.02 / math.sqrt(3) / math.sqrt(2))
+    assert (found["seeds"], found["replicates"]) == (3, 2)
+    likelihood = one(summary, metric="token_elbo")
+    assert (likelihood["value"], likelihood["stderr"]) == (pytest.approx(0.5746), pytest.approx(0.0015))
+    assert likelihood["within"] == pytest.approx(math.sqrt((0.0011**2 + 0.0013**2) / 2 / 2))
+    assert one(summary, model="ar")["replicates"] == 1
+
+
+def test_note_says_what_an_error_is_over(rows, table):
+    mdlm = [row for row in rows if row["model"] == "mdlm" and row["token_steps"]]
+    assert sampling_note(summarise(table(mdlm))) == "mean ± standard error over 3 seeds of n = 100 samples each"
+    both = [*mdlm, *(row | {"replicate": 2} for row in mdlm), *(row for row in rows if row["family"] == "real")]
+    note = "mean ± standard error over 2 trainings, of each 3 seeds of n = 100 samples"
+    assert sampling_note(summarise(table(both))) == note
 
 
 def test_schedules_and_steps_stay_apart(rows, table):
@@ -95,7 +120,7 @@ def test_other_measurements_may_differ_in_version(rows, table):
 
 
 def test_a_repeated_seed_is_refused(rows, table):
-    with pytest.raises(ArtifactError, match=r"seed .* repeats"):
+    with pytest.raises(ArtifactError, match=r"seed 1 of replicate 1 repeats"):
         summarise(table([*rows, rows[-1]]))
 
 

@@ -8,7 +8,7 @@ from ladd.networks.transformer import Stream
 from ladd.training.optimiser import Optimiser, block_matrices, rate_share
 from tests.builders import blocks, system, training, untrained
 
-MUON = {"kind": "muon", "matrix_rate": 0.02, "momentum": 0.9}
+MUON = {"kind": "muon", "rate": 0.02, "momentum": 0.9}
 
 
 def config(**changes) -> TrainingConfig:
@@ -49,7 +49,7 @@ def test_adamw_takes_all_by_default():
     [adamw] = optimiser.parts
     assert named(model, adamw.param_groups[0]["params"]) == {name for name, _ in model.named_parameters()}
     assert adamw.defaults["betas"] == (0.9, 0.999)
-    [other] = Optimiser(model, config(optimiser={"betas": [0.8, 0.98]})).parts
+    [other] = Optimiser(model, config(optimiser={"kind": "adamw", "betas": [0.8, 0.98]})).parts
     assert other.defaults["betas"] == (0.8, 0.98)
 
 

@@ -24,7 +24,7 @@ from ladd.training.replica import whole_state
 from tests.builders import blocks, executor, network, system, training, untrained
 
 STEPS = 12
-MUON = {"kind": "muon", "matrix_rate": 0.01}
+MUON = {"kind": "muon", "rate": 0.01}
 CPU = torch.device("cpu")
 
 
