@@ -3,7 +3,7 @@
 `extends: ../other` at the top names the folder of a suite, or a file of the same form. `defaults: {BLOCK: {...}}`
 stands behind every entry of a block. `extends: KEY` within an entry names another entry of its block. What is nearer
 wins: maps are merged, lists and single values are replaced, and null takes away what was taken over, as if it had not
-been written anywhere. Last come the defaults of the classes.
+been written anywhere. Last come the defaults of the classes. The block `claims` is a file of its own, claims.yaml.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from ladd.errors import ConfigError
 from ladd.yaml_files import read_yaml
 
-EXTENDS, DEFAULTS, PARAMS = "extends", "defaults", "params.yaml"
+EXTENDS, DEFAULTS, PARAMS, CLAIMS = "extends", "defaults", "params.yaml", "claims.yaml"
 Values = dict[str, Any]
 
 
@@ -30,6 +30,10 @@ def read_settings(path: Path) -> Any:
         values = _whole(path, ())
         if not isinstance(values, dict):
             return values  # no suite, which its own check says
+        if "claims" in values:
+            raise ConfigError(f"{path}: claims: they stand in a file of their own, {CLAIMS}")
+        if (claims := path.with_name(CLAIMS)).is_file():
+            values["claims"] = read_yaml(claims)
         defaults = _mapping(values.pop(DEFAULTS, None), f"{path}: {DEFAULTS}")
         for block, shared in defaults.items():
             if not isinstance(values.get(block), dict):

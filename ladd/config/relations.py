@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import combinations
 from typing import Any
 
+from ladd.config.claims import quantities
 from ladd.config.evaluation import GivenConfig, SweepConfig
 from ladd.config.models import SystemSettings
 from ladd.config.suite import Suite
@@ -45,7 +46,18 @@ class Relations:
             self._check_sweep(f"sweeps.{key}", sweep)
         self._check_precision()
         self._check_replicates()
+        self._check_claims()
         self._check_evaluation()
+
+    def _check_claims(self) -> None:
+        rows = {f"{family}-{key}" for key, data in self.suite.data.items() for family in data.task.references}
+        for key, claim in self.suite.claims.items():
+            for quantity in quantities(claim.claim) if claim.claim is not None else ():
+                if quantity.model not in self.suite.sweeps and quantity.model not in rows:
+                    raise ValueError(
+                        f"claims.{key}.claim: {quantity.model!r} is neither a sweep, {sorted(self.suite.sweeps)}, "
+                        f"nor a reference, {sorted(rows)}"
+                    )
 
     def _check_replicates(self) -> None:
         for key, sweep in self.suite.sweeps.items():

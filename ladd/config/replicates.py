@@ -28,6 +28,8 @@ def without_replicate(key: str) -> str:
 
 def replicated(suite: Suite) -> Suite:
     """A suite with an entry for every replicate; the sampling seeds are dealt out to them."""
+    if suite.replicates == 1:
+        return suite
     blocks: dict[str, dict[str, Any]] = {name: dict(getattr(suite, name)) for name in (*TRAINED, "sweeps")}
     several = {key for name in TRAINED for key in blocks[name]}
     for number in range(1, suite.replicates + 1):

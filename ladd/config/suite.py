@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr, SerializeAsAny, TypeAdapter, WrapValidator, model_validator
 
 from ladd.config.blocks import Batch, Block, ComputeConfig, Key, Seed, Text, Workers, named
+from ladd.config.claims import Claim
 from ladd.config.data import DataConfig
 from ladd.config.evaluation import EvaluationConfig, Sweep, SweepConfig
 from ladd.config.inherit import read_settings
@@ -59,6 +60,7 @@ class Suite(Block):
     baselines: dict[Key, SystemConfig] = Field(default={})  # systems without latents
     models: dict[Key, SystemConfig] = Field(default={})
     sweeps: dict[Key, Sweep]
+    claims: dict[Key, Claim] = Field(default={}, exclude=True)  # in a file of their own, so in no copy of the settings
     # Of all data sets, or of each by its key.
     evaluation: Annotated[Evaluation | dict[Key, Evaluation], WrapValidator(_one_or_each)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ladd.config import check_suite, load_suite
+from ladd.config.inherit import CLAIMS
 from ladd.config.messages import changes, cut, shown
 from ladd.errors import ConfigError
 from ladd.git import main_checkout
@@ -111,6 +112,7 @@ def launch_overrides(root: Path, suite_folder: Path, plan: Plan, run: Runner) ->
     source = (root / suite_folder).resolve()
     with worktree(root, plan.name) as tree:
         folder = tree.path / source.relative_to(root.resolve())
+        (folder / CLAIMS).unlink(missing_ok=True)  # they are about the settings as they are, and may not fit others
         prepare(source, folder, write_yaml(plan.values), tree)
         run(folder, {**tree.environment, LAUNCH_VARIABLE: plan.name})
         kept = main_checkout(root) / LAUNCHES / plan.name

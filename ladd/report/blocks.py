@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from ladd.report import labels
@@ -34,9 +36,9 @@ def blocks(summary: pl.DataFrame) -> list[Block]:
     return [block for block in made if block.rows or block.references]
 
 
-def render(summary: pl.DataFrame) -> str:
-    """Text of the essential blocks, at most WIDTH columns wide."""
-    return "\n\n".join(str(block) for block in blocks(summary) if block.essential) + "\n"
+def render(summary: pl.DataFrame, claims: Sequence[Block] = ()) -> str:
+    """Text of the claims and of the essential blocks, at most WIDTH columns wide."""
+    return "\n\n".join(str(block) for block in (*claims, *blocks(summary)) if block.essential) + "\n"
 
 
 def essential_metrics() -> list[str]:

@@ -14,6 +14,7 @@ import polars as pl
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.blocks import blocks
+from ladd.report.claims import NOTE, Judged
 from ladd.report.labels import metrics, uncertain
 
 SHOWN = 4  # samples per group
@@ -35,6 +36,7 @@ def write_page(
     title: str,
     summary: pl.DataFrame,
     figures: Mapping[str, Path],
+    claims: Sequence[Judged] = (),
     parameters: str,
     provenance: Mapping[str, str],
 ) -> None:
@@ -43,6 +45,7 @@ def write_page(
     Args:
         title: headline, plain text.
         summary: what `summarise` returns.
+        claims: with their verdicts.
         figures: PNG files by caption, in the order of the page; their bytes go into the page.
         parameters: text of params.yaml.
         provenance: what made the numbers, by name.
@@ -51,7 +54,14 @@ def write_page(
         ArtifactError: a figure is missing or no PNG.
     """
     embedded = {caption: _embedded(figure) for caption, figure in figures.items()}
-    values = {"blocks": blocks(summary), "figures": embedded, "parameters": parameters, "provenance": provenance}
+    values = {
+        "claims": claims,
+        "claims_note": NOTE,
+        "blocks": blocks(summary),
+        "figures": embedded,
+        "parameters": parameters,
+        "provenance": provenance,
+    }
     _write(path, "page.html.j2", title=title, **values)
 
 

@@ -12,6 +12,7 @@ from ladd.errors import TrackingError
 from ladd.files import write_atomically, write_json
 from ladd.git import git_tags
 from ladd.report.blocks import headline, render
+from ladd.report.claims import block, counts, judge, judged
 from ladd.report.curves import loss_by_time_caption, plot_codebook, plot_curves, plot_loss_by_time
 from ladd.report.figures import sample_figures
 from ladd.report.labels import family_name, schedule_name, steps_name
@@ -36,11 +37,16 @@ def main(stage: Stage) -> None:
     write_atomically(RESULTS / "compare.csv", compare.write_csv().encode())
     summary = summarise(compare)  # refuses rows that must not be averaged or compared
     write_json(RESULTS / "compare.json", nested_means(compare))
-    write_atomically(RESULTS / "compare.txt", render(summary).encode())
+    verdicts = judge(suite.claims, compare)
+    claims = judged(suite.claims, verdicts)
+    of_each = {each.key: each.verdict._asdict() for each in claims}
+    write_json(RESULTS / "claims.json", {"verdicts": counts(verdicts), "claims": of_each})
+    write_atomically(RESULTS / "compare.txt", render(summary, [block(claims)] if claims else []).encode())
     write_page(
         RESULTS / "report.html",
         title=f"ladd: {suite.suite}",
         summary=summary,
+        claims=claims,
         figures=_figures(suite, summary),
         parameters=write_yaml(suite.written.model_dump(mode="json")),
         provenance={"suite": suite.suite, "seed": str(suite.seed)},

@@ -24,6 +24,7 @@ DIGESTS = "digests"  # of the entries, for dvc.lock: DVC takes seconds to read a
 Entry = dict[str, Any]  # values that YAML has
 Plan = dict[str, dict[str, Entry]]  # stage -> key -> entry; a stage without keys has one called `ALL`
 ALL = "all"
+CLAIMS = "claims.yaml"
 OF_LATENTS = Path("results/stage1")  # which `compare` reads, and no stage of a suite without latents writes
 IN_PATHS = ("data", "latents", "model", "drawn_by")  # settings that dvc.yaml fills into paths
 
@@ -72,7 +73,8 @@ def _is_known(folder: Path) -> bool:
 def _stamps(folder: Path, root: str, settings: list[str]) -> dict[str, Any]:
     """Of the settings and of all code; new files count."""
     code = [path for name in ("*.py", TEMPLATES) for path in (folder / root / "ladd").rglob(name)]
-    paths = sorted({os.path.relpath(path, folder) for path in [*code, *folder.glob("*.py")]} | {*settings})
+    beside = [*folder.glob("*.py"), *folder.glob(CLAIMS)]
+    paths = sorted({os.path.relpath(path, folder) for path in [*code, *beside]} | {*settings})
     return {"root": root, "settings": settings, "files": {path: stamp(folder / path) for path in paths}}
 
 

@@ -149,7 +149,8 @@ def _reference(suite: Suite, key: str) -> Entry:
 
 
 def _compared(suite: Suite, key: str) -> Entry:
-    return {"settings": digest(_values(suite, exclude={"root", "run"}))}
+    claims = {name: _values(claim) for name, claim in suite.claims.items()}
+    return {"settings": digest(_values(suite, exclude={"root", "run"}) | ({"claims": claims} if claims else {}))}
 
 
 def _system(suite: Suite, key: str) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from ladd.config import load_suite
+from ladd.config.inherit import CLAIMS
 from ladd.files import file_hash
 from ladd.report.select import summarise
 from ladd.stages.planned import stages_in_order
@@ -22,8 +25,8 @@ def small_values(**changes) -> dict:
     return values | {block: {key: values[block][key] for key in keys} for block, keys in KEPT.items()} | changes
 
 
-def run_all(monkeypatch: pytest.MonkeyPatch, repository: Path, values: dict) -> Path:
-    folder = make_suite(repository, repository / "suites" / "tiny", values)
+def run_all(monkeypatch: pytest.MonkeyPatch, repository: Path, values: dict, files: dict[str, str]) -> Path:
+    folder = make_suite(repository, repository / "suites" / "tiny", values, files)
     monkeypatch.chdir(folder)
     for name, key in stages_in_order(vars(load_suite())):
         run_here(name, key)
@@ -35,7 +38,8 @@ def finished(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         repository = tmp_path_factory.mktemp("repository")
-        return run_all(patch, repository, small_values(replicates=2))
+        claim = {"says": "Latents help at one step.", "claim": 'swd("di-seq", 1) < swd("mdlm", 1)'}
+        return run_all(patch, repository, small_values(replicates=2), {CLAIMS: yaml.safe_dump({"help": claim})})
 
 
 def weights(folder: Path, name: str) -> str:
@@ -65,6 +69,18 @@ def test_table_has_a_row_for_each_training_and_its_mean_for_both(finished):
     text = (finished / "results/compare.txt").read_text()
     assert "over 2 trainings, of each n = 32 samples" in text
     assert "_2" not in text
+
+
+def test_claims_are_judged_over_trainings(finished):
+    found = json.loads((finished / "results/claims.json").read_text())
+    table = pl.read_csv(finished / "results/compare.csv", infer_schema_length=None)
+    swd = table.filter(metric="swd", token_steps=1).sort("replicate")
+    margins = [a - b for a, b in zip(*(swd.filter(model=key)["value"] for key in ("mdlm", "di-seq")), strict=True)]
+    assert found["claims"]["help"]["margin"] == pytest.approx(sum(margins) / 2)
+    assert found["claims"]["help"]["trainings"] == 2
+    assert sum(found["verdicts"].values()) == found["verdicts"][found["claims"]["help"]["verdict"]] == 1
+    for page in ("compare.txt", "report.html"):
+        assert found["claims"]["help"]["verdict"] in (finished / "results" / page).read_text()
 
 
 def test_samples_are_shown_of_the_first_training(finished):
