@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
@@ -16,8 +17,8 @@ from ladd.tasks.base import Reference, Task
 REAL = "real"  # family of the rows of real data, whatever the task
 
 # In nats per token, in the order of the columns.
-BOUND = "full_bound"
-BOUNDS = {"token_elbo": "token term", BOUND: "full bound", "token_loss_clean_latent": "clean latent"}
+BOUND, TOKEN_BOUND = "full_bound", "token_elbo"
+BOUNDS = {TOKEN_BOUND: "token term", BOUND: "full bound", "token_loss_clean_latent": "clean latent"}
 # The entropy rate is the best possible value of a full bound, so the two share a column.
 STANDS_IN = {"entropy_rate": BOUND}
 PERPLEXITY = "val_ppl"  # where it is measured, the full bound stands beside it
@@ -194,6 +195,19 @@ def schedule_name(schedule: str, latent_steps: int | None, temperature: float | 
     """
     name = ("" if schedule == DEFAULT_SAMPLER else schedule) + (f" +{latent_steps}" if latent_steps else "")
     return name if temperature in (None, 1.0) else f"{name} T={temperature:g}".strip()
+
+
+def plain_name(row: Mapping[str, Any]) -> str:
+    """What a row is of, such as "Di-LADD, sequential, L = 16, K = 256 (+ 1 latent step)", without its key.
+
+    Args:
+        row: columns family, model, schedule, L, K and latent_steps.
+    """
+    words = [family_name(row["family"], row["model"])]
+    words += [row["schedule"]] * (row["schedule"] != DEFAULT_SAMPLER)
+    words += [f"{letter} = {row[letter]}" for letter in "LK" if row[letter] and (row["L"] or 0) > 1]
+    steps = row["latent_steps"]
+    return ", ".join(words) + (f" (+ {steps} latent step{'s' * (steps > 1)})" if steps else "")
 
 
 def steps_name(token_steps: int) -> str:
