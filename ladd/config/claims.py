@@ -125,8 +125,8 @@ def _quantity(node: ast.Call, name: str) -> Quantity:
         quantity = Quantity(*values, **named) if name == GENERIC else Quantity(name, *values, **named)
     except (ValueError, TypeError):
         raise ValueError(f'{ast.unparse(node)!r} is no quantity; write METRIC("MODEL", TOKEN_STEPS)') from None
-    kinds = {"metric": str, "model": str, "token_steps": int | None, "given": str}
-    kinds |= dict.fromkeys(("temperature", "gflops"), float | int | None)
+    texts, numbers = ("metric", "model", "given"), ("temperature", "gflops")
+    kinds = {**dict.fromkeys(texts, str), "token_steps": int | None, **dict.fromkeys(numbers, float | int | None)}
     for field, kind in kinds.items():
         if not isinstance(value := getattr(quantity, field), kind) or isinstance(value, bool):
             raise ValueError(f"{ast.unparse(node)!r}: {field} is {value!r}")

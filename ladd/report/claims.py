@@ -156,11 +156,10 @@ def _interpolated(quantity: Quantity, gflops: float, rows: pl.DataFrame) -> Meas
     means = averaged(rows, ("each", "token_steps"), pl.col(BACKBONE).mean()).sort("each", BACKBONE, "token_steps")
     found = []
     for _, each in means.group_by("each", maintain_order=True):
-        points = (Point(*row, None) for row in each.select(BACKBONE, "value", "stderr").iter_rows())
-        point = interpolate(tuple(points), gflops)
-        if point is None:
-            low, high = each[BACKBONE].min(), each[BACKBONE].max()
-            raise LookupError(f"{_written(quantity)}: it was measured from {low:.3g} to {high:.3g} GFLOPs")
+        points = tuple(Point(*row, None) for row in each.select(BACKBONE, "value", "stderr").iter_rows())
+        if (point := interpolate(points, gflops)) is None:
+            measured = f"it was measured from {points[0].cost:.3g} to {points[-1].cost:.3g} GFLOPs"
+            raise LookupError(f"{_written(quantity)}: {measured}")
         found.append(point)
     return Measured(tuple(point.value for point in found), found[0].error if len(found) == 1 else None)
 
