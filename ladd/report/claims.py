@@ -151,12 +151,13 @@ def _look_up(quantity: Quantity, compare: pl.DataFrame) -> Measured:
     return Measured(tuple(means["value"]), means["stderr"][0] if len(means) == 1 else None)
 
 
-def _interpolated(quantity: Quantity, gflops: float, rows: pl.DataFrame) -> Measured:
+def _interpolated(quantity: Quantity, gflops: float, table: pl.DataFrame) -> Measured:
     """By training, linear in the cost between the two measured budgets around it."""
-    means = averaged(rows, ("each", "token_steps"), pl.col(BACKBONE).mean()).sort("each", BACKBONE, "token_steps")
+    means = averaged(table, ("each", "token_steps"), pl.col(BACKBONE).mean()).sort("each", BACKBONE, "token_steps")
     found = []
     for _, each in means.group_by("each", maintain_order=True):
-        points = tuple(Point(*row, None) for row in each.select(BACKBONE, "value", "stderr").iter_rows())
+        rows = each.select(BACKBONE, "value", "stderr").iter_rows()
+        points = tuple(Point(cost, value, error, None) for cost, value, error in rows)
         if (point := interpolate(points, gflops)) is None:
             measured = f"it was measured from {points[0].cost:.3g} to {points[-1].cost:.3g} GFLOPs"
             raise LookupError(f"{_written(quantity)}: {measured}")
