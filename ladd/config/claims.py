@@ -3,13 +3,16 @@
     swd("di-seq", 1) < 0.5 * swd("mdlm", 1)
 
 METRIC(MODEL, TOKEN_STEPS) is a number of the table, where MODEL is the key of a sweep or a reference such as
-"exact-sawtooth"; a bound has no token steps; `given` and `temperature` may follow by name. A metric whose name is no
-word is written value("zero_shot_ppl/news", MODEL). Numbers are joined by + - * /, abs, log and exp, and compared once.
+"exact-sawtooth"; a bound has no token steps; `given` and `temperature` may follow by name. METRIC(MODEL, gflops=50) is
+the number at that backbone compute per sample, as tables at matched compute have it. A metric whose name is no word is
+written value("zero_shot_ppl/news", MODEL). Numbers are joined by + - * /, abs, log, exp, and max and min of several,
+and compared once.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple
@@ -27,6 +30,7 @@ JOINED: Mapping[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Div: operator.truediv,
 }
 FUNCTIONS = ("abs", "exp", "log")
+OF_SEVERAL = ("max", "min")
 GENERIC = "value"
 
 
@@ -38,6 +42,7 @@ class Quantity(NamedTuple):
     token_steps: int | None = None
     given: str = ""
     temperature: float | None = None  # None: the one nearest to 1
+    gflops: float | None = None  # in place of token steps: 10^9 multiply-adds of the backbone, a pass for every step
 
 
 class Claim(Block):
@@ -45,7 +50,7 @@ class Claim(Block):
 
     says: Text
     source: Text = "this suite"  # who says it
-    claim: Annotated[str, Field(max_length=500)] | None = None
+    claim: Annotated[str, Field(max_length=1000)] | None = None
     not_run: Text | None = None  # in place of an expression: why nothing here can show it
 
     @model_validator(mode="after")
@@ -82,17 +87,20 @@ def quantities(claim: str) -> list[Quantity]:
 
     def note(quantity: Quantity) -> float:
         found[quantity] = None
-        return 1.0
+        return math.nan  # to divide by it, or by a difference from it, is no error
 
     for side in sides(claim)[:2]:
-        evaluate(side, note, dict.fromkeys(FUNCTIONS, lambda number: number))
+        try:
+            evaluate(side, note, dict.fromkeys((*FUNCTIONS, *OF_SEVERAL), lambda *numbers: numbers[0]))
+        except ZeroDivisionError:
+            raise ValueError(f"{claim!r} divides by zero") from None
     if not found:
         raise ValueError(f"{claim!r} looks nothing up in the table of results")
     return list(found)
 
 
 def evaluate(
-    node: ast.expr, look_up: Callable[[Quantity], Number], functions: Mapping[str, Callable[[Number], Number]]
+    node: ast.expr, look_up: Callable[[Quantity], Number], functions: Mapping[str, Callable[..., Number]]
 ) -> Number:
     """The value of one side of a claim. Raises ValueError: a part of it is not known."""
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -103,8 +111,9 @@ def evaluate(
         left, right = (evaluate(side, look_up, functions) for side in (node.left, node.right))
         return JOINED[type(node.op)](left, right)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.func.id in FUNCTIONS and len(node.args) == 1 and not node.keywords:
-            return functions[node.func.id](evaluate(node.args[0], look_up, functions))
+        known = OF_SEVERAL if len(node.args) > 1 else FUNCTIONS
+        if node.func.id in known and node.args and not node.keywords:
+            return functions[node.func.id](*(evaluate(each, look_up, functions) for each in node.args))
         return look_up(_quantity(node, node.func.id))
     raise ValueError(f'{ast.unparse(node)!r} is no number, no quantity such as swd("mdlm", 1), and nothing of both')
 
@@ -116,8 +125,11 @@ def _quantity(node: ast.Call, name: str) -> Quantity:
         quantity = Quantity(*values, **named) if name == GENERIC else Quantity(name, *values, **named)
     except (ValueError, TypeError):
         raise ValueError(f'{ast.unparse(node)!r} is no quantity; write METRIC("MODEL", TOKEN_STEPS)') from None
-    kinds = {"metric": str, "model": str, "token_steps": int | None, "given": str, "temperature": float | int | None}
+    texts, numbers = ("metric", "model", "given"), ("temperature", "gflops")
+    kinds = {**dict.fromkeys(texts, str), "token_steps": int | None, **dict.fromkeys(numbers, float | int | None)}
     for field, kind in kinds.items():
         if not isinstance(value := getattr(quantity, field), kind) or isinstance(value, bool):
             raise ValueError(f"{ast.unparse(node)!r}: {field} is {value!r}")
+    if quantity.token_steps is not None and quantity.gflops is not None:
+        raise ValueError(f"{ast.unparse(node)!r}: write token steps or gflops, not both")
     return quantity

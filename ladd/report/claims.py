@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ import polars as pl
 
 from ladd.config.claims import Claim, Number, Quantity, evaluate, sides
 from ladd.report.cells import Block
+from ladd.report.labels import BACKBONE
+from ladd.report.matched import Point, interpolate
 from ladd.report.select import at_base_temperature, averaged
 
 LEVEL = 0.05  # probability of a verdict if the truth lies on the line
@@ -20,7 +23,13 @@ NOTE = (
     f"margin: how far the side that is to be smaller lies below the other; one-sided, at {LEVEL:g}; errors over "
     "trainings where there are several, else of measuring one"
 )
-FUNCTIONS: Mapping[str, Callable[[Number], Number]] = {"abs": np.abs, "exp": np.exp, "log": np.log}
+FUNCTIONS: Mapping[str, Callable[..., Number]] = {
+    "abs": np.abs,
+    "exp": np.exp,
+    "log": np.log,
+    "max": lambda *numbers: reduce(np.maximum, numbers),
+    "min": lambda *numbers: reduce(np.minimum, numbers),
+}
 
 
 class Verdict(NamedTuple):
@@ -72,20 +81,22 @@ def _judge(claim: Claim, compare: pl.DataFrame) -> Verdict:
         return Verdict("not run", reason=f"its models were trained {sorted(counts)} times: they cannot be paired")
     trainings = max(counts, default=1)
 
-    def margin(shifted: Quantity | None = None) -> np.ndarray:
-        """By training; with one quantity a standard error larger."""
+    def margin(shifted: Quantity | None = None, errors: int = 0) -> np.ndarray:
+        """By training; with one quantity so many standard errors larger."""
 
         def value(quantity: Quantity) -> np.ndarray:
             measured = found[quantity]
-            return np.array(measured.values) + ((measured.stderr or 0.0) if quantity == shifted else 0.0)
+            return np.array(measured.values) + (errors * (measured.stderr or 0.0) if quantity == shifted else 0.0)
 
         low, high = (evaluate(side, value, FUNCTIONS) for side in (left, right))
         return np.atleast_1d(np.asarray(sign * (high - low), dtype=float))
 
     margins = margin()
     # What was measured of no training, or of one alone, is shared by all pairs: its own error counts in full.
+    # Of the two directions the one with the larger effect: within abs, max and min the other may have none.
     single = [quantity for quantity, measured in found.items() if len(measured.values) == 1]
-    shared = math.sqrt(sum(float((margin(quantity) - margins).mean()) ** 2 for quantity in single))
+    effects = [max(abs((margin(each, errors) - margins).mean()) for errors in (1, -1)) for each in single]
+    shared = math.hypot(*effects)
     unknown = trainings == 1 and any(measured.stderr is None for measured in found.values())
     spread = float(margins.std(ddof=1)) if trainings > 1 else 0.0
     return _verdict(float(margins.mean()), spread, shared, trainings, unknown=unknown)
@@ -118,11 +129,13 @@ def _needed(mean: float, spread: float, shared: float) -> int | None:
 
 
 def _look_up(quantity: Quantity, compare: pl.DataFrame) -> Measured:
-    rows = compare.filter(
-        pl.col("token_steps").eq_missing(pl.lit(quantity.token_steps, pl.Int64)),
-        metric=quantity.metric,
-        model=quantity.model,
-    ).filter(pl.col("given").fill_null("") == quantity.given)
+    rows = compare.filter(metric=quantity.metric, model=quantity.model).filter(
+        pl.col("given").fill_null("") == quantity.given
+    )
+    if quantity.gflops is None:
+        rows = rows.filter(pl.col("token_steps").eq_missing(pl.lit(quantity.token_steps, pl.Int64)))
+    else:
+        rows = rows.drop_nulls(("token_steps", BACKBONE))
     if quantity.temperature is None:
         rows = at_base_temperature(rows)
     else:
@@ -131,12 +144,30 @@ def _look_up(quantity: Quantity, compare: pl.DataFrame) -> Measured:
         raise LookupError(f"there is no row of {_written(quantity)}")
     if len(set(rows["schedule"])) > 1:
         raise LookupError(f"there are several rows of {_written(quantity)}")
-    means = averaged(rows.with_columns(each=pl.col("replicate")), ("each",)).sort("each")
+    rows = rows.with_columns(each=pl.col("replicate"))
+    if quantity.gflops is not None:
+        return _interpolated(quantity, quantity.gflops, rows)
+    means = averaged(rows, ("each",)).sort("each")
     return Measured(tuple(means["value"]), means["stderr"][0] if len(means) == 1 else None)
+
+
+def _interpolated(quantity: Quantity, gflops: float, table: pl.DataFrame) -> Measured:
+    """By training, linear in the cost between the two measured budgets around it."""
+    means = averaged(table, ("each", "token_steps"), pl.col(BACKBONE).mean()).sort("each", BACKBONE, "token_steps")
+    found = []
+    for _, each in means.group_by("each", maintain_order=True):
+        rows = each.select(BACKBONE, "value", "stderr").iter_rows()
+        points = tuple(Point(cost, value, error, None) for cost, value, error in rows)
+        if (point := interpolate(points, gflops)) is None:
+            measured = f"it was measured from {points[0].cost:.3g} to {points[-1].cost:.3g} GFLOPs"
+            raise LookupError(f"{_written(quantity)}: {measured}")
+        found.append(point)
+    return Measured(tuple(point.value for point in found), found[0].error if len(found) == 1 else None)
 
 
 def _written(quantity: Quantity) -> str:
     said = [quantity.model, "" if quantity.token_steps is None else f"{quantity.token_steps} token steps"]
+    said += ["" if quantity.gflops is None else f"{quantity.gflops:g} GFLOPs"]
     said += [quantity.given, "" if quantity.temperature is None else f"temperature {quantity.temperature:g}"]
     return f"{quantity.metric} of {', '.join(filter(None, said))}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -86,6 +87,44 @@ def test_exact_numbers_decide_without_an_error(trained):
 def test_functions_and_names_that_are_no_words(trained):
     found = verdict('abs(log(value("swd", "mdlm", 1))) > exp(0)', trained)
     assert found.margin == pytest.approx(abs(math.log(0.12)) - 1)
+
+
+@pytest.mark.parametrize("extreme", [max, min])
+def test_extremes_are_those_of_each_training(replicated, extreme):
+    found = verdict(f'{extreme.__name__}(swd("di-ladd-k4", 1), swd("mdlm", 1) - 0.02) < 1', replicated)
+    pairs = zip((0.10, 0.11, 0.10), (0.09, 0.12, 0.10), strict=True)
+    assert found.margin == pytest.approx(1 - sum(map(extreme, pairs)) / 3)
+
+
+def test_error_of_a_small_difference_does_not_vanish_in_abs(trained):
+    """Of 0.12 - 0.1199 a standard error upwards gives as much as it would without abs, one downwards less."""
+    found = verdict('abs(swd("mdlm", 1) - 0.1199) < 0.05', trained)
+    assert found.stderr == pytest.approx(0.02 / math.sqrt(3))
+    assert verdict('abs(swd("mdlm", 1) - 0.1201) < 0.05', trained).stderr == pytest.approx(0.02 / math.sqrt(3))
+
+
+def costs(table: pl.DataFrame) -> pl.DataFrame:
+    """A GFLOP per step."""
+    return table.with_columns(nominal_gmacs_per_sample=pl.col("token_steps").cast(pl.Float64))
+
+
+def test_matched_compute_is_linear_between_two_budgets(trained):
+    at_four, at_one = (verdict(f'swd("mdlm", {steps}) < 1', trained) for steps in (4, 1))
+    found = verdict('swd("mdlm", gflops=2) < 1', costs(trained))
+    assert found.margin == pytest.approx((2 * at_one.margin + at_four.margin) / 3)
+    assert found.stderr == pytest.approx(math.hypot(2 * at_one.stderr, at_four.stderr) / 3)
+    assert verdict('swd("mdlm", gflops=4) < 1', costs(trained)) == at_four
+    outside = verdict('swd("mdlm", gflops=5) < 1', costs(trained))
+    assert outside.verdict == "not run"
+    assert outside.reason == "swd of mdlm, 5 GFLOPs: it was measured from 1 to 4 GFLOPs"
+
+
+def test_matched_compute_is_that_of_each_training(replicated):
+    joint = replicated.filter(model="di-ladd-k4", metric="swd", token_steps=1)
+    more = joint.with_columns(token_steps=pl.lit(3, pl.Int64), value=pl.col("value") - 0.06)
+    found = verdict('swd("di-ladd-k4", gflops=2) < swd("mdlm", 1)', costs(pl.concat([replicated, more])))
+    assert (found.margin, found.trainings) == (pytest.approx(0.05), 3)
+    assert found.stderr == pytest.approx(0.01 / math.sqrt(3))
 
 
 @pytest.mark.parametrize(
