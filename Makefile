@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
 .PHONY: help install install-cluster install-dev repro repro-text dry-run pipelines ui test test-slow checks matrix \
-  bench lock licences clean
+  bench gpu-check lock licences clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -82,6 +82,10 @@ bench: install-dev ## speed and memory as ratios to the dense way, on 2 cores (1
 	python -m benchmarks.speed . di-seq --batch 128 --memory-batch 128 --budgets 1 2 4 8
 	python -m benchmarks.latents
 	python -m benchmarks.costs
+
+OUT ?= .work/gpu-check
+gpu-check: ## check a GPU and measure speed and memory on it, in 8 minutes; installs nothing (docs/SPEED.md)
+	$(PYTHON) -m benchmarks.gpu_check $(OUT)
 
 lock: install-dev ## write the lock anew from pyproject.toml; versions stay (--upgrade: see requirements/lock.py)
 	python -m requirements.lock

@@ -11,12 +11,13 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from benchmarks.speed import in_turns
+from benchmarks.measure import in_turns
 from ladd.data.shards import Rows, write_array_shards
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.noise import SampleNoise
@@ -28,7 +29,7 @@ from ladd.report.style import BLUE, GREY, ORANGE, VERMILLION, figure_to
 from ladd.samplers import base as samplers
 from ladd.samplers.joint import Joint
 from ladd.samplers.sources import PairSource, Stream, share_equal_rows
-from ladd.systems.channels import Latents, Vectors, pair_losses
+from ladd.systems.channels import Latents, Vectors, pair_losses, stack_losses
 
 BASE = {"N": 64, "L": 8, "V": 4096, "batch": 16}
 GRID = {
@@ -39,7 +40,7 @@ GRID = {
 }
 TITLES = {"N": "tokens N", "L": "latents L", "V": "vocabulary V", "batch": "batch"}
 CORPORA = [2**k for k in range(14, 23, 2)]  # blocks
-NETWORK = {"width": 128, "layers": 4, "heads": 4, "condition": 64, "dropout": 0.0}
+NETWORK: dict[str, Any] = {"width": 128, "layers": 4, "heads": 4, "condition": 64, "dropout": 0.0}
 WIDTH, STEPS, REPEATS, READS = 32, 8, 5, 2000
 CPU = torch.device("cpu")
 
@@ -63,7 +64,7 @@ def costs(sizes: dict[str, int]) -> dict[str, float]:
     def step() -> None:
         times = draw_channel_times(noise, 0, "shared")
         losses = pair_losses(denoiser, x, latents, times, noise, 0, process, channel)
-        (losses.token + losses.latent).mean().backward()
+        stack_losses(losses).mean().backward()
 
     def sample() -> None:
         streams = Stream(process, "token", (tokens,)), Stream(channel.process, "latent", (length, WIDTH))

@@ -6,6 +6,7 @@ gradients. Heads, softmax and categorical draws run at all N positions (and all 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -45,8 +46,8 @@ def update_average(average: WeightAverage, model: nn.Module) -> None:
     average.updates += 1
     for mean, current in zip(average.model.parameters(), model.parameters(), strict=True):
         mean.sub_((1 - decay) * (mean - current))
-    for mean, current in zip(average.model.buffers(), model.buffers(), strict=True):
-        mean.copy_(current)
+    for buffer, source in zip(average.model.buffers(), model.buffers(), strict=True):
+        buffer.copy_(source)
 
 
 class DenseProcess(MaskedProcess):
@@ -87,7 +88,8 @@ class DenseProcess(MaskedProcess):
 
 
 def make_dense(system: System, cross_entropy: Callable[..., Tensor] = masked_cross_entropy) -> System:
-    """The system with dense processes in place of its masked ones."""
+    """A copy of the system with dense processes in place of its masked ones."""
+    system = copy.deepcopy(system)
     owners = [system, *([system.channel] if hasattr(system, "channel") else [])]
     for owner in owners:
         if isinstance(owner.process, MaskedProcess):

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.speed import in_turns, show
+from benchmarks.measure import in_turns
+from benchmarks.speed import show
 from ladd.assets import asset_folder
 from ladd.config import load_suite
 from ladd.latents.frozen import FrozenTextEncoder
 from ladd.latents.reduction import truncate
 from ladd.tasks.text.build import make_tokenizer, training_documents
+from ladd.tasks.text.settings import TextDataConfig
 
 
 def main() -> None:
@@ -32,6 +34,7 @@ def main() -> None:
     suite = load_suite()
     torch.set_num_threads(suite.compute.threads)
     data, config = suite.data["sotu"], suite.encoders["minilm"]
+    assert isinstance(data, TextDataConfig)
     with tempfile.TemporaryDirectory() as scratch:
         train, validation = training_documents(suite, data, Path(scratch))
         tokenizer = make_tokenizer(suite, "sotu", data, train)
@@ -51,7 +54,8 @@ def main() -> None:
                 encoder.views(batch, {name: view}, reductions)
 
     print(f"\nlatents of {len(x)} blocks, N {data.tokens}, {len(config.views)} views, {config.folder}")
-    show("latent precomputation", *in_turns(torch.device("cpu"), options.repeats, ours, theirs))
+    fast, slow = in_turns(torch.device("cpu"), options.repeats, ours, theirs)
+    show("latent precomputation", fast, slow)
 
 
 if __name__ == "__main__":

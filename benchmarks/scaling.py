@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ladd.config import Suite, SystemSettings, load_suite
-from ladd.systems.base import backbone_macs
+from ladd.config import Suite, load_suite
+from ladd.systems.base import System, backbone_macs
 
 PEAK = 989e12  # bf16 FLOP/s of an H100 SXM, dense: the maker's figure
 UTILISATION = 0.40  # share of the peak that a training of this size reaches: assumed, to be measured on a GPU
@@ -37,13 +37,16 @@ class Load:
     checkpoint_every: int
 
 
-def step_macs(suite: Suite, config: SystemSettings) -> float:
-    """Multiply-adds of the forward pass of one sequence in training: half of its positions go through the head."""
-    data, network = suite.data[config.data], config.network
-    length = data.tokens
-    if config.latents_name is not None:
-        length += suite.latent_shape(config.latents_name).length
-    head = network.width * data.vocabulary * data.tokens / 2
+def step_macs(system: System) -> float:
+    """Multiply-adds of the forward pass of one sequence in training: of the blocks, and of the head where it runs.
+
+    The head of AR runs at all positions, that of masked diffusion at half of them, on average over uniform times; it
+    does not run on sequences that are there for the latents alone. Heads of latents are left out.
+    """
+    network = system.settings.network
+    length = system.tokens + (0 if system.shape is None else system.shape.length)
+    share = 1.0 if system.left_to_right else (1 - getattr(system.settings, "latents_first", 0.0)) / 2
+    head = share * system.tokens * network.width * system.vocabulary
     return backbone_macs(length, network.width, network.layers) + head
 
 
@@ -55,7 +58,7 @@ def load_of(suite: Suite, key: str) -> Load:
         shape = suite.latent_shape(config.latents_name)
         latent_bytes = shape.length * (4 if shape.codebook else 2 * shape.width)
     return Load(
-        flops=6 * step_macs(suite, config) * training.batch,
+        flops=6 * step_macs(System.of(suite, key)) * training.batch,
         parameters=PARAMETERS + 2 * config.network.width * data.vocabulary,
         row_bytes=4 * data.tokens + latent_bytes,
         batch=training.batch,

@@ -11,34 +11,31 @@ PyTorch's AdamW with its defaults, an average that goes from parameter to parame
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
+from typing import Any, cast
 from unittest import mock
 
 import torch
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import dense
+from benchmarks.measure import in_turns, peak_bytes, peak_flops, ratio_error, seconds
 from benchmarks.scaling import step_macs
-from ladd.config import Suite, SweepConfig, TrainingConfig, load_suite
+from ladd.config import SweepConfig, TrainingConfig, load_suite
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.noise import SampleNoise, StreamNoise
 from ladd.diffusion.process import Noised, Prediction
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.diffusion.times import TimeDraw
-from ladd.samplers.base import Sampler, sample
+from ladd.samplers.base import sample
 from ladd.systems.base import System
 from ladd.training.batches import TokenTask
 from ladd.training.checkpoint import Checkpoint
+from ladd.training.executor import InlineContext
 from ladd.training.loop import Trainer
-
-PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # bf16 FLOP/s, dense: the makers' figures
 
 
 class Nowhere:
@@ -55,81 +52,79 @@ class Nowhere:
         return False
 
 
-def seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Wall-clock seconds of one call."""
-    _wait(device)
-    start = time.perf_counter()
-    call()
-    _wait(device)
-    return time.perf_counter() - start
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def in_turns(device: torch.device, repeats: int, *calls: Callable[[], object]) -> list[float]:
-    """Medians of the seconds of each, after one call of each that is not counted."""
-    for call in calls:
-        call()
-    times = [[seconds(call, device) for call in calls] for _ in range(repeats)]
-    return [statistics.median(column) for column in zip(*times, strict=True)]
-
-
 def build(system: System, device: torch.device) -> nn.Module:
-    """The untrained model of a sweep, all of whose blocks do something."""
+    """The untrained model of a system, all of whose blocks do something."""
     torch.manual_seed(0)
-    model = system.build()
+    with device:
+        model = system.build()
+    if (codebook := getattr(model, "codebook", None)) is not None:
+        codebook.vectors.normal_()
     for parameter in model.parameters():
         parameter.data.add_(0.02 * torch.randn_like(parameter))
-    return model.to(device)
+    return model
 
 
-def make_trainer(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device) -> Trainer:
-    """A training run of the sweep's model on random rows."""
-    config, system, rows = suite.model(sweep.model), System.of(suite, sweep.model), 16 * batch
+def random_rows(system: System, rows: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Tokens (rows, N), and latents (rows, L) or (rows, L, w) where the system has some."""
     x = torch.randint(system.vocabulary, (rows, system.tokens), device=device)
-    latents = None
-    if (shape := system.shape) is not None:
-        latents = torch.randn(rows, shape.length, shape.width, device=device)
-        if shape.codebook:
-            latents = torch.randint(shape.codebook, (rows, shape.length), device=device)
+    if (shape := system.shape) is None:
+        return x, None
+    if shape.codebook:
+        return x, torch.randint(shape.codebook, (rows, shape.length), device=device)
+    return x, torch.randn(rows, shape.length, shape.width, device=device)
+
+
+def make_trainer(system: System, model: nn.Module, config: TrainingConfig, device: torch.device) -> Trainer:
+    """A training run on random rows."""
+    x, latents = random_rows(system, 16 * config.batch, device)
     task = TokenTask(model, system.losses, x, x, system.vocabulary, latents, latents)
-    executor = config.training.executor
-    if device.type == "cpu":  # as in the suites that a CPU runs
-        executor = executor.model_copy(update={"precision": "float32", "compile": False})
-    training = config.training.model_copy(update={"batch": batch, "executor": executor})
-    return Trainer(task, TrainingConfig.model_validate(training.model_dump()), Nowhere(), seed=0)
+    return Trainer(task, TrainingConfig.model_validate(config.model_dump()), cast("InlineContext", Nowhere()), seed=0)
 
 
-def training(
-    suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device, repeats: int
-) -> None:
+def step_by(trainer: Trainer, system: System, loss: Callable[..., Tensor]) -> None:
+    """A training step with a loss of benchmarks/dense.py."""
+    with mock.patch.object(trainer.task, "compute", dense.make_dense(system, loss).losses):
+        trainer.train_step()
+
+
+class PlainAdamW:
+    """PyTorch's AdamW with its defaults, in the place of a trainer's optimiser."""
+
+    def __init__(self, trainer: Trainer):
+        self.parameters = trainer.optimiser.parameters
+        self.adamw = torch.optim.AdamW(self.parameters, weight_decay=trainer.config.weight_decay)
+
+    def step(self, step: int) -> None:
+        self.adamw.step()
+
+    def zero_grad(self) -> None:
+        self.adamw.zero_grad()
+
+
+def training(system: System, model: nn.Module, batch: int, device: torch.device, repeats: int) -> None:
     """Seconds of a whole training step, ours and dense: forward, backward, clipping, optimiser, average.
 
     The number of masked positions varies from step to step, so all sides take the same steps, and means are compared.
     """
-    trainer = make_trainer(suite, sweep, model, batch, device)
-    plain = torch.optim.AdamW(trainer.parameters, weight_decay=trainer.config.weight_decay)
-
-    def step_by(loss: Callable[..., Tensor]) -> None:
-        losses = dense.make_dense(System.of(suite, sweep.model), loss).losses
-        with mock.patch.object(trainer.task, "compute", losses):
-            trainer.train_step()
+    config = system.settings.training.model_copy(update={"batch": batch})
+    if device.type == "cpu":  # as in the suites that a CPU runs
+        executor = config.executor.model_copy(update={"precision": "float32", "compile": False})
+        config = config.model_copy(update={"executor": executor})
+    trainer = make_trainer(system, model, config, device)
+    plain = PlainAdamW(trainer)
 
     def straightforward() -> None:
         update = partial(dense.update_average, trainer.average)
         with mock.patch.object(trainer, "optimiser", plain), mock.patch.object(trainer.average, "update", update):
-            step_by(dense.masked_cross_entropy)
+            step_by(trainer, system, dense.masked_cross_entropy)
 
-    sides = [
+    sides: list[Callable[[], object]] = [
         trainer.train_step,
         straightforward,
-        partial(step_by, dense.masked_cross_entropy),
-        partial(step_by, dense.fused_cross_entropy),
+        partial(step_by, trainer, system, dense.masked_cross_entropy),
+        partial(step_by, trainer, system, dense.fused_cross_entropy),
     ]
-    times = []
+    times: list[list[float]] = []
     for step in range(1 + repeats):
         times.append([])
         for side in sides:
@@ -141,64 +136,87 @@ def training(
     for name, column in zip(names, columns[1:], strict=True):
         show(name, ours, statistics.fmean(column), f" +- {ratio_error(column, columns[0]):.2f}")
     if device.type == "cuda":
-        config = suite.model(sweep.model)
-        flops = 6 * batch * step_macs(suite, config)
+        flops = 6 * batch * step_macs(system)
         name = torch.cuda.get_device_name()
-        peak = next((value for key, value in PEAKS.items() if key in name), None)
-        tokens = batch * suite.data[config.data].tokens / ours
+        peak = peak_flops(name)
+        tokens = batch * system.tokens / ours
         share = f"{flops / ours / peak:.1%} of the peak of {name}" if peak else f"no peak is known of {name}"
         print(f"  {tokens:,.0f} tokens/s, {flops / ours / 1e12:.1f} TFLOP/s, {share}")
 
 
-def memory(suite: Suite, sweep: SweepConfig, model: nn.Module, batch: int, device: torch.device) -> None:
-    """Peak memory of head and loss, forward and backward, beyond hidden states, weights and their gradients."""
-    config = suite.model(sweep.model)
-    data = suite.data[config.data]
-    denoiser = getattr(model, "denoiser", model)
-    head, hidden = denoiser.token_head, torch.randn(batch, data.tokens, config.network.width, device=device)
-    x = torch.randint(data.vocabulary, (batch, data.tokens), device=device)
+def loss_memory(
+    vocabulary: int, tokens: int, head: nn.Linear, batch: int, device: torch.device
+) -> tuple[float, float, float]:
+    """Peak bytes of head and loss, forward and backward, beyond hidden states, weights and their gradients.
+
+    Returns:
+        Ours, dense, and one fused cross-entropy.
+    """
+    hidden = torch.randn(batch, tokens, head.in_features, device=device)
+    x = torch.randint(vocabulary, (batch, tokens), device=device)
     noise, weight = SampleNoise(0, torch.arange(batch, device=device)), torch.ones(batch, device=device)
     times = (torch.arange(batch, device=device) + 0.5) / batch
-    process = MaskedProcess(DISCRETE_SCHEDULES["linear"], data.vocabulary)
-    mask = process.draw_mask(times, StreamNoise(noise, "token"), data.tokens)
+    process = MaskedProcess(DISCRETE_SCHEDULES["linear"], vocabulary)
+    mask = process.draw_mask(times, StreamNoise(noise, "token"), tokens)
 
     def peak(loss: Callable[..., Tensor]) -> float:
         head.zero_grad(set_to_none=True)
         states = hidden.clone().requires_grad_()
         used = peak_bytes(lambda: loss(states, head, x, mask, weight).sum().backward(), device)
-        return used - sum(p.grad.nbytes for p in (states, *head.parameters()))
+        return used - sum(p.grad.nbytes for p in (states, *head.parameters()) if p.grad is not None)
 
     def lean(states: Tensor, head: nn.Module, x: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
         return process.loss(Prediction(states, head), x, Noised(x, mask), TimeDraw(times, weight), "constant")
 
-    ours = peak(lean)
-    for name, loss in (("dense", dense.masked_cross_entropy), ("fused", dense.fused_cross_entropy)):
-        theirs = peak(loss)
+    found = peak(lean), peak(dense.masked_cross_entropy), peak(dense.fused_cross_entropy)
+    head.zero_grad(set_to_none=True)
+    return found
+
+
+def memory(system: System, model: nn.Module, batch: int, device: torch.device) -> None:
+    """Peak memory of head and loss, ours and dense."""
+    head: Any = getattr(model, "denoiser", model).token_head
+    ours, *others = loss_memory(system.vocabulary, system.tokens, head, batch, device)
+    for name, theirs in zip(("dense", "fused"), others, strict=True):
         megabytes = f"{ours / 1e6:8.0f} MB  {name} {theirs / 1e6:8.0f} MB"
         print(f"{f'head and loss, batch {batch}':34}{megabytes}   share {ours / theirs:5.1%}", flush=True)
-    head.zero_grad(set_to_none=True)
 
 
-def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
-    """Most memory that tensors held during a call, beyond what they held before it."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        call()
-        return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
-        call()
-    events = [e for e in trace.profiler.kineto_results.events() if e.name() == "[memory]"]
-    return max(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
+def sampling_seconds(
+    system: System,
+    sweep: SweepConfig,
+    model: nn.Module,
+    batch: int,
+    device: torch.device,
+    steps: int,
+    *,
+    dense_steps: int,
+    repeats: int,
+    share_rows: bool = True,
+) -> tuple[float, float, int]:
+    """Seconds of sampling at one budget, at temperature 1 on a uniform grid and with deterministic latents.
 
-
-def sampler_of(system: System, sweep: SweepConfig, model: nn.Module, steps: int) -> Sampler:
-    """The sampler of a sweep at one budget, at temperature 1 on a uniform grid and with deterministic latents."""
-    return system.sampler(model, sweep, token_steps=steps, token_lag=1.0, eta=0.0, temperature=1.0)
+    Args:
+        steps: K.
+        dense_steps: dense steps to make, at most; their time is scaled up.
+        repeats: samplings of which the median is taken, after one that is not counted; with 0 there is one alone.
+        share_rows: whether samples that are still equal share a pass.
+    Returns:
+        Ours, dense, and how many dense steps were made.
+    """
+    made = min(steps, dense_steps) if sweep.latent_steps == 0 else steps
+    x = torch.full((batch, system.tokens), system.vocabulary, device=device)
+    noise = SampleNoise(0, torch.arange(batch, device=device))
+    neutral: dict[str, Any] = {"token_lag": 1.0, "eta": 0.0, "temperature": 1.0, "share_rows": share_rows}
+    sides = (system, steps), (dense.make_dense(system), made)
+    calls = [partial(sample, each.sampler(model, sweep, token_steps=k, **neutral), x, noise) for each, k in sides]
+    model.eval()
+    fast, slow = in_turns(device, repeats, *calls) if repeats else [seconds(call, device) for call in calls]
+    return fast, slow * steps / made, made
 
 
 def sampling(
-    suite: Suite,
+    system: System,
     sweep: SweepConfig,
     model: nn.Module,
     batch: int,
@@ -207,28 +225,12 @@ def sampling(
     dense_steps: int,
 ) -> None:
     """Seconds of sampling, ours and dense, at several budgets."""
-    data = suite.data[sweep.data]
-    ours, theirs = System.of(suite, sweep.model), dense.make_dense(System.of(suite, sweep.model))
-    model.eval()
-    x = torch.full((batch, data.tokens), data.vocabulary, device=device)
-    noise = SampleNoise(0, torch.arange(batch, device=device))
     for steps in budgets:
-        made = min(steps, dense_steps) if sweep.latent_steps == 0 else steps
-        pairs = (sampler_of(ours, sweep, model, steps), sampler_of(theirs, sweep, model, made))
-        calls = [partial(sample, sampler, x, noise) for sampler in pairs]
-        fast, slow = in_turns(device, 3, *calls) if steps < 4 else [seconds(call, device) for call in calls]
-        slow *= steps / made
+        repeats = 3 if steps < 4 else 0
+        options: dict[str, Any] = {"dense_steps": dense_steps, "repeats": repeats}
+        fast, slow, made = sampling_seconds(system, sweep, model, batch, device, steps, **options)
         scaled = "" if made == steps else f"  (dense: {made} steps made)"
         show(f"sampling, K {steps}, batch {batch}", fast, slow, scaled)
-
-
-def ratio_error(over: Sequence[float], under: Sequence[float]) -> float:
-    """Standard error of the ratio of two means of paired measurements (delta method); nan for one pair."""
-    if len(over) < 2:
-        return math.nan
-    ratio = statistics.fmean(over) / statistics.fmean(under)
-    residuals = [a - ratio * b for a, b in zip(over, under, strict=True)]
-    return statistics.stdev(residuals) / statistics.fmean(under) / math.sqrt(len(over))
 
 
 def show(name: str, ours: float, theirs: float, remark: str = "") -> None:
@@ -251,16 +253,15 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device, suite = torch.device(options.device), load_suite(options.suite / "params.yaml")
     sweep = suite.sweeps[options.sweep]
-    config = suite.model(sweep.model)
-    data, network = suite.data[config.data], config.network
     system = System.of(suite, sweep.model)
+    network = system.settings.network
     latents = "" if system.shape is None else f" L {system.shape.length}"
-    sizes = f"V {data.vocabulary} N {data.tokens}{latents} d {network.width} x {network.layers}"
+    sizes = f"V {system.vocabulary} N {system.tokens}{latents} d {network.width} x {network.layers}"
     print(f"\n{options.suite} {options.sweep}: {sizes}, {device.type}", flush=True)
     model = build(system, device)
-    sampling(suite, sweep, model, options.batch, device, options.budgets, options.dense_steps)
-    training(suite, sweep, model, options.batch, device, options.repeats)
-    memory(suite, sweep, model, options.memory_batch, device)
+    sampling(system, sweep, model, options.batch, device, options.budgets, options.dense_steps)
+    training(system, model, options.batch, device, options.repeats)
+    memory(system, model, options.memory_batch, device)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks import speed
+from benchmarks import measure, speed
 
 SWEEPS = ["mdlm", "co-joint", "di-seq"]
 
@@ -24,10 +24,10 @@ def test_every_ratio_is_printed(sweep, monkeypatch, capsys):
 
 
 def test_error_of_a_ratio_of_means():
-    assert speed.ratio_error([2.0, 4.0], [1.0, 2.0]) == 0.0
+    assert measure.ratio_error([2.0, 4.0], [1.0, 2.0]) == 0.0
     # Ratio 3 / 2, residuals (-0.5, 0.5): deviation 0.7071, over a mean of 2 and the root of 2.
-    assert speed.ratio_error([1.0, 5.0], [1.0, 3.0]) == pytest.approx(0.25)
-    assert math.isnan(speed.ratio_error([2.0], [1.0]))
+    assert measure.ratio_error([1.0, 5.0], [1.0, 3.0]) == pytest.approx(0.25)
+    assert math.isnan(measure.ratio_error([2.0], [1.0]))
 
 
 def test_peak_is_the_most_that_is_held_at_once():
@@ -38,4 +38,4 @@ def test_peak_is_the_most_that_is_held_at_once():
         third = torch.empty(250, 1000)
         del second, third
 
-    assert speed.peak_bytes(call, torch.device("cpu")) == 4_000_000
+    assert measure.peak_bytes(call, torch.device("cpu")) == 4_000_000
