@@ -50,8 +50,9 @@ def renew_plan(folder: Path = Path()) -> bool:
     before = _stamps(folder, suite.root, [os.path.relpath(path, folder) for path in read])
     with suite_folder(folder):
         new = make_plan(suite, Code(folder / suite.root, folder))
-    if not (path := folder / PLAN).is_file() or path.read_bytes() != _text(new).encode():
-        write_atomically(path, _text(new).encode())
+    path, text = folder / PLAN, _text(new).encode()
+    if not path.is_file() or path.read_bytes() != text:
+        write_atomically(path, text)
     if not (latents := bool(suite.latents or suite.codebooks)):
         (folder / OF_LATENTS).mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):  # where it cannot be kept, the plan is made again

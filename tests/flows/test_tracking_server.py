@@ -131,7 +131,7 @@ def check_points(client: MlflowClient, suite: Path) -> None:
 @pytest.mark.slow
 def test_training_goes_on_while_the_server_is_away(server, tmp_path, pytestconfig):
     away = pytestconfig.getoption("--away")
-    suite = small_suite(tmp_path / "r", steps=int(RATE * (away + 20)))
+    suite = small_suite(tmp_path / "r", steps=int(RATE * (away + 60)))  # with the time that a server takes to end
     with server.up():
         training = Process(suite, server, "ladd.stages.baseline", "mdlm")
         until(lambda: latest_step(suite), "the first checkpoint")
