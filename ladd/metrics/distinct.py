@@ -18,6 +18,7 @@ class _Distinct(Metric):
     """Share of the n-grams of all samples that are different."""
 
     version = "3"
+    better = "higher"
     n: ClassVar[int]
 
     def measure(self, samples: Samples) -> Estimate:

@@ -36,6 +36,7 @@ class PositionalEntropy(Metric):
     version = "3"
     title = "Positional entropy (of the marginal at each position), nats"
     order = 2
+    better = "higher"
 
     def measure(self, samples: Samples) -> Estimate:
         return Estimate(positional_entropy(samples.tokens, samples.source.special), None, len(samples))

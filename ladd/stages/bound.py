@@ -1,15 +1,19 @@
 """bound@M: likelihood bounds and token losses of a model, once for every inference schedule that it is sampled under.
 
-They do not depend on what is sampled: sweeps that differ in budgets, temperatures or given tokens share them.
+They do not depend on what is sampled: sweeps that differ in budgets, temperatures or given tokens share them. Those of
+one set of sequences do not depend on the other sets: another zero-shot corpus costs its own bounds alone.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ladd.config import SweepConfig
@@ -20,10 +24,11 @@ from ladd.files import write_json
 from ladd.stages.artifacts import use_device
 from ladd.stages.chain import describe_model
 from ladd.stages.results import bounds_folder, write_loss_by_time
-from ladd.stages.runtime import Stage, run_stage
+from ladd.stages.runtime import WORK, Stage, run_stage
 from ladd.stages.trained import load_encoding
 from ladd.systems.base import System
 from ladd.tasks import Task, task_of
+from ladd.tasks.base import Bounds
 
 SEQUENCES = 250  # of losses by time, at most: with ten draws, 2,500 passes for each time of the latents
 TIME_DRAWS = 10  # of losses by time, per sequence: one in every bin
@@ -35,16 +40,35 @@ def main(stage: Stage) -> None:
     model, sweeps = load_encoding(suite, stage.key, device), suite.inferences(stage.key)
     with stage.output(bounds_folder(stage.key)) as folder:
         for name, sweep in sweeps.items():
-            write_json(folder / f"{name}.json", [vars(row) for row in likelihood_rows(task, model, sweep)])
+            write_json(folder / f"{name}.json", [vars(row) for row in likelihood_rows(stage, task, model, sweep)])
     write_loss_by_time(stage.key, loss_by_time_rows(task, model, next(iter(sweeps.values()))) if sweeps else [])
 
 
-def likelihood_rows(task: Task, model: Any, sweep: SweepConfig) -> list[Row]:
+def likelihood_rows(stage: Stage, task: Task, model: Any, sweep: SweepConfig) -> list[Row]:
     """Rows of the model of a sweep under its inference schedule; measure@S says which sweep they are of."""
     suite = task.suite
     row = Row(suite.suite, model="", schedule=sweep.schedule, precision="float32", **describe_model(suite, sweep.model))
     bounds = partial(System.of(suite, sweep.model).bounds, model, settings=task.bound_settings, sweep=sweep)
-    return task.likelihood_rows(row, bounds)
+    return task.likelihood_rows(row, remembered(stage, task, sweep, bounds))
+
+
+def remembered(stage: Stage, task: Task, sweep: SweepConfig, bounds: Bounds) -> Bounds:
+    """Bounds of a model that are read where an earlier run of the stage computed them of the same sequences."""
+    folder, declared = WORK / "values" / f"bound-{stage.key}", stage.declaration
+    description = {
+        "entry": declared.entry | {"evaluation": vars(task.bound_settings), "schedules": sweep.inference},
+        "model": {path: digest for path, digest in declared.files.items() if "/data/" not in path},
+    }
+
+    def kept(x: Tensor, **options: Any) -> dict[str, Tensor]:
+        content = json.dumps([description, options, tuple(x.shape)], sort_keys=True).encode()
+        name = hashlib.sha256(content + x.cpu().numpy().tobytes()).hexdigest()
+        path = folder / f"{name}.json"
+        if not path.exists():
+            write_json(path, {term: values.tolist() for term, values in bounds(x, **options).items()})
+        return {term: torch.tensor(each, dtype=torch.float64) for term, each in json.loads(path.read_text()).items()}
+
+    return kept
 
 
 def loss_by_time_rows(task: Task, model: Any, sweep: SweepConfig) -> list[TimeRow]:
