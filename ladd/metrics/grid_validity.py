@@ -29,6 +29,7 @@ class GridValidity(Metric):
     factor, digits, essential, order = 100.0, 2, True, 0
     short, axis = "valid grids", "valid grids (% of samples)"
     real_label, against, better = "Real data", ("token_steps", "gmacs_per_sample"), "higher"
+    scale = "linear"  # of figures: no sample may be valid
 
     def measure(self, samples: Samples) -> Estimate:
         return estimate((places(samples) >= 0).double())
