@@ -15,7 +15,7 @@ from torch import Tensor
 from ladd.config import SweepConfig
 from ladd.evaluation.bounds import BINS, LossByTime
 from ladd.evaluation.estimate import estimate, ratio
-from ladd.evaluation.rows import Row, TimeRow
+from ladd.evaluation.rows import Row, TimeRow, measured
 from ladd.files import write_json
 from ladd.stages.artifacts import use_device
 from ladd.stages.chain import describe_model
@@ -23,6 +23,7 @@ from ladd.stages.results import bounds_folder, write_loss_by_time
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.trained import load_encoding
 from ladd.systems.base import System
+from ladd.systems.reliance import latent_reliance
 from ladd.tasks import Task, task_of
 
 SEQUENCES = 250  # of losses by time, at most: with ten draws, 2,500 passes for each time of the latents
@@ -34,8 +35,10 @@ def main(stage: Stage) -> None:
     task = task_of(suite, suite.model(stage.key).data, device)
     model, sweeps = load_encoding(suite, stage.key, device), suite.inferences(stage.key)
     with stage.output(bounds_folder(stage.key)) as folder:
+        reliance = reliance_rows(task, stage.key, model) if sweeps else []
         for name, sweep in sweeps.items():
-            write_json(folder / f"{name}.json", [vars(row) for row in likelihood_rows(task, model, sweep)])
+            rows = likelihood_rows(task, model, sweep) + [replace(row, schedule=sweep.schedule) for row in reliance]
+            write_json(folder / f"{name}.json", [vars(row) for row in rows])
     write_loss_by_time(stage.key, loss_by_time_rows(task, model, next(iter(sweeps.values()))) if sweeps else [])
 
 
@@ -45,6 +48,15 @@ def likelihood_rows(task: Task, model: Any, sweep: SweepConfig) -> list[Row]:
     row = Row(suite.suite, model="", schedule=sweep.schedule, precision="float32", **describe_model(suite, sweep.model))
     bounds = partial(System.of(suite, sweep.model).bounds, model, settings=task.bound_settings, sweep=sweep)
     return task.likelihood_rows(row, bounds)
+
+
+def reliance_rows(task: Task, key: str, model: Any) -> list[Row]:
+    """What the latents of a model are worth to its tokens, whatever the schedule; none without latents."""
+    suite, held_out = task.suite, task.held_out("validation", task.evaluation.sequences)
+    row = Row(suite.suite, model="", precision="float32", tokenizer=task.tokenizer_name, **describe_model(suite, key))
+    row = replace(row, documents=held_out.document_count)
+    losses = latent_reliance(System.of(suite, key), model, held_out.tokens, task.bound_settings, held_out.documents)
+    return [measured(row, name, estimate(values, held_out.documents)) for name, values in losses]
 
 
 def loss_by_time_rows(task: Task, model: Any, sweep: SweepConfig) -> list[TimeRow]:
