@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))]
 WITH_CLAIMS = [folder for folder in SUITES if (folder / CLAIMS).is_file()]
 LIKELIHOODS = {"token_elbo", "full_bound", "token_loss_clean_latent", "entropy_rate", "val_ppl"}
+LIKELIHOODS |= {f"latent_reliance/{name}" for name in ("own", "shuffled", "none")}
 
 
 def name(folder: Path) -> str:

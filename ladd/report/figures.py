@@ -95,7 +95,7 @@ def sample_figures(summary: pl.DataFrame, folder: Path) -> dict[str, Path]:
 
 
 def plot_metric(summary: pl.DataFrame, path: Path, figure: labels.Figure) -> None:
-    """A metric against token steps or a cost, both logarithmic, with the value of real data.
+    """A metric against token steps or a cost, which is logarithmic, with the value of real data.
 
     Raises:
         ArtifactError: no row of the metric has ``figure.x``.
@@ -110,8 +110,9 @@ def plot_metric(summary: pl.DataFrame, path: Path, figure: labels.Figure) -> Non
         draw_floor(axes, summary, lines, figure)
         for line in lines:
             draw(axes, line, figure.x)
-        axes.set_yscale("log")
-        plain_log_ticks(axes.yaxis)
+        axes.set_yscale(figure.scale)
+        if figure.scale == "log":
+            plain_log_ticks(axes.yaxis)
         axes.set_ylabel(figure.up)
         note(axes, labels.sampling_note(sampled(summary, figure.metric.name)))
         side_legend(canvas, [axes], [figure.metric.real_label, *(line.label for line in lines)])

@@ -137,6 +137,12 @@ class Figure(NamedTuple):
         """Title of the vertical axis."""
         return self.metric.axis or self.metric.short
 
+    @property
+    def scale(self) -> Literal["log", "linear"]:
+        """Of the vertical axis: logarithmic, but for a metric that asks for a linear one by its attribute ``scale``,
+        such as a share, which may be 0."""
+        return getattr(self.metric, "scale", "log")
+
 
 TOKEN_STEPS = "token_steps"
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from ladd.config import SweepConfig
 from ladd.evaluation.bounds import BINS, LossByTime
 from ladd.evaluation.estimate import estimate, ratio
-from ladd.evaluation.rows import Row, TimeRow
+from ladd.evaluation.rows import Row, TimeRow, measured
 from ladd.files import write_json
 from ladd.stages.artifacts import use_device
 from ladd.stages.chain import describe_model
@@ -27,10 +27,12 @@ from ladd.stages.results import bounds_folder, write_loss_by_time
 from ladd.stages.runtime import WORK, Stage, run_stage
 from ladd.stages.trained import load_encoding
 from ladd.systems.base import System
+from ladd.systems.reliance import latent_reliance
 from ladd.tasks import Task, task_of
 from ladd.tasks.base import Bounds
 
 SEQUENCES = 250  # of losses by time, at most: with ten draws, 2,500 passes for each time of the latents
+RELIANCE = 1000  # sequences of latent_reliance, at most
 TIME_DRAWS = 10  # of losses by time, per sequence: one in every bin
 
 
@@ -39,8 +41,11 @@ def main(stage: Stage) -> None:
     task = task_of(suite, suite.model(stage.key).data, device)
     model, sweeps = load_encoding(suite, stage.key, device), suite.inferences(stage.key)
     with stage.output(bounds_folder(stage.key)) as folder:
+        reliance = reliance_rows(task, stage.key, model) if sweeps else []
         for name, sweep in sweeps.items():
-            write_json(folder / f"{name}.json", [vars(row) for row in likelihood_rows(stage, task, model, sweep)])
+            rows = likelihood_rows(stage, task, model, sweep)
+            rows += [replace(row, schedule=sweep.schedule) for row in reliance]
+            write_json(folder / f"{name}.json", [vars(row) for row in rows])
     write_loss_by_time(stage.key, loss_by_time_rows(task, model, next(iter(sweeps.values()))) if sweeps else [])
 
 
@@ -69,6 +74,15 @@ def remembered(stage: Stage, task: Task, sweep: SweepConfig, bounds: Bounds) -> 
         return {term: torch.tensor(each, dtype=torch.float64) for term, each in json.loads(path.read_text()).items()}
 
     return kept
+
+
+def reliance_rows(task: Task, key: str, model: Any) -> list[Row]:
+    """What the latents of a model are worth to its tokens, whatever the schedule; none without latents."""
+    suite, held_out = task.suite, task.held_out("validation", min(RELIANCE, task.evaluation.sequences))
+    row = Row(suite.suite, model="", precision="float32", tokenizer=task.tokenizer_name, **describe_model(suite, key))
+    row = replace(row, documents=held_out.document_count)
+    losses = latent_reliance(System.of(suite, key), model, held_out.tokens, task.bound_settings, held_out.documents)
+    return [measured(row, name, estimate(values, held_out.documents)) for name, values in losses]
 
 
 def loss_by_time_rows(task: Task, model: Any, sweep: SweepConfig) -> list[TimeRow]:

@@ -34,7 +34,7 @@ BAD = [
     ("data.saw.tokens", 0, ["data.saw.tokens: 0", "greater than or equal to 1"]),
     ("data.saw.floor", 0.5, ["data.saw.floor: 0.5", "less than 0.5"]),
     *(("data.saw.floor", floor, [f"data.saw.floor: {floor}", "at least 1e-06"]) for floor in (0.0, 1e-20, -0.1)),
-    ("data.saw.kind", "mnist", ["data.saw.kind: 'mnist'", "'sawtooth', 'text'"]),
+    ("data.saw.kind", "mnist", ["data.saw.kind: 'mnist'", "'sawtooth', 'shidoku', 'text'"]),
     ("data.Saw Tooth", suite_values()["data"]["saw"], ["data.Saw Tooth", "'Saw Tooth'", "pattern"]),
     ("compute.device", "tpu", ["compute.device: 'tpu'", "'cpu' or 'cuda'"]),
     ("baselines.mdlm.token_channel.timed", "yes", ["baselines.mdlm.token_channel.timed: 'yes'", "boolean"]),
@@ -156,7 +156,7 @@ BAD = [
         3,
         ["models.di.network", "'layers': 3", "must equal latents.discrete.denoiser", "'layers': 2"],
     ),
-    ("evaluation.kind", "image", ["evaluation.kind: 'image'", "'sawtooth', 'text'"]),
+    ("evaluation.kind", "image", ["evaluation.kind: 'image'", "'sawtooth', 'shidoku', 'text'"]),
     (
         "evaluation",
         text_suite_values()["evaluation"] | {"reference": {"samples": 10, "seeds": [0, 1]}},

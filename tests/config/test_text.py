@@ -63,7 +63,7 @@ def test_other_valid_values_of_text(key, value, tmp_path):
 # As above, in the suite of text.
 BAD_TEXT = [
     # types, ranges and names of single values
-    ("data.text.kind", "mnist", ["data.text.kind: 'mnist'", "'sawtooth', 'text'"]),
+    ("data.text.kind", "mnist", ["data.text.kind: 'mnist'", "'sawtooth', 'shidoku', 'text'"]),
     ("data.text.colour", "red", ["data.text.colour: unknown key"]),
     ("data.text.train.colour", "red", ["data.text.train.colour: unknown key"]),
     ("data.text.train.asset.url", "red", ["data.text.train.asset.url: unknown key"]),
@@ -104,7 +104,7 @@ BAD_TEXT = [
     ("sweeps.mdlm.frontier.temperatures", [0.5, 0], ["mdlm.frontier.temperatures.1: 0", "than or equal to 0.001"]),
     ("sweeps.mdlm.frontier.temperatures", [], ["sweeps.mdlm.frontier.temperatures: []", "at least 1"]),
     ("sweeps.mdlm.frontier.token_steps", [], ["sweeps.mdlm.frontier.token_steps: []", "at least 1"]),
-    ("evaluation.kind", "image", ["evaluation.kind: 'image'", "'sawtooth', 'text'"]),
+    ("evaluation.kind", "image", ["evaluation.kind: 'image'", "'sawtooth', 'shidoku', 'text'"]),
     ("evaluation.directions", 3, ["evaluation.directions: unknown key"]),
     ("evaluation.time_draws", 1, ["evaluation.time_draws: 1", "greater than or equal to 2"]),
     ("evaluation.mauve_clusters", 1, ["evaluation.mauve_clusters: 1", "greater than or equal to 2"]),

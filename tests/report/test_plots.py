@@ -106,6 +106,23 @@ def test_joint_is_solid_sequential_dashed_and_the_floor_a_grey_band(rows, table)
     assert (joint.get_linestyle(), sequential.get_linestyle()) == ("-", "--")
 
 
+def test_a_share_that_may_be_zero_has_a_linear_axis_and_a_distance_a_logarithmic_one(
+    rows, table, tmp_path, monkeypatch
+):
+    save, drawn = Figure.savefig, []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *given, **options: (drawn.append(self), save(self, *given, **options))
+    )
+    shares = [row | {"metric": "grid_validity", "value": 0.0 if row["family"] == "mdlm" else 0.5} for row in rows]
+    (validity,) = (each for each in figures() if each.metric.name == "grid_validity" and each.x == "token_steps")
+    plot_metric(summarise(table(shares)), tmp_path / "valid.png", validity)
+    plot_metric(summarise(table(rows)), tmp_path / "swd.png", SWD["token_steps"])
+    axes = [figure.axes[0] for figure in drawn]
+    assert [each.get_yscale() for each in axes] == ["linear", "log"]
+    points = [line.get_ydata()[0] for line in axes[0].lines if line.get_label() == "MDLM"]
+    assert points == [0.0]
+
+
 def test_real_data_far_below_all_models_leave_them_the_axis(text_rows, table):
     def drawn(value: float) -> Axes:
         rows = [row | {"value": value} if row["family"] == "real" else row for row in text_rows]

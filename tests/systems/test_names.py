@@ -28,6 +28,12 @@ STANDING = {
         {"ancestral", "swd", "entropy_sequence", "entropy_positional"},
         "a task says which metrics it always has, and draws from its exact denoiser",
     ),
+    "ladd/metrics/grid_coverage.py": ({"grid_validity"}, "it counts what that metric finds"),
+    "ladd/metrics/grid_total_variation.py": ({"grid_validity"}, "it counts what that metric finds"),
+    "ladd/tasks/shidoku/__init__.py": (
+        {"grid_validity", "grid_coverage", "grid_total_variation"},
+        "a task says which metrics it always has, and what they are expected to be",
+    ),
     "ladd/tasks/text/__init__.py": (
         {"gen_ppl", "entropy_sequence", "entropy_positional", "mauve"},
         "a task says which metrics it always has",
