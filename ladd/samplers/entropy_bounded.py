@@ -23,7 +23,7 @@ from ladd.samplers.tokens import TokenOptions, TokenSampler, placed
 
 class EntropyBoundedOptions(TokenOptions):
     gamma: Annotated[float, Field(ge=0, le=1e6)] = 0.1  # nats
-    by: Literal["confidence", "margin", "entropy"] = "entropy"  # order; see adaptive-order
+    by: Literal["confidence", "margin", "entropy"] = "entropy"  # order; see surest-first
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,25 +12,36 @@ from torch import Tensor
 from ladd.config.evaluation import SweepConfig
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import DrawSettings, Step
-from ladd.samplers.base import State, start_state
-from ladd.samplers.joint import Joint
+from ladd.samplers.base import Sampler, State, start_state
 from ladd.samplers.nested import NestedSettings, token_part
+from ladd.samplers.sources import PairSource
 from ladd.samplers.tokens import TokenSampler
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentsAlong(Joint):
-    """`joint` with another sampler of the tokens, whose times the latents follow; corrector steps leave them.
+class LatentsAlong(Sampler):
+    """Latents follow the times of the token sampler; steps that stay at one time leave them.
 
     Attributes:
+        token_steps: K.
+        token_lag: bends the tokens' grid, see `time_grid`; at least 1.
+        latent_lead: of the latents' clock, at least 1.
+        eta: stochasticity of continuous latents, in [0, 1].
         tokens: settings of the token sampler, its name as "schedule".
         latent_temperature: of codes; None for that of the tokens.
     """
 
     name: ClassVar[str] = "latents-along"
     Settings: ClassVar[type[SweepConfig]] = NestedSettings
+    takes: ClassVar[type] = PairSource
+    latents_at: ClassVar[str] = "shared"
     markers: ClassVar[str] = "234+x."
 
+    source: PairSource
+    token_steps: int
+    token_lag: float = 1.0
+    latent_lead: float = 1.0
+    eta: float = 0.0
     tokens: Any
     latent_temperature: float | None = None
 

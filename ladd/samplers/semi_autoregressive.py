@@ -13,27 +13,27 @@ import torch
 from torch import Tensor
 
 from ladd.config.blocks import Count
-from ladd.samplers.adaptive_order import AdaptiveOrder, AdaptiveOrderOptions
+from ladd.samplers.order import Ordered, OrderOptions
 from ladd.samplers.tokens import TokenOptions
 
 
-class SemiAutoregressiveOptions(AdaptiveOrderOptions):
+class SemiAutoregressiveOptions(OrderOptions):
     block: Count = 32  # positions
 
 
 @dataclass(frozen=True, kw_only=True)
-class SemiAutoregressive(AdaptiveOrder):
+class SemiAutoregressive(Ordered):
     """No position of a block comes before all of the block before it are there.
 
     A step of more tokens than a block has left takes the others from the next one. Blocks of one position go from left
-    to right; one block of N is adaptive order alone.
+    to right; with one block of N it is `surest-first`.
     """
 
     name: ClassVar[str] = "semi-autoregressive"
     Options: ClassVar[type[TokenOptions]] = SemiAutoregressiveOptions
     block: int
 
-    def _places(self, scores: Tensor) -> Tensor:
+    def places(self, scores: Tensor) -> Tensor:
         positions = scores.shape[1]
         block = (torch.arange(positions, device=scores.device) // self.block).expand_as(scores)
         block = block.masked_fill(scores.isneginf(), positions)

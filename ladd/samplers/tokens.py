@@ -66,7 +66,8 @@ class TokenSampler(Sampler):
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         if "name" in vars(cls):
-            cls.Settings = create_model("Settings", __base__=(SweepConfig, cls.Options))
+            bases: Any = (SweepConfig, cls.Options)
+            cls.Settings = create_model("Settings", __base__=bases)
             named: Any = (Literal[cls.name], ...)
             cls.Nested = create_model("Nested", __base__=cls.Options, schedule=named)
 

@@ -124,7 +124,7 @@ def exact(kind: type[Sampler], tokens: dict, **changes) -> torch.Tensor:
     return sample(kind.of(source, values), all_masked(COUNT, 4, 2), noise(COUNT)).tokens
 
 
-@pytest.mark.parametrize("case", ["adaptive-order", "entropy-bounded", "first-hitting", "remdm-cap", "psi"])
+@pytest.mark.parametrize("case", ["surest-first", "entropy-bounded", "first-hitting", "remdm-cap", "psi"])
 def test_latents_first_give_the_exact_law_with_few_passes(case):
     """Tokens are independent given the code, so any sampler of them is exact with any number of steps."""
     x = exact(LatentsFirst, tokens_of(case), token_steps=2, latent_steps=1)
@@ -147,7 +147,9 @@ def test_codes_have_a_temperature_of_their_own():
 
 @pytest.mark.parametrize("tokens", [{}, {"schedule": "joint"}, {"schedule": "nothing"}, "remdm-cap"])
 def test_what_is_no_token_sampler_is_an_error_that_lists_them(tokens):
-    with pytest.raises(ValidationError, match=r"known are \['adaptive-order'.*'semi-autoregressive'\]"):
+    with pytest.raises(
+        ValidationError, match=r"known are \['ancestral-truncated'.*'semi-autoregressive', 'surest-first'\]"
+    ):
         settings("latents-first", tokens)
 
 

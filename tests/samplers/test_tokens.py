@@ -10,8 +10,11 @@ from pydantic import ValidationError
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.errors import SamplingError
+from ladd.samplers.ancestral import Ancestral
 from ladd.samplers.base import sample
+from ladd.samplers.joint import Joint
 from ladd.samplers.tokens import TokenSampler
+from ladd.systems.base import DEFAULT_SAMPLER, systems
 from tests.samplers.known_answers import (
     TOKENS,
     VOCABULARY,
@@ -29,6 +32,18 @@ SOME = 24
 
 def test_every_token_sampler_has_a_case():
     assert {name for name, _ in CASES.values()} == kinds().keys()
+
+
+@pytest.mark.parametrize("key", ["mdlm", "mdlm-uniform"])
+def test_models_without_latents_keep_ancestral_sampling_as_their_default(key):
+    """It is the first that fits, in the order of the modules."""
+    system = systems()[key]
+    assert system.samplers(None)[DEFAULT_SAMPLER] is Ancestral
+
+
+def test_models_with_latents_keep_the_joint_schedule_as_their_default():
+    for key in ("di-ladd", "co-ladd"):
+        assert next(iter(systems()[key].samplers(None).values())) is Joint
 
 
 def partly_given(samples: int = SOME) -> torch.Tensor:
@@ -217,7 +232,7 @@ def settings(text: str):
         ("{schedule: remdm-cap, remask: 1.5}", "remask"),
         ("{schedule: remdm-loop, on: 0.1, off: 0.2}", "off 0.2 must be below on 0.1"),
         ("{schedule: psi, between: [0.5, 0.2]}", "low <= high"),
-        ("{schedule: adaptive-order, by: hope}", "by"),
+        ("{schedule: surest-first, by: hope}", "by"),
         ("{schedule: entropy-bounded, gamma: -1}", "gamma"),
         ("{schedule: first-hitting, top_p: 0}", "top_p"),
         ("{schedule: first-hitting, remask: 0.1}", "remask"),

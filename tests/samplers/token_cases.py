@@ -23,9 +23,9 @@ from tests.samplers.known_answers import LINEAR, NEUTRAL, Law, every_sequence, t
 
 # Every token sampler, with settings under which it does what it is there for; some in several ways.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "adaptive-order": ("adaptive-order", {}),
-    "adaptive-order-margin": ("adaptive-order", {"by": "margin", "spread": 0.5}),
-    "adaptive-order-entropy": ("adaptive-order", {"by": "entropy", "top_p": 0.8}),
+    "surest-first": ("surest-first", {}),
+    "surest-first-margin": ("surest-first", {"by": "margin", "spread": 0.5}),
+    "surest-first-entropy": ("surest-first", {"by": "entropy", "top_p": 0.8}),
     "ancestral-truncated": ("ancestral-truncated", {"top_p": 0.7, "min_p": 0.1}),
     "entropy-bounded": ("entropy-bounded", {"gamma": 0.8}),
     "first-hitting": ("first-hitting", {}),

@@ -1,4 +1,4 @@
-"""Adaptive order: in each step the positions are revealed of which the network is surest (Kim et al., 2025; LLaDA)."""
+"""What samplers share that reveal equal numbers of tokens per step, in an order that the network says."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from ladd.samplers.drawing import ORDERS, gumbel, ranks
 from ladd.samplers.tokens import TokenOptions, TokenSampler, placed
 
 
-class AdaptiveOrderOptions(TokenOptions):
+class OrderOptions(TokenOptions):
     # The largest probability (its log), the difference of the two largest, or minus the entropy; after temperature.
     by: Literal["confidence", "margin", "entropy"] = "confidence"
     spread: Weight = 0.0  # of the Gumbel noise that is added
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptiveOrder(TokenSampler):
-    """Equal numbers of tokens per step; a token that is revealed stays.
+class Ordered(TokenSampler):
+    """A token that is revealed stays. Subclasses may change the places of positions.
 
     The order depends on what is revealed alone, so with K >= N, a pass per token, an exact network gives the exact law,
     whatever the order. With fewer steps the surest positions are drawn independently.
     """
 
-    name: ClassVar[str] = "adaptive-order"
-    Options: ClassVar[type[TokenOptions]] = AdaptiveOrderOptions
+    Options: ClassVar[type[TokenOptions]] = OrderOptions
     by: str
     spread: float
 
@@ -55,9 +54,9 @@ class AdaptiveOrder(TokenSampler):
         scores = placed(wanted, drawn.scores, -torch.inf)
         if self.spread > 0:
             scores = scores + self.spread * gumbel(draws.uniform("order", positions))
-        chosen = wanted & (self._places(scores) < self._count(state, step)[:, None])
+        chosen = wanted & (self.places(scores) < self._count(state, step)[:, None])
         return replace(state, tokens=torch.where(chosen, placed(wanted, drawn.tokens, 0), state.tokens))
 
-    def _places(self, scores: Tensor) -> Tensor:
+    def places(self, scores: Tensor) -> Tensor:
         """Order of the positions, int64 (B, N), those without a score last."""
         return ranks(scores)

@@ -46,7 +46,7 @@ def test_law_is_the_product_along_the_surest_path(by, steps, size):
     denoiser = soft_tables(3, 3, 0.5)
     exact = path_law(denoiser, 3, 3, surest(SCORES[by], size))
     settings = {"token_steps": steps, "by": by}
-    x = run("adaptive-order", denoiser, all_masked(COUNT, 3, 3), noise(COUNT), 3, **settings)
+    x = run("surest-first", denoiser, all_masked(COUNT, 3, 3), noise(COUNT), 3, **settings)
     assert abs(chi_square_excess(x.tokens, exact, 3)) < 5
     assert (x.token_passes == steps).all()
 
@@ -57,7 +57,7 @@ def test_the_three_scores_are_different():
     assert min(float((a - b).abs().sum()) for a in laws for b in laws if a is not b) > 0.01
 
 
-@pytest.mark.parametrize(("case", "settings"), [("adaptive-order", {}), ("semi-autoregressive", {"block": 2})])
+@pytest.mark.parametrize(("case", "settings"), [("surest-first", {}), ("semi-autoregressive", {"block": 2})])
 def test_a_pass_per_token_of_the_exact_network_gives_the_exact_law(case, settings):
     law = mixture(PRIOR, ONES)
     x = run(case, ExactTokenDenoiser(law), all_masked(COUNT, 4, 2), noise(COUNT), 2, token_steps=4, **settings).tokens
@@ -67,7 +67,7 @@ def test_a_pass_per_token_of_the_exact_network_gives_the_exact_law(case, setting
 def test_a_large_spread_makes_the_order_random():
     denoiser = soft_tables(3, 2, 1.0)
     settings = {"token_steps": 3, "spread": 1e5}
-    x = run("adaptive-order", denoiser, all_masked(COUNT, 3, 2), noise(COUNT), 2, **settings).tokens
+    x = run("surest-first", denoiser, all_masked(COUNT, 3, 2), noise(COUNT), 2, **settings).tokens
     assert abs(chi_square_excess(x, any_order_law(denoiser, 3, 2))) < 5
     assert chi_square_excess(x, path_law(denoiser, 3, 2, surest(SCORES["confidence"], 1))) > 20
 
@@ -76,7 +76,7 @@ def test_a_large_spread_makes_the_order_random():
 def test_steps_reveal_equal_numbers(steps, left):
     denoiser = soft_tables(6, 2)
     calls = record(denoiser)
-    run("adaptive-order", denoiser, all_masked(12, 6, 2), noise(12), 2, token_steps=steps, share_rows=False)
+    run("surest-first", denoiser, all_masked(12, 6, 2), noise(12), 2, token_steps=steps, share_rows=False)
     assert [(x == 2).sum(dim=1).unique().tolist() for x, _ in calls] == [[count] for count in left]
 
 
@@ -94,13 +94,13 @@ def test_blocks_are_filled_from_left_to_right(block, steps):
             assert not drawn or not masked or max(drawn) <= min(masked)
 
 
-def test_law_of_blocks_is_the_product_along_the_path_and_one_block_is_adaptive_order():
+def test_law_of_blocks_is_the_product_along_the_path_and_one_block_is_surest_first():
     denoiser = soft_tables(4, 2, 1.0)
     start, draws = all_masked(COUNT, 4, 2), noise(COUNT)
     x = run("semi-autoregressive", denoiser, start, draws, 2, token_steps=4, block=2).tokens
     assert abs(chi_square_excess(x, path_law(denoiser, 4, 2, surest(SCORES["confidence"], 1, block=2)))) < 5
     whole = run("semi-autoregressive", denoiser, start, draws, 2, token_steps=4, block=4).tokens
-    assert torch.equal(whole, run("adaptive-order", denoiser, start, draws, 2, token_steps=4).tokens)
+    assert torch.equal(whole, run("surest-first", denoiser, start, draws, 2, token_steps=4).tokens)
     left_to_right = run("semi-autoregressive", denoiser, start, draws, 2, token_steps=4, block=1).tokens
     assert not torch.equal(whole, left_to_right)
     assert abs(chi_square_excess(left_to_right, path_law(denoiser, 4, 2, lambda _, __, step: [step]))) < 5
