@@ -3,6 +3,9 @@
 import argparse
 import contextlib
 import json
+import sys
+from functools import partial
+from typing import Any
 
 from ladd.cli.arguments import add_command, check_suite_folder, number, whole
 
@@ -35,10 +38,12 @@ def run_generate(parsed: argparse.Namespace) -> None:
     from ladd.generation.settings import OPTIONS
 
     options = {key: value for key in OPTIONS if (value := getattr(parsed, key)) is not None}
+    own = dict(parsed.own)
+    options |= {key: own.pop(key) for key in list(own) if key in OPTIONS}
     plain = ("name", "count", "seed", "batch", "prompt", "template", "exact", "device")
-    request = Request(options=options, **{key: getattr(parsed, key) for key in plain})
+    request = Request(options=options, own=own, **{key: getattr(parsed, key) for key in plain})
     with contextlib.chdir(parsed.suite):
-        samples = generate(load_suite(), request)
+        samples = generate(load_suite(), request, partial(print, file=sys.stderr) if parsed.watch else None)
     if parsed.json:
         for sample in samples:
             print(json.dumps(vars(sample)))
@@ -61,12 +66,26 @@ def add_generate(commands: argparse._SubParsersAction) -> None:
     _add_settings(generate)
 
 
+def _setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, the value being a number, a list, true, false or null as in JSON, or else text."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no KEY=VALUE, such as remask=0.1")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("samples")
     group.add_argument("-n", "--count", type=whole(1, 2**24), default=1, help="samples (default: 1)")
     group.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="of the noise (default: 0)")
     group.add_argument("--batch", type=whole(1, 2**20), help="samples at a time; does not change them")
     group.add_argument("--device", choices=["cpu", "cuda"], help="default: compute.device of params.yaml")
+    group.add_argument(
+        "--watch", action="store_true", help="show the first sample after every step, on stderr; masks are shown as _"
+    )
     group.add_argument(
         "--json",
         action="store_true",
@@ -84,7 +103,22 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampler (default: see below)")
-    group.add_argument("--schedule", metavar="NAME", help="sampler, such as joint or sequential")
+    group.add_argument(
+        "--sampler",
+        "--schedule",
+        dest="schedule",
+        metavar="NAME",
+        help="such as joint or sequential (docs/samplers.md)",
+    )
+    group.add_argument(
+        "--set",
+        dest="own",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of that sampler's own, such as remask=0.1 or tokens.schedule=NAME",
+    )
     group.add_argument("--steps", dest="token_steps", type=whole(1), metavar="K", help="token steps, at most N")
     group.add_argument("--latent-steps", type=whole(1), metavar="T", help="latent steps before the tokens")
     group.add_argument("--temperature", type=number(above=0), help="of tokens and codes, above 0")

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
-from ladd.diffusion.noise import derive
+from ladd.diffusion.noise import SampleNoise, derive
 from ladd.errors import ConfigError
-from ladd.generation.settings import OPTIONS, sweep_of
+from ladd.generation.settings import OPTIONS, own_settings, sweep_of
+from ladd.generation.watch import Show, watch
 from ladd.generation.weights import URI_SCHEMES, final_weights, load_model, tracked_weights
 from ladd.samplers.base import check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
@@ -36,6 +37,7 @@ class Request:
     Attributes:
         name: of a sweep, baseline or model, or the MLflow URI of a run or checkpoint.
         options: see `sweep_of`; those that are not given take its defaults.
+        own: settings that the sampler has besides; see `sweep_of`.
         count: samples.
         seed: with it, sample i is that of a sweep with this seed: the same whatever the count and the batch.
         batch: samples at a time; None for that of the sweep.
@@ -47,6 +49,7 @@ class Request:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
     count: int = 1
     seed: int = 0
     batch: int | None = None
@@ -72,9 +75,13 @@ class Generated:
     weights_sha256: str
 
 
-def generate(suite: Suite, request: Request) -> list[Generated]:
+def generate(suite: Suite, request: Request, show: Show | None = None) -> list[Generated]:
     """Samples of a trained model; everything is checked before the model is loaded.
 
+    Args:
+        suite: of the model.
+        request: what to generate.
+        show: is given a line of text for every step that changed the first sample.
     Raises:
         ConfigError: the request does not fit the suite, the family or the length of the model.
         ArtifactError: the model is not trained, or its files are not those that are asked for.
@@ -84,7 +91,7 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     name = request.name
     if tracked is not None:
         name = f"{'baselines' if tracked.model in suite.baselines else 'models'}.{tracked.model}"
-    sweep = sweep_of(suite, name, request.options, request.seed)
+    sweep = sweep_of(suite, name, request.options, request.seed, request.own)
     task = task_of(suite, sweep.data)
     check_outputs([path for path in task.readers if path.is_file()])  # else reading says what to do
     start, shown = _start(suite, sweep, task, request)
@@ -100,9 +107,13 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     )
     noise = derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)
+    if show is not None:
+        first = SampleNoise(noise, starts.new_zeros(1))
+        watch(sampler, starts[:1], first, task.decode, show, vocabulary=suite.data[sweep.data].vocabulary)
     samples = sample_in_batches(sampler, starts, noise, request.batch or suite.run.batch)
     check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
-    used = {name: getattr(sweep, name) for name in OPTIONS} | {"token_steps": point.token_steps}
+    dumped = sweep.model_dump()
+    used = {name: dumped[name] for name in (*OPTIONS, *own_settings(type(sweep)))} | {"token_steps": point.token_steps}
     same: dict[str, Any] = {
         "given": (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist(),
         "suite": suite.suite,

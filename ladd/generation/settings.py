@@ -24,7 +24,9 @@ OPTIONS = {
 LATENT_STEPS = 16  # of a model alone, where latents come first
 
 
-def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> SweepConfig:
+def sweep_of(
+    suite: Suite, name: str, options: Mapping[str, Any], seed: int, own: Mapping[str, Any] | None = None
+) -> SweepConfig:
     """The sweep to sample from: one budget, one seed, no tokens of real sequences given.
 
     Args:
@@ -34,6 +36,8 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
             before a model of the same name; "models.NAME" and the like say which is meant.
         options: settings given instead, by the names in `OPTIONS`.
         seed: of the samples.
+        own: settings that samplers have besides those in `OPTIONS`, by name; those of a block within have dots in them,
+            as "tokens.schedule".
     Raises:
         ConfigError: there is no such name, the family or schedule does not take one of the options, or a value is out
             of the bounds of params.yaml.
@@ -58,9 +62,11 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
     steps = options.get("token_steps", max(base["token_steps"]))
     if steps > tokens:
         raise ConfigError(f"--steps {steps}: must be at most N = {tokens}, the tokens of data.{base['data']}")
+    settings = samplers[schedule].Settings
     values = base | _latent_settings(suite, base, schedule) | dict(options)
     values |= {"token_steps": [steps], "frontier": None, "given": None, "seeds": [seed]}
-    sweep = checked(samplers[schedule].Settings, values, f"the setting of {name}")
+    values = {key: value for key, value in values.items() if key in settings.model_fields}  # of another sampler: gone
+    sweep = checked(settings, _with_own(values, own or {}, settings, schedule), f"the setting of {name}")
     try:
         config.system.check_sweep(config, sweep)
     except ValueError as error:
@@ -105,3 +111,26 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[
             )
         settings["prior"] = priors[0]
     return settings
+
+
+def own_settings(settings: type[SweepConfig]) -> list[str]:
+    """Names of the settings that a sampler has besides those of every sweep."""
+    return sorted(settings.model_fields.keys() - SweepConfig.model_fields.keys())
+
+
+def _with_own(
+    values: dict[str, Any], own: Mapping[str, Any], settings: type[SweepConfig], schedule: str
+) -> dict[str, Any]:
+    """Values of a sweep with a sampler's own settings put in; a block within keeps what is not named."""
+    for key, value in own.items():
+        first, _, rest = key.partition(".")
+        if first not in (known := own_settings(settings)):
+            takes = f"takes {', '.join(known)}" if known else "has none of its own"
+            raise ConfigError(f"--set {key}: schedule {schedule!r} {takes}")
+        if not rest:
+            values[first] = value
+            continue
+        block = values.get(first) or {}
+        # Another sampler within has other settings.
+        values[first] = ({} if rest == "schedule" and block.get(rest) != value else block) | {rest: value}
+    return values

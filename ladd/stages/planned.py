@@ -160,8 +160,8 @@ def _system(suite: Suite, key: str) -> list[str]:
 def _sampler(suite: Suite, key: str) -> list[str]:
     sweep = suite.sweeps[key]
     settings = suite.model(sweep.model)
-    sampler = module_of(settings.system.samplers(settings)[sweep.schedule])
-    return [*_system(suite, sweep.model), sampler, *_task(suite, sweep.data)]
+    samplers = settings.system.samplers(settings)[sweep.schedule], *getattr(sweep, "parts", ())
+    return [*_system(suite, sweep.model), *map(module_of, samplers), *_task(suite, sweep.data)]
 
 
 def _task(suite: Suite, data: str) -> list[str]:

@@ -64,6 +64,19 @@ def test_every_option_reaches_its_setting(folder, capsys):
     assert {key: settings[key] for key in expected} == expected
 
 
+def test_a_sampler_takes_settings_of_its_own_and_is_watched(folder, capsys):
+    own = ["--sampler", "remdm-cap", "--set", "remask=0.1", "--set", "token_lag=2.0"]
+    assert run(folder, "mdlm", *own, "--json", "--watch", "--steps", "3") == 0
+    printed = capsys.readouterr()
+    sample = json.loads(printed.out)
+    expected = {"schedule": "remdm-cap", "remask": 0.1, "token_lag": 2.0, "top_p": 1.0}
+    assert expected.items() <= sample["settings"].items()
+    assert printed.err.splitlines()[-1].endswith(sample["text"])
+    with pytest.raises(SystemExit):
+        run(folder, "mdlm", "--set", "remask")
+    assert "'remask' is no KEY=VALUE, such as remask=0.1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

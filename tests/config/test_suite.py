@@ -135,7 +135,7 @@ BAD = [
     ("sweeps.di-seq.model", "gpt", ["sweeps.di-seq.model", "'gpt' is not defined", "['ar', 'co', 'di', 'mdlm']"]),
     ("sweeps.di-seq.data", "text", ["sweeps.di-seq.data", "'text' differs from 'saw'"]),
     ("sweeps.mdlm.schedule", "joint", ["sweeps.mdlm.schedule", "'joint' for mdlm", "allowed is 'none'"]),
-    ("sweeps.di-joint.schedule", "none", ["sweeps.di-joint.schedule", "'none'", "'joint' or 'sequential'"]),
+    ("sweeps.di-joint.schedule", "none", ["sweeps.di-joint.schedule", "'none'", "'joint' or", "'sequential'"]),
     ("sweeps.ar.token_steps", [4], ["sweeps.ar.token_steps", "[4]", "write [8]"]),
     ("sweeps.mdlm.token_steps", [1, 16], ["sweeps.mdlm.token_steps", "16 must be at most N = 8"]),
     ("sweeps.di-seq.eta", 0.5, ["sweeps.di-seq.eta: 0.5", "di-ladd has no use for it, write 0"]),

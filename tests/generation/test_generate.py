@@ -114,7 +114,7 @@ def test_latents_of_a_model_alone_come_from_the_first_prior_of_them(suite):
         ("nothing", {}, ["'nothing'", "'di-joint'", "'untrained'", "'untrained-co'"]),
         ("models.mdlm", {}, ["'models.mdlm'", "'mdlm'"]),
         ("mdlm", {"schedule": "joint"}, ["--schedule joint", "mdlm", "'none'"]),
-        ("di", {"schedule": "none"}, ["--schedule none", "'joint' or 'sequential'"]),
+        ("di", {"schedule": "none"}, ["--schedule none", "'joint' or", "'sequential'"]),
         ("mdlm", {"eta": 0.5}, ["--eta", "mdlm", "--temperature, --precision, --steps, --token-lag"]),
         ("ar", {"token_steps": 8}, ["--steps", "ar", "--temperature, --precision"]),
         ("di-joint", {"eta": 0.5}, ["--eta", "di-ladd", "--latent-lead"]),
