@@ -18,6 +18,7 @@ class _Distinct(Metric):
     """Share of the n-grams of all samples that are different."""
 
     version = "3"
+    meaning = "low where samples repeat themselves or each other; the nearer to real data the better"
     n: ClassVar[int]
 
     def measure(self, samples: Samples) -> Estimate:
