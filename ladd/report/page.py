@@ -20,7 +20,7 @@ from ladd.files import write_atomically
 from ladd.report.blocks import blocks
 from ladd.report.cells import BEST_NOTE
 from ladd.report.claims import NOTE, Judged, tally
-from ladd.report.labels import error_note, meaning, metrics, plain_name, references, uncertain
+from ladd.report.labels import error_note, families, meaning, metrics, plain_name, references, uncertain
 from ladd.report.story import charts, drawn, findings
 
 SHOWN = 4  # samples per group
@@ -89,7 +89,10 @@ def write_page(
 
 def _glossary(summary: pl.DataFrame) -> list[tuple[str, str, list[str]]]:
     """Name, meaning and keys of everything that has rows, models first."""
-    rows = summary.unique(("suite", "model", "schedule", "latent_steps"), maintain_order=True)
+    rows = summary.sort("latent_steps", nulls_last=True, maintain_order=True)  # a likelihood has no latent steps
+    rows = rows.unique(("suite", "model", "schedule"), keep="first", maintain_order=True)
+    place = pl.col("family").replace_strict({name: i for i, name in enumerate(families())}, return_dtype=pl.Int64)
+    rows = rows.sort(place, maintain_order=True)
     known: dict[tuple[bool, str, str], list[str]] = {}
     for row in rows.iter_rows(named=True):
         name = plain_name(row | {"temperature": None})

@@ -39,7 +39,12 @@ def test_page_holds_everything(given, tmp_path):
     for figure in given["figures"].values():
         assert base64.b64encode(figure.read_bytes()).decode() in html
     said = ["<h1>Sawtooth &amp; co</h1>", "Quality &lt;by&gt; steps", "Code use", "0123abc", "evaluator version"]
-    said += ["<details class=", "# &lt;b&gt;not bold&lt;/b&gt;", "di-ladd-k4", '0.5731<span class="error"> ± 0.0011</span>']
+    said += [
+        "<details class=",
+        "# &lt;b&gt;not bold&lt;/b&gt;",
+        "di-ladd-k4",
+        '0.5731<span class="error"> ± 0.0011</span>',
+    ]
     assert [words for words in said if words not in html] == []
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
 
