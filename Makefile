@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: help install install-cluster install-dev repro repro-text dry-run pipelines ui test test-slow checks matrix \
+.PHONY: help install install-cluster install-dev repro repro-text dry-run pages pipelines ui test test-slow checks matrix \
   bench gpu-check lock licences clean
 
 help: ## this list
@@ -49,6 +49,10 @@ repro-text: install ## reproduce the text suite (about an hour on 2 cores; fetch
 SUITE ?= lm1b
 dry-run: install ## rehearse a suite with tiny counts on the offline assets: make dry-run SUITE=lm1b
 	python -m ladd.dry_run $(if $(filter sawtooth,$(SUITE)),.,suites/$(SUITE))
+
+pages: install ## write README's results and the pages anew from the results that are there; trains nothing
+	python -m ladd.report.markdown README.md
+	ladd report && ladd report --suite suites/text-demo
 
 pipelines: install ## copy dvc.yaml into the suites; after every change of it
 	python -m ladd.launch.pipeline

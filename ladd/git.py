@@ -36,6 +36,16 @@ def code_distance(root: Path, commit: str) -> tuple[int, int, list[str]] | None:
     return behind, ahead, files
 
 
+def last_change(root: Path, path: Path) -> str | None:
+    """Commit that changed a file last, and its date; None where git does not have the file as it is."""
+    try:
+        if _git(root, "status", "--porcelain", "--", str(path.resolve())):
+            return None
+        return _git(root, "log", "-1", "--format=%H, %cs", "--", str(path.resolve())) or None
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+
+
 def main_checkout(root: Path) -> Path:
     """The same folder in the main working tree of the repository, which all its work trees share.
 

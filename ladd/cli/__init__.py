@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ladd.cli.generate import add_generate
 from ladd.cli.launch import add_ablate, add_launch
+from ladd.cli.report import add_report
 from ladd.cli.tracked import add_compare, add_replay, add_track
 from ladd.errors import LaddError
 from ladd.files import storage_error
@@ -37,6 +38,6 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of `ladd` with all its commands; a parsed command has its function in ``run``."""
     parser = argparse.ArgumentParser(prog="ladd", description="Latent-augmented discrete diffusion.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_ablate, add_compare, add_generate, add_launch, add_replay, add_track):
+    for add in (add_ablate, add_compare, add_generate, add_launch, add_replay, add_report, add_track):
         add(commands)
     return parser

@@ -115,6 +115,7 @@ class Metric(ABC):
         name: as result rows and params.yaml have it.
         version: raise it when the value may change: rows of different versions are not compared.
         title: of tables and axes, with the unit.
+        meaning: in one line, for readers who do not know it.
         factor: from the stored value to the shown one.
         digits: that are shown after the point.
         essential: printed in the terminal too.
@@ -133,6 +134,7 @@ class Metric(ABC):
     name: ClassVar[str]
     version: ClassVar[str]
     title: ClassVar[str]
+    meaning: ClassVar[str] = ""
     factor: ClassVar[float] = 1.0
     digits: ClassVar[int] = 4
     essential: ClassVar[bool] = False

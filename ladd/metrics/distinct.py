@@ -19,6 +19,7 @@ class _Distinct(Metric):
 
     version = "3"
     better = "higher"
+    meaning = "low where samples repeat themselves or each other; the nearer to real data the better"
     n: ClassVar[int]
 
     def measure(self, samples: Samples) -> Estimate:

@@ -21,6 +21,7 @@ class SequenceEntropy(Metric):
     name = "entropy_sequence"
     version = "3"
     title = "Per-sequence unigram entropy, nats"
+    meaning = "how varied the tokens of one sample are; low where it repeats itself; the nearer to real data the better"
     order = 3
     short, axis = "entropy", "per-sequence unigram entropy (nats)"
     role, better, equal = "diversity", "higher", 0.1
@@ -35,6 +36,7 @@ class PositionalEntropy(Metric):
     name = "entropy_positional"
     version = "3"
     title = "Positional entropy (of the marginal at each position), nats"
+    meaning = "how varied the token at one position is over all samples; the nearer to real data the better"
     order = 2
     better = "higher"
 

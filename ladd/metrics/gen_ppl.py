@@ -19,6 +19,9 @@ class GenPpl(Metric):
     name = "gen_ppl"
     version = "3"
     title = "Gen PPL (perplexity of the samples under the teacher)"
+    meaning = (
+        "how unlikely a fixed language model finds the samples; lower is better, at equal entropy: repetition is likely"
+    )
     digits, essential, order = 1, True, 1
     short, real_label = "Gen PPL", "Real text"
     role = "quality"

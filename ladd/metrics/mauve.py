@@ -34,6 +34,7 @@ class Mauve(Metric):
     name = "mauve"
     version = "3"
     title = "MAUVE to real text (1 is best)"
+    meaning = "how alike the mixtures of meanings in samples and in real text are, by clusters of embeddings"
     digits, order = 3, 8
     short = "MAUVE"
     better = "higher"

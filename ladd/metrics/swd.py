@@ -29,6 +29,9 @@ class SlicedWasserstein(Metric):
     name = "swd"
     version = "3"
     title = "SWD to real data (sliced Wasserstein distance), in thousandths"
+    meaning = (
+        "how far samples are from real ones, along random directions; lower is better, two real sets give the floor"
+    )
     factor, digits, essential, order = 1000.0, 2, True, 0
     short, axis = "SWD", "sliced Wasserstein distance to real data\n(in thousandths of a token value)"
     real_label, against = "Real data (floor)", ("token_steps", "gmacs_per_sample")

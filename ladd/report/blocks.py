@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -15,24 +17,35 @@ PANELS = 3  # step budgets of the frontier
 
 
 def blocks(summary: pl.DataFrame) -> list[Block]:
-    """Likelihoods, what was sampled, matched compute, the frontier, then whatever else; empty blocks are left out."""
+    """All tables by topic: likelihood, quality, matched compute, temperature, other metrics of samples, given tokens,
+    then whatever else; empty ones are left out."""
     metric = pl.col("metric")
     of_text = metric.is_in([labels.PERPLEXITY, labels.BOUND]) & (labels.PERPLEXITY in summary["metric"])
     bounds = metric.is_in([*labels.BOUNDS, *labels.STANDS_IN]) & ~of_text
     zero_shot, swept = metric.str.starts_with(labels.ZERO_SHOT), metric.is_in(list(labels.sampling()))
-    made = [
-        _bounds(summary.filter(bounds)),
-        _perplexities(summary.filter(of_text)),
-        _zero_shot(summary.filter(zero_shot)),
-    ]
-    for name in labels.sampling():
-        made.append(_by_steps(summary, name, given=""))
-        if name == labels.in_role(summary, "quality").name:
-            made += [*(matched(summary, x) for x in labels.PRICES), few_step_half(summary), throughput(summary)]
-            made += frontier_blocks(summary)
-    for given in sorted(set(summary["given"]) - {""}):
-        made += [_by_steps(summary, name, given) for name in labels.sampling()]
-    made.append(_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept)))
+    first = labels.main_metric(summary).name
+    topics = {
+        "Likelihood": [
+            _bounds(summary.filter(bounds)),
+            _perplexities(summary.filter(of_text)),
+            _zero_shot(summary.filter(zero_shot)),
+        ],
+        "Quality of samples": [_by_steps(summary, first, given="")] if first else [],
+        "Quality at matched compute": [
+            *(matched(summary, x) for x in labels.PRICES),
+            few_step_half(summary),
+            throughput(summary),
+        ],
+        "Quality against diversity": frontier_blocks(summary),
+        "Other measures of samples": [_by_steps(summary, name, "") for name in labels.sampling() if name != first],
+        "Samples that were given tokens": [
+            _by_steps(summary, name, given)
+            for given in sorted(set(summary["given"]) - {""})
+            for name in labels.sampling()
+        ],
+        "Everything else": [_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept))],
+    }
+    made = [replace(block, topic=topic) for topic, found in topics.items() for block in found]
     return [block for block in made if block.rows or block.references]
 
 
@@ -64,7 +77,14 @@ def _bounds(summary: pl.DataFrame) -> Block:
     title = "Likelihood terms, in nats per token (value ± standard error)"
     names = labels.BOUNDS | {name: labels.BOUNDS[bound] for name, bound in labels.STANDS_IN.items()}
     return tabulate(
-        title, labels.BOUNDS_NOTE, summary, list(labels.BOUNDS.values()), lambda row: names[row["metric"]], flagged(4)
+        title,
+        labels.BOUNDS_NOTE,
+        summary,
+        list(labels.BOUNDS.values()),
+        lambda row: names[row["metric"]],
+        flagged(4),
+        better="lower",
+        means=labels.BOUNDS_MEANING,
     )
 
 
@@ -84,6 +104,8 @@ def _perplexities(summary: pl.DataFrame) -> Block:
         list(labels.PERPLEXITIES.values()),
         lambda row: labels.PERPLEXITIES[row["metric"]],
         lambda row: (nats if row["metric"] == labels.BOUND else perplexities)(row),
+        better="lower",
+        means=labels.PERPLEXITY_MEANING,
     )
 
 
@@ -92,7 +114,9 @@ def _zero_shot(summary: pl.DataFrame) -> Block:
     summary = summary.with_columns(corpus=pl.col("metric").str.strip_prefix(labels.ZERO_SHOT))
     corpora = summary["corpus"].unique().sort().to_list()
     note, text = labels.ZERO_SHOT_NOTE, flagged(2)
-    return tabulate(title, note, summary, corpora, lambda row: row["corpus"], text, latents=False)
+    means = f"on corpora that no model was trained on; {labels.PERPLEXITY_MEANING}"
+    options = {"latents": False, "better": "lower", "means": means}
+    return tabulate(title, note, summary, corpora, lambda row: row["corpus"], text, **options)
 
 
 def _steps(rows: pl.DataFrame) -> list[str]:
@@ -116,7 +140,17 @@ def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
         lambda row: labels.uncertain(row["value"], row["stderr"], shown.digits),
         latents=False,
         essential=shown.essential and not given,
+        better=_best_side(shown),
+        means=shown.meaning,
     )
+
+
+def _best_side(metric: Any) -> str:
+    """Which values of a metric are the best; "" where those near to real data are."""
+    if getattr(metric, "role", "") == "diversity":
+        return ""
+    ranked = metric.essential or metric.better == "higher" or not isinstance(metric, type)
+    return metric.better if ranked else ""
 
 
 def throughput(summary: pl.DataFrame) -> Block:
@@ -139,6 +173,8 @@ def throughput(summary: pl.DataFrame) -> Block:
         lambda row: labels.with_diversity(row["value"], row["stderr"], row["diversity"], 2),
         latents=False,
         essential=False,
+        better="higher",
+        means="what one gets for a second of sampling on this machine; higher is better",
     )
 
 
@@ -193,6 +229,7 @@ def frontier_blocks(summary: pl.DataFrame) -> list[Block]:
             lambda row: labels.with_diversity(row["value"], row["stderr"], row["diversity"]),
             latents=False,
             essential=False,
+            means=f"{better.short}: {better.meaning}; {beside.short}: {beside.meaning}",
         )
         made.append(block)
     return made

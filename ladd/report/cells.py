@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
-from ladd.report.labels import CONDITIONAL, ZERO_SHOT, references, schedule_name, systems_that, uncertain
+from ladd.report.labels import (
+    CONDITIONAL,
+    ZERO_SHOT,
+    meaning,
+    plain_name,
+    references,
+    schedule_name,
+    systems_that,
+    uncertain,
+)
 
 ROW = ("suite", "model", "family", "schedule", "L", "K", "w", "latent_steps", "temperature")
 NAMES = ("model", "schedule", "latents")
@@ -18,6 +27,9 @@ WIDTH = 110  # columns of a terminal
 NOTE_WIDTH = 120  # notes are prose
 Cells = tuple[str, ...]
 Record = Mapping[str, Any]  # a row of the summary, by column
+Number = tuple[float, float | None]  # a value and its standard error
+CLEAR = 2.0  # standard errors of a difference, from which on it is one
+BEST_NOTE = f"bold: the best of a column, and what is within {CLEAR:g} standard errors of it"
 
 
 @dataclass(frozen=True)
@@ -31,12 +43,18 @@ class Block:
     rows: tuple[Cells, ...]
     names: int = len(NAMES)
     essential: bool = True  # printed in the terminal too
+    topic: str = ""  # of the page
+    meaning: str = ""  # of its metric, in one line
+    # Of all rows, references first: plain names, and what they mean. () where the first cells say it.
+    named: tuple[tuple[str, str], ...] = ()
+    best: frozenset[tuple[int, int]] = frozenset()  # row of ``rows`` and column
 
     def part(self, columns: list[int]) -> Block:
         """The same block with some of its columns."""
         head, *body = (tuple(row[i] for i in columns) for row in (self.columns, *self.references, *self.rows))
         above = len(self.references)
-        return replace(self, columns=head, references=tuple(body[:above]), rows=tuple(body[above:]))
+        best = frozenset((row, columns.index(column)) for row, column in self.best if column in columns)
+        return replace(self, columns=head, references=tuple(body[:above]), rows=tuple(body[above:]), best=best)
 
     def without_latents(self) -> Block:
         """The same block without the naming column of latents: the bounds already say it, and steps need the room."""
@@ -89,6 +107,8 @@ def tabulate(
     *,
     latents: bool = True,
     essential: bool = True,
+    better: str = "",
+    means: str = "",
 ) -> Block:
     """Cells of a block. A row whose ``column`` is None holds for all columns, as the floor of real data does.
 
@@ -98,23 +118,67 @@ def tabulate(
         column: name of the column that a row of ``summary`` belongs to.
         text: cell of a row of ``summary``.
         latents, essential: see `Block`.
+        means: its ``meaning``.
+        better: "lower" or "higher", or "" where no value is the best.
     """
     cells: dict[tuple, dict[str, str]] = {}
+    numbers: dict[tuple, dict[str, Number]] = {}
     for row in summary.iter_rows(named=True):
-        filled = cells.setdefault(tuple(row[key] for key in ROW), {})
-        name = column(row)
-        filled |= dict.fromkeys(columns if name is None else [name], text(row))
+        key, name, shown = tuple(row[key] for key in ROW), column(row), text(row)
+        cells.setdefault(key, {}).update(dict.fromkeys(columns if name is None else [name], shown))
+        if name is not None and not shown.startswith("("):
+            numbers.setdefault(key, {})[name] = row["value"], row["stderr"]
     used = [name for name in columns if any(name in filled for filled in cells.values())]
-    several = summary["suite"].n_unique() > 1
-    made: dict[bool, list[Cells]] = {True: [], False: []}  # by whether it is a reference
-    known = references()
-    for key, filled in cells.items():
+    several, known = summary["suite"].n_unique() > 1, references()
+    place = ROW.index("family")
+    above, below = ([key for key in cells if (key[place] in known) == reference] for reference in (True, False))
+
+    def line(key: tuple) -> Cells:
         named = dict(zip(ROW, key, strict=True))
-        made[named["family"] in known].append(
-            (*names_of(named, with_suite=several), *(filled.get(name, "-") for name in used))
-        )
-    block = Block(title, note, (*NAMES, *used), tuple(made[True]), tuple(made[False]), essential=essential)
+        return *names_of(named, with_suite=several), *(cells[key].get(name, "-") for name in used)
+
+    grid = [[None] * len(NAMES) + [numbers.get(key, {}).get(name) for name in used] for key in below]
+    block = Block(
+        title,
+        note,
+        (*NAMES, *used),
+        tuple(map(line, above)),
+        tuple(map(line, below)),
+        essential=essential,
+        meaning=means,
+        named=tuple(described(dict(zip(ROW, key, strict=True))) for key in (*above, *below)),
+        best=best_cells(grid, better) if better else frozenset(),
+    )
     return block if latents else block.without_latents()
+
+
+def described(row: Record) -> tuple[str, str]:
+    """Plain name of a row, and what it means."""
+    return plain_name(row), meaning(row)
+
+
+def best_cells(grid: Sequence[Sequence[Number | None]], better: str) -> frozenset[tuple[int, int]]:
+    """Row and column of the best number of each column, and of those within CLEAR standard errors of it.
+
+    A column where that is every number has none.
+
+    Args:
+        grid: rows of values and standard errors; None takes no part.
+        better: "lower" or "higher".
+    """
+    sign, found = (1 if better == "lower" else -1), set()
+    for column, cells in enumerate(zip(*grid, strict=True)):
+        there = {row: cell for row, cell in enumerate(cells) if cell is not None}
+        if not there:
+            continue
+        value, error = min(there.values(), key=lambda cell: sign * cell[0])
+        tied = {
+            row
+            for row, (other, own) in there.items()
+            if abs(other - value) <= CLEAR * math.hypot(error or 0.0, own or 0.0)
+        }
+        found |= {(row, column) for row in tied} if len(tied) < len(there) else set()
+    return frozenset(found)
 
 
 def names_of(row: Record, *, with_suite: bool) -> Cells:

@@ -181,7 +181,7 @@ def sentence(verdict: Verdict) -> str:
     """A verdict with what it rests on, in words."""
     if verdict.margin is None:
         return f"{verdict.verdict}: {verdict.reason}"
-    size = f"margin {verdict.margin:.3g}" + ("" if verdict.stderr is None else f" ± {verdict.stderr:.2g}")
+    size = f"margin {_short(verdict.margin, 3)}" + ("" if verdict.stderr is None else f" ± {_short(verdict.stderr, 2)}")
     over = "one training" if verdict.trainings == 1 else f"{verdict.trainings} trainings"
     words = [size, "" if verdict.p is None else f"p = {_probability(verdict.p)}", over, verdict.reason]
     if verdict.verdict == "undecided" and verdict.needed:
@@ -191,6 +191,18 @@ def sentence(verdict: Verdict) -> str:
 
 def _probability(p: float) -> str:
     return f"{p:.1e}" if 0 < p < 0.001 else f"{p:.3f}"
+
+
+def tally(verdicts: Mapping[str, Verdict]) -> list[str]:
+    """How many claims have each verdict, in words, without those that none has."""
+    plural = {"holds": "hold", "fails": "fail"}
+    found = {name.replace("_", " "): count for name, count in counts(verdicts).items() if count}
+    return [f"{count} {name if count == 1 else plural.get(name, name)}" for name, count in found.items()]
+
+
+def _short(number: float, digits: int) -> str:
+    """Without an exponent where there are hundreds."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.{digits}g}"
 
 
 class Judged(NamedTuple):

@@ -87,11 +87,16 @@ def sample_figures(summary: pl.DataFrame, folder: Path) -> dict[str, Path]:
             made[figure.caption] = folder / f"{figure.stem}.png"
             plot_metric(summary, made[figure.caption], figure)
     if frontier(summary)[2]:
-        side = {"lower": "down", "higher": "up"}[labels.in_role(summary, "quality").better]
-        caption = f"Quality and diversity over temperature: {side} and to the right is better"
+        caption = frontier_caption(summary)
         made[caption] = folder / "frontier.png"
         plot_frontier(summary, made[caption])
     return made
+
+
+def frontier_caption(summary: pl.DataFrame) -> str:
+    """What the figure of temperatures shows, and where good models are."""
+    side = {"lower": "down", "higher": "up"}[labels.in_role(summary, "quality").better]
+    return f"Quality and diversity over temperature: {side} and to the right is better"
 
 
 def plot_metric(summary: pl.DataFrame, path: Path, figure: labels.Figure) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -11,10 +12,13 @@ from ladd.evaluation.estimate import Estimate
 from ladd.evaluation.rows import COSTS
 from ladd.metrics.base import Metric, Samples
 from ladd.registry import discover
+from ladd.samplers.base import Sampler
 from ladd.systems.base import DEFAULT_SAMPLER, systems
 from ladd.tasks.base import Reference, Task
 
 REAL = "real"  # family of the rows of real data, whatever the task
+REAL_COLOUR = "#767676"
+Row = tuple[str, str, str, int | None]  # suite, model, schedule and latent steps
 
 # In nats per token, in the order of the columns.
 BOUND, TOKEN_BOUND = "full_bound", "token_elbo"
@@ -30,6 +34,11 @@ PERPLEXITY_NOTE = f"{ZERO_SHOT_NOTE}; the full bound holds for text"
 BOUND_METRICS = (*BOUNDS, *STANDS_IN, PERPLEXITY)
 # No bounds on -log p(x) where a model is given latents that come from an encoder of the same sequence.
 CONDITIONAL = ("token_elbo", PERPLEXITY)
+BOUNDS_MEANING = (
+    "token term: the token loss with the ELBO weight, an upper bound of -log p(x) without latents; full bound: with "
+    "the cost of the latents, a bound with them; lower is better, and the entropy rate is the best that can be"
+)
+PERPLEXITY_MEANING = "exp of the nats per token: how many tokens the model still hesitates between; lower is better"
 
 
 class Sampled(NamedTuple):
@@ -39,6 +48,8 @@ class Sampled(NamedTuple):
     factor: float  # from the stored value to the shown one
     digits: int
     essential: bool = False  # printed in the terminal too
+    meaning: str = ""
+    better: str = "lower"
 
 
 def references() -> dict[str, Reference]:
@@ -56,7 +67,9 @@ def metrics() -> list[type[Metric]]:
 
 def sampling() -> dict[str, Any]:
     """What has one value per sampling seed, by name, in the order of the tables: registered metrics, and seconds."""
-    seconds = Sampled("Sampling time per sequence, milliseconds", 1000.0, 2)
+    seconds = Sampled(
+        "Sampling time per sequence, milliseconds", 1000.0, 2, meaning="wall-clock on this machine; lower is better"
+    )
     return {metric.name: metric for metric in metrics()} | {"seconds_per_sequence": seconds}
 
 
@@ -73,6 +86,15 @@ def in_role(summary: pl.DataFrame, role: Literal["quality", "diversity"]) -> typ
     """The first metric of a role that the table has rows of, or `Unmeasured`."""
     measured = set(summary["metric"])
     return next((metric for metric in metrics() if metric.role == role and metric.name in measured), Unmeasured)
+
+
+def main_metric(summary: pl.DataFrame) -> type[Metric]:
+    """What a page is about: quality, else the first metric with a figure of its own, or `Unmeasured`."""
+    if (quality := in_role(summary, "quality")) is not Unmeasured:
+        return quality
+    measured = set(summary["metric"])
+    shown = (metric for metric in metrics() if metric.against and metric.name in measured)
+    return next(shown, Unmeasured)
 
 
 class Cost(NamedTuple):
@@ -204,16 +226,45 @@ def schedule_name(schedule: str, latent_steps: int | None, temperature: float | 
 
 
 def plain_name(row: Mapping[str, Any]) -> str:
-    """What a row is of, such as "Di-LADD, sequential, L = 16, K = 256 (+ 1 latent step)", without its key.
+    """What a row is of, such as "Di-LADD, sequential, L = 16, K = 256, 1 code step", without its key.
 
     Args:
-        row: columns family, model, schedule, L, K and latent_steps.
+        row: columns family, model, schedule, L, K, latent_steps and, where it has one, temperature.
     """
     words = [family_name(row["family"], row["model"])]
     words += [row["schedule"]] * (row["schedule"] != DEFAULT_SAMPLER)
     words += [f"{letter} = {row[letter]}" for letter in "LK" if row[letter] and (row["L"] or 0) > 1]
-    steps = row["latent_steps"]
-    return ", ".join(words) + (f" (+ {steps} latent step{'s' * (steps > 1)})" if steps else "")
+    if steps := row["latent_steps"]:
+        words.append(f"{steps} {'code' if row['K'] else 'latent'} step{'s' * (steps > 1)}")
+    heat = row.get("temperature")
+    return ", ".join(words) + ("" if heat in (None, 1.0) else f", temperature {heat:g}")
+
+
+def plain_names(rows: pl.DataFrame) -> dict[Row, str]:
+    """Plain names by model, schedule and latent steps, in the order of rows; where several have one, with the key."""
+    named = {row_key(row): plain_name(dict(row) | {"temperature": None}) for row in rows.iter_rows(named=True)}
+    several = {name for name, count in Counter(named.values()).items() if count > 1}
+    return {key: f"{name} ({key[1]})" if name in several else name for key, name in named.items()}
+
+
+def row_key(row: Mapping[str, Any]) -> Row:
+    """What tells the models and schedules of a table apart."""
+    return row["suite"], row["model"], row["schedule"], row["latent_steps"]
+
+
+def meaning(row: Mapping[str, Any]) -> str:
+    """What kind of model a row is of, in one line; "" where its family says nothing of itself.
+
+    Args:
+        row: columns family and schedule.
+    """
+    family, schedule = row["family"], row["schedule"]
+    known: dict[str, Any] = {**references(), **systems()}
+    said = [known[family].meaning] if family in known else []
+    if schedule != DEFAULT_SAMPLER:
+        sampler = discover("ladd.samplers", Sampler).get(schedule)
+        said += [f"{schedule}: {sampler.meaning}"] if sampler is not None and sampler.meaning else []
+    return "; ".join(filter(None, said))
 
 
 def steps_name(token_steps: int) -> str:
@@ -235,6 +286,16 @@ def sampling_note(summary: pl.DataFrame) -> str:
     if seeds == "1":
         return f"± standard error within one seed of n = {samples} samples"
     return f"mean ± standard error over {seeds} seeds of n = {samples} samples each"
+
+
+def error_note(summary: pl.DataFrame) -> str:
+    """What the errors of likelihoods, and of a whole page, are over."""
+    trained = summary.filter(~pl.col("family").is_in([*references()]))
+    counted = summary if trained.is_empty() else trained
+    trainings = _span(counted["replicates"])
+    if trainings == "1":
+        return "errors are those of measuring one training; another training may differ by more"
+    return f"errors are standard errors over {trainings} trainings"
 
 
 def _span(counts: pl.Series) -> str:

@@ -1,7 +1,9 @@
 """Parts of Markdown pages that are written from results, so that they cannot say anything else.
 
 Such a part stands between two comments: `<!-- table of FOLDER: METRIC -->` or `<!-- claims of FOLDER: SOURCE -->`, and
-`<!-- end -->`. `python -m ladd.report.markdown PAGE` writes all of a page.
+`<!-- end -->`. `python -m ladd.report.markdown PAGE` writes all of a page (`make pages`: those of README.md).
+
+A claim is of a source that its own begins with: "README, table of real English; paper, Table 4" is one of "README".
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -19,8 +20,8 @@ from ladd.errors import ConfigError, LaddError
 from ladd.files import write_atomically
 from ladd.registry import suite_folder
 from ladd.report import labels
-from ladd.report.cells import Record, flagged
-from ladd.report.claims import judge, sentence
+from ladd.report.cells import BEST_NOTE, Record, best_cells, flagged
+from ladd.report.claims import judge, judged, tally
 from ladd.report.select import sampled, summarise
 
 PART = re.compile(r"(<!-- (table|claims) of (\S+): ([^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -51,33 +52,50 @@ def table(folder: Path, metric: str) -> str:
         raise ConfigError(f"{folder}: there are no results of {metric!r}; a page cannot have a table of it")
     steps = sorted({row["token_steps"] for row in rows.filter(pl.col("nfe").is_not_null()).iter_rows(named=True)})
     steps = [step for step in steps if rows.filter(token_steps=step)["family"].n_unique() > 1] or steps
-    bounds = {_key(row): row for row in summary.iter_rows(named=True) if row["metric"] == _bound(summary, row)}
-    names = _names(rows)
+    bounds = {_of_model(row): row for row in summary.iter_rows(named=True) if row["metric"] == _bound(summary, row)}
+    names = labels.plain_names(rows)
+    best = _best(rows, shown.better)
     lines = [f"| {shown.title}, by token steps | {' | '.join(map(str, steps))} | {_bound_title(summary)} |"]
     lines.append("|---" * (len(steps) + 2) + "|")
     for key, name in names.items():
-        of_model = {row["token_steps"]: row for row in rows.iter_rows(named=True) if _key(row) == key}
+        of_model = {row["token_steps"]: row for row in rows.iter_rows(named=True) if labels.row_key(row) == key}
         cells = [_cell(of_model[step], shown.factor, shown.digits) if step in of_model else "" for step in steps]
+        cells = [f"**{cell}**" if (key, step) in best else cell for cell, step in zip(cells, steps, strict=True)]
         own = next(iter(of_model))
         said = name + (f" ({own} steps)" if own is not None and own not in steps else "")
         if not any(cells):
             cells[0] = _cell(of_model[own], shown.factor, shown.digits)
-        lines.append(f"| {said} | {' | '.join(cells)} | {_bound_cell(bounds.get(key))} |")
-    return "\n".join([*lines, "", f"{_sentence(labels.sampling_note(rows))}"])
+        lines.append(f"| {said} | {' | '.join(cells)} | {_bound_cell(bounds.get(key[:3]))} |")
+    notes = (labels.sampling_note(rows), labels.error_note(rows), BEST_NOTE if best else "")
+    return "\n".join([*lines, "", *filter(None, map(_sentence, notes))])
+
+
+def _best(rows: pl.DataFrame, better: str) -> set[tuple[labels.Row, int]]:
+    """Models and steps of the best values (see `best_cells`), references left out."""
+    models = rows.filter(~pl.col("family").is_in([*labels.references()])).drop_nulls("token_steps")
+    found = {
+        (labels.row_key(row), row["token_steps"]): (row["value"], row["stderr"]) for row in models.rows(named=True)
+    }
+    keys, steps = list(dict.fromkeys(key for key, _ in found)), sorted({step for _, step in found})
+    marked = best_cells([[found.get((key, step)) for step in steps] for key in keys], better)
+    return {(keys[row], steps[column]) for row, column in marked}
 
 
 def claims(folder: Path, source: str) -> str:
-    """A list of the claims of a source, each with its verdict."""
+    """How many claims of a source have each verdict, and all of them with theirs; those that fail first."""
     suite = load_suite(folder / "params.yaml")
-    chosen = {key: claim for key, claim in suite.claims.items() if claim.source == source}
+    chosen = {key: claim for key, claim in suite.claims.items() if _begins(claim.source, source)}
     if not chosen:
-        raise ConfigError(f"{folder}: no claim has the source {source!r}; it has {sorted(_sources(suite.claims))}")
+        sources = sorted({claim.source for claim in suite.claims.values()})
+        raise ConfigError(f"{folder}: no claim has the source {source!r}; it has {sources}")
     verdicts = judge(chosen, _results(folder))
-    return "\n".join(f"- {claim.says} *{_sentence(sentence(verdicts[key]))}*" for key, claim in chosen.items())
+    found = f"Of {len(chosen)} claim{'s' * (len(chosen) > 1)} {', '.join(tally(verdicts))}."
+    said = [f"- {each.claim.says} *{_sentence(each.said)}*" for each in judged(chosen, verdicts)]
+    return "\n".join([found, "", *said])
 
 
-def _sources(found: dict) -> set[str]:
-    return {claim.source for claim in found.values()}
+def _begins(source: str, name: str) -> bool:
+    return source == name or source.startswith((f"{name},", f"{name};"))
 
 
 def _results(folder: Path) -> pl.DataFrame:
@@ -87,15 +105,8 @@ def _results(folder: Path) -> pl.DataFrame:
     return pl.read_csv(path, infer_schema_length=None)
 
 
-def _key(row: Record) -> tuple[str, str]:
-    return row["model"], row["schedule"]
-
-
-def _names(rows: pl.DataFrame) -> dict[tuple[str, str], str]:
-    """Plain names of models and sweeps, in the order of the table; the key stands behind a name that several have."""
-    named = {_key(row): labels.plain_name(row) for row in rows.iter_rows(named=True)}
-    several = {name for name, count in Counter(named.values()).items() if count > 1}
-    return {key: f"{name} (`{key[0]}`)" if name in several else name for key, name in named.items()}
+def _of_model(row: Record) -> tuple[str, str, str]:
+    return labels.row_key(row)[:3]
 
 
 def _bound(summary: pl.DataFrame, row: Record) -> str:

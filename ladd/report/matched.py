@@ -12,12 +12,11 @@ import polars as pl
 
 from ladd.metrics.base import Metric
 from ladd.report import labels
-from ladd.report.cells import EMPTY, NAMES, ROW, Block, names_of
+from ladd.report.cells import CLEAR, EMPTY, NAMES, ROW, Block, Cells, Number, best_cells, described, names_of
 from ladd.report.select import quality
 
 NOT_AVAILABLE = "n/a"  # between no two measured budgets
 SAME = 1e-6  # relative difference of two costs that are one: they are means over seeds
-CLEAR = 2.0  # standard errors
 
 
 class Point(NamedTuple):
@@ -107,15 +106,20 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
         )
         for row in real.iter_rows(named=True)
     ]
-    rows = []
+    named, marked = [described(row) for row in real.iter_rows(named=True)], []
+    rows: list[Cells] = []
+    grid: list[list[Number | None]] = []
     for curve in measured:
         model, schedule, latents = names_of(curve.row, with_suite=several)
         if curve.row["family"] in labels.systems_that("left_to_right"):
             own = f"at {labels.plain(curve.points[-1].cost)}"
             schedule = own if schedule == "-" else f"{schedule} {own}"
             references.append((model, schedule, latents, *[str(curve.points[-1])] * len(budgets)))
+            named.append(described(curve.row))
         elif curve.row["family"] not in known:
-            points = (interpolate(curve.points, budget) for budget in budgets)
+            points = [interpolate(curve.points, budget) for budget in budgets]
+            grid.append([None] * len(NAMES) + [None if point is None else point[1:3] for point in points])
+            marked.append(described(curve.row))
             rows.append((model, schedule, latents, *(str(point or NOT_AVAILABLE) for point in points)))
     steps, fixed = ", ".join(map(str, ladder.token_steps)), labels.named_systems("left_to_right")
     note = (
@@ -125,7 +129,17 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
     )
     title = f"{better.short} · {beside.short} at matched {labels.PRICES[x].unit} per sample"
     columns = (*NAMES, *map(labels.plain, budgets))
-    return Block(title, note, columns, tuple(references), tuple(rows), essential=x == labels.BACKBONE).without_latents()
+    return Block(
+        title,
+        note,
+        columns,
+        tuple(references),
+        tuple(rows),
+        essential=x == labels.BACKBONE,
+        meaning=better.meaning,
+        named=(*named, *marked),
+        best=best_cells(grid, better.better),
+    ).without_latents()
 
 
 def few_step_half(summary: pl.DataFrame) -> Block:
@@ -139,13 +153,15 @@ def few_step_half(summary: pl.DataFrame) -> Block:
         return EMPTY
     several, half = summary["suite"].n_unique() > 1, lower_half(ladder.points)
     better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
-    rows = []
+    rows: list[Cells] = []
+    named: list[tuple[str, str]] = []
     for curve in measured:
         if curve.row["family"] in labels.systems_that("uses_latents"):
             points = [interpolate(curve.points, other.cost) for other in ladder.points]
             pairs = zip(points, half, strict=False)
             cells = [NOT_AVAILABLE if point is None else versus(point, other, better, beside) for point, other in pairs]
             rows += [(*names_of(curve.row, with_suite=several), *cells)] * any(points)
+            named += [described(curve.row)] * any(points)
     if not rows:
         return EMPTY
     name = labels.family_name(ladder.row["family"], ladder.row["model"])
@@ -155,7 +171,8 @@ def few_step_half(summary: pl.DataFrame) -> Block:
         f"against {ladder.row['model']}; {side} is better; ** by more than {CLEAR:g} standard errors at equal "
         f"{beside.short} (within {beside.equal:g}), * by less, ≠ {beside.short} not equal"
     )
-    return Block(title, note, (*NAMES, *(labels.plain(other.cost) for other in half)), (), tuple(rows))
+    columns = (*NAMES, *(labels.plain(other.cost) for other in half))
+    return Block(title, note, columns, (), tuple(rows), named=tuple(named), meaning=better.meaning)
 
 
 def lower_half(points: tuple[Point, ...]) -> tuple[Point, ...]:

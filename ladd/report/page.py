@@ -1,8 +1,12 @@
-"""Two HTML pages that need nothing beside them: the report of a suite, and uncurated samples (paper, Section E.5)."""
+"""Two HTML pages that need nothing beside them: the report of a suite, and uncurated samples (paper, Section E.5).
+
+The report tells first what was found, then shows three figures (`ladd.report.story`), then all tables, folded by topic.
+"""
 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,10 +18,13 @@ import polars as pl
 from ladd.errors import ArtifactError
 from ladd.files import write_atomically
 from ladd.report.blocks import blocks
-from ladd.report.claims import NOTE, Judged
-from ladd.report.labels import metrics, uncertain
+from ladd.report.cells import BEST_NOTE
+from ladd.report.claims import NOTE, Judged, tally
+from ladd.report.labels import error_note, families, meaning, metrics, plain_name, references, uncertain
+from ladd.report.story import charts, drawn, findings
 
 SHOWN = 4  # samples per group
+FIRST = 8  # claims that are not folded
 
 
 class SampleGroup(NamedTuple):
@@ -46,23 +53,62 @@ def write_page(
         title: headline, plain text.
         summary: what `summarise` returns.
         claims: with their verdicts.
-        figures: PNG files by caption, in the order of the page; their bytes go into the page.
+        figures: further ones, PNG files by caption, in the order of the page; their bytes go into the page.
         parameters: text of params.yaml.
         provenance: what made the numbers, by name.
 
     Raises:
         ArtifactError: a figure is missing or no PNG.
     """
-    embedded = {caption: _embedded(figure) for caption, figure in figures.items()}
+    topics: dict[str, list] = {}
+    for block in blocks(summary):
+        topics.setdefault(block.topic, []).append(block)
+    metric, found = findings(summary)
+    verdicts = {each.key: each.verdict for each in claims}
     values = {
+        "metric": metric,
+        "findings": found,
         "claims": claims,
+        "tally": [each.split(" ", 1) for each in tally(verdicts)],
+        "first": FIRST,
         "claims_note": NOTE,
-        "blocks": blocks(summary),
-        "figures": embedded,
+        "errors": error_note(summary)[:1].upper() + error_note(summary)[1:],
+        "charts": charts(summary),
+        "rows": _glossary(summary),
+        "topics": topics,
+        "best_note": BEST_NOTE,
+        "name": "-".join(summary["suite"].unique(maintain_order=True)),
+        "numbers": _data("text/csv", summary.write_csv().encode()),
+        "verdicts": _data("application/json", _verdicts(claims)) if claims else "",
+        "figures": {name: _embedded(figure) for name, figure in figures.items() if name not in drawn(summary)},
         "parameters": parameters,
         "provenance": provenance,
     }
     _write(path, "page.html.j2", title=title, **values)
+
+
+def _glossary(summary: pl.DataFrame) -> list[tuple[str, str, list[str]]]:
+    """Name, meaning and keys of everything that has rows, models first."""
+    rows = summary.sort("latent_steps", nulls_last=True, maintain_order=True)  # a likelihood has no latent steps
+    rows = rows.unique(("suite", "model", "schedule"), keep="first", maintain_order=True)
+    place = pl.col("family").replace_strict({name: i for i, name in enumerate(families())}, return_dtype=pl.Int64)
+    rows = rows.sort(place, maintain_order=True)
+    known: dict[tuple[bool, str, str], list[str]] = {}
+    for row in rows.iter_rows(named=True):
+        name = plain_name(row | {"temperature": None})
+        keys = known.setdefault((row["family"] in references(), name, meaning(row)), [])
+        keys += [row["model"]] * (row["model"] not in keys)
+    return [(name, means, keys) for (_, name, means), keys in sorted(known.items(), key=lambda item: item[0][0])]
+
+
+def _verdicts(claims: Sequence[Judged]) -> bytes:
+    written = [{"key": each.key, **each.claim.model_dump(), **each.verdict._asdict()} for each in claims]
+    return json.dumps(written, indent=1).encode()
+
+
+def _data(kind: str, content: bytes) -> str:
+    """A data URI."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _embedded(figure: Path) -> str:
@@ -72,7 +118,7 @@ def _embedded(figure: Path) -> str:
     content = figure.read_bytes()
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ArtifactError(f"figure {figure} is not a PNG file; draw it again")
-    return "data:image/png;base64," + base64.b64encode(content).decode()
+    return _data("image/png", content)
 
 
 def write_samples_page(path: Path, samples: Sequence[SampleGroup], *, title: str) -> None:

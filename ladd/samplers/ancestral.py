@@ -24,6 +24,7 @@ class Ancestral(Sampler):
     """
 
     name: ClassVar[str] = "ancestral"
+    meaning: ClassVar[str] = "the reverse process step by step"
     takes: ClassVar[type] = TokenSource
 
     source: TokenSource

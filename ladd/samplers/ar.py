@@ -24,6 +24,7 @@ class LeftToRight(Sampler):
     """
 
     name: ClassVar[str] = "ar"
+    meaning: ClassVar[str] = "one position per step"
     takes: ClassVar[type] = NextTokenSource
 
     source: NextTokenSource

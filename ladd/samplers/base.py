@@ -61,6 +61,7 @@ class Sampler(ABC):
         Settings: of a sweep; a subclass of `SweepConfig` where there are more of them.
         latents_at: "shared", where latents are noisy while tokens are drawn, or "clean": where its bound is taken.
         line, markers: of lines in figures.
+        meaning: in one line, for readers who do not know it.
         source: what is drawn from.
         temperature: of tokens and codes, > 0.
         precision: of categorical draws, "float64" or "float32".
@@ -72,6 +73,7 @@ class Sampler(ABC):
     latents_at: ClassVar[str] = "clean"
     line: ClassVar[Any] = "-"
     markers: ClassVar[str] = "oD^vPX"
+    meaning: ClassVar[str] = ""
 
     source: Any
     temperature: float = 1.0

@@ -33,6 +33,7 @@ class Joint(Sampler):
     """
 
     name: ClassVar[str] = "joint"
+    meaning: ClassVar[str] = "tokens and latents take each step together"
     takes: ClassVar[type] = PairSource
     latents_at: ClassVar[str] = "shared"
 

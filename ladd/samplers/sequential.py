@@ -30,6 +30,7 @@ class Sequential(Sampler):
     """
 
     name: ClassVar[str] = "sequential"
+    meaning: ClassVar[str] = "the latents are drawn first, then the tokens given them"
     takes: ClassVar[type] = PairSource
     line: ClassVar[Any] = (0, (4, 1.8))
     markers: ClassVar[str] = "sdpv*h"

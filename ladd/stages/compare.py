@@ -1,6 +1,5 @@
 """compare: one tidy table of all results, plots, and pages that hold everything."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -12,27 +11,22 @@ from ladd.errors import TrackingError
 from ladd.files import write_atomically, write_json
 from ladd.git import git_tags
 from ladd.report.blocks import headline, render
-from ladd.report.claims import block, counts, judge, judged
-from ladd.report.curves import loss_by_time_caption, plot_codebook, plot_curves, plot_loss_by_time
-from ladd.report.figures import sample_figures
-from ladd.report.labels import family_name, schedule_name, steps_name
-from ladd.report.page import SampleGroup, sample_metrics, write_page, write_samples_page
+from ladd.report.claims import Judged, block, counts, judge, judged
 from ladd.report.select import summarise
-from ladd.stages.results import nested_means, read_loss_by_time, read_results
+from ladd.stages import pages
+from ladd.stages.pages import RESULTS
+from ladd.stages.results import nested_means, read_results
 from ladd.stages.runtime import Stage, run_stage
 from ladd.stages.seconds import METRIC, SECONDS, with_seconds
-from ladd.stages.tracked import current_fingerprints, versions
+from ladd.stages.tracked import current_fingerprints
 from ladd.tracking import Experiment, answering, flow_tags, tracking_uri
-from ladd.yaml_files import write_yaml
 
 log = logging.getLogger(__name__)
-RESULTS = Path("results")
 
 
 def main(stage: Stage) -> None:
     suite = stage.suite
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
-    first = [key for key in keys if replicate_of(key) == 1]
     compare = pl.concat([read_results(RESULTS / "evaluate" / f"{key}.csv") for key in keys])
     write_atomically(RESULTS / "compare.csv", compare.write_csv().encode())
     summary = summarise(compare)  # refuses rows that must not be averaged or compared
@@ -42,23 +36,16 @@ def main(stage: Stage) -> None:
     of_each = {each.key: each.verdict._asdict() for each in claims}
     write_json(RESULTS / "claims.json", {"verdicts": counts(verdicts), "claims": of_each})
     write_atomically(RESULTS / "compare.txt", render(summary, [block(claims)] if claims else []).encode())
-    write_page(
-        RESULTS / "report.html",
-        title=f"ladd: {suite.suite}",
-        summary=summary,
-        claims=claims,
-        figures=_figures(suite, summary),
-        parameters=write_yaml(suite.written.model_dump(mode="json")),
-        provenance={"suite": suite.suite, "seed": str(suite.seed)},
-    )
-    groups = [group for key in first for group in _sample_groups(suite, key, summary)]
-    write_samples_page(RESULTS / "samples.html", groups, title=f"ladd: samples of {suite.suite}")
-    _write_seconds(suite, compare)
+    figures = pages.draw(suite, summary, RESULTS / "plots")
+    pages.report(suite, summary, claims, RESULTS / "report.html", figures, pages.provenance(suite, compare))
+    pages.samples(suite, summary, RESULTS / "samples.html")
+    _write_seconds(suite, compare, claims, figures)
     publish_comparison(suite)
 
 
-def _write_seconds(suite: Suite, compare: pl.DataFrame) -> None:
-    """The page once more with the seconds that sampling took, where they are known; it is no output of the stage."""
+def _write_seconds(suite: Suite, compare: pl.DataFrame, claims: list[Judged], figures: dict[str, Path]) -> None:
+    """The page once more with the seconds that sampling took, where they are known, and with what is of this machine
+    alone; it is no output of the stage."""
     tables = [compare.filter(~pl.col("model").is_in(list(suite.sweeps)))]
     for key, sweep in suite.sweeps.items():
         rows = compare.filter(model=without_replicate(key), replicate=replicate_of(key))
@@ -66,66 +53,8 @@ def _write_seconds(suite: Suite, compare: pl.DataFrame) -> None:
     timed = pl.concat(tables)
     if timed.filter(metric=METRIC).is_empty():
         return
-    summary = summarise(timed)
-    write_page(
-        SECONDS / "report.html",
-        title=f"ladd: {suite.suite}, with seconds",
-        summary=summary,
-        figures=sample_figures(summary, SECONDS),
-        parameters=write_yaml(suite.written.model_dump(mode="json")),
-        provenance={"suite": suite.suite, "libraries": versions()} | git_tags(Path(suite.root)),
-    )
-
-
-def _figures(suite: Suite, summary: pl.DataFrame) -> dict[str, Path]:
-    plots = RESULTS / "plots"
-    names = [
-        *(f"stage1-{key}" for key in suite.latents),
-        *(f"prior-{key}" for key in suite.priors),
-        *(f"baseline-{key}" for key in suite.baselines),
-        *(f"stage2-{key}" for key in suite.models),
-    ]
-    histories: dict[str, list[pl.DataFrame]] = {}
-    for name in names:
-        history = pl.read_csv(RESULTS / "history" / f"{name}.csv", infer_schema_length=None)
-        histories.setdefault(without_replicate(name), []).append(history)
-    priors = [name for name in histories if name.startswith("prior-")]
-    discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
-    discrete = [key for key in discrete if replicate_of(key) == 1]
-    usage = {key: json.loads((RESULTS / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete}
-    figures = sample_figures(summary, plots)
-    plot_curves(histories, plots / "curves.png", priors)
-    figures["Training curves"] = plots / "curves.png"
-    if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
-        figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"
-        plot_loss_by_time(losses, plots / "loss-by-time.png")
-    if usage:
-        plot_codebook(usage, plots / "codebook.png")
-        figures["Use of the codes"] = plots / "codebook.png"
-    return figures
-
-
-def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[SampleGroup]:
-    """The first samples of every point of a sweep, or of real data."""
-    sweep = suite.sweeps.get(key)
-    title, model, given = "Real data", key.replace("reference-", "real-"), ""
-    if sweep is not None:
-        family = family_name(suite.model(sweep.model).family, key)
-        title, model = f"{family} {schedule_name(sweep.schedule, sweep.latent_steps)} ({key})".replace("  ", " "), key
-        given = "" if sweep.given is None else sweep.given.name
-    groups = []
-    for point in json.loads((RESULTS / "samples" / f"{key}.json").read_text()):
-        steps, temperature = point["token_steps"], point["temperature"]
-        subtitle = "" if steps is None else f"{steps_name(steps)}, temperature {temperature:g}"
-        groups.append(
-            SampleGroup(
-                title=title,
-                subtitle=subtitle + (f", given {given}" if given else ""),
-                items=[[(text, flag) for text, flag in item] for item in point["items"]],
-                metrics=sample_metrics(summary, model=model, token_steps=steps, temperature=temperature, given=given),
-            )
-        )
-    return groups
+    made = pages.provenance(suite, compare) | pages.here(suite) | pages.duration(timed)
+    pages.report(suite, summarise(timed), claims, SECONDS / "report.html", figures, made)
 
 
 def publish_comparison(suite: Suite) -> None:

@@ -33,6 +33,7 @@ class Ar(System):
     name = "ar"
     Settings = ArSettings
     label, colour, place = "AR", "#CC79A7", 0
+    meaning = "autoregressive: from left to right, one step for each token"
     source = NextTokenSource
     left_to_right = True
 

@@ -42,6 +42,7 @@ class System(ABC):
         name: in params.yaml, as the ``family`` of a model.
         Settings: of a model.
         label, colour: in tables and figures.
+        meaning: in one line, for readers who do not know it.
         place: in tables and legends, lower first.
         source: kind of source that samplers draw from.
         uses_latents: whether its models are among ``models`` (Stage 2) or ``baselines``.
@@ -53,6 +54,7 @@ class System(ABC):
     name: ClassVar[str]
     Settings: ClassVar[type[SystemSettings]]
     label: ClassVar[str]
+    meaning: ClassVar[str] = ""
     colour: ClassVar[str] = "#767676"
     place: ClassVar[int] = 100
     source: ClassVar[type]

@@ -32,6 +32,7 @@ class CoLadd(Ladd):
     name = "co-ladd"
     Settings = CoLaddSettings
     label, colour, place = "Co-LADD", "#009E73", 4
+    meaning = "diffusion over tokens and a short sequence of continuous latents"
 
     @classmethod
     def title(cls, key: str) -> str:

@@ -34,6 +34,7 @@ class DiLadd(Ladd):
     name = "di-ladd"
     Settings = DiLaddSettings
     label, colour, place = "Di-LADD", "#0072B2", 3
+    meaning = "diffusion over tokens and a short sequence of discrete codes"
     unread = ("eta",)
 
     @classmethod

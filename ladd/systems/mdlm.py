@@ -34,6 +34,7 @@ class Mdlm(TokenDiffusion):
     name = "mdlm"
     Settings = MdlmSettings
     label, colour, place = "MDLM", "#D55E00", 1
+    meaning = "masked diffusion over tokens alone, without latents"
     comparator = True
 
     def token_process(self) -> MaskedProcess:

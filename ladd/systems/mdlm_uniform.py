@@ -35,6 +35,7 @@ class MdlmUniform(TokenDiffusion):
     name = "mdlm-uniform"
     Settings = MdlmUniformSettings
     label, colour, place = "MDLM-uniform", "#E69F00", 2
+    meaning = "diffusion over tokens alone that replaces them by random ones in place of masks"
 
     def token_process(self) -> UniformProcess:
         return UniformProcess(DISCRETE_SCHEDULES[self.settings.token_channel.schedule], self.vocabulary)

@@ -61,6 +61,7 @@ class Reference(NamedTuple):
 
     label: str
     exact: bool = False  # by quadrature or enumeration, and no estimate from samples
+    meaning: str = ""  # in one line, for readers who do not know it
 
 
 class Task(Source, Generic[SettingsT, EvaluationT]):
@@ -84,7 +85,11 @@ class Task(Source, Generic[SettingsT, EvaluationT]):
     shuffled: ClassVar[bool] = False
     given: ClassVar[bool] = True
     reads_text: ClassVar[bool] = False
-    references: ClassVar[Mapping[str, Reference]] = {"real": Reference("Real data")}
+    references: ClassVar[Mapping[str, Reference]] = {
+        "real": Reference(
+            "Real data", meaning="held-out data, measured as samples are: what a perfect model would reach"
+        )
+    }
 
     settings: SettingsT
     evaluation: EvaluationT

@@ -93,8 +93,12 @@ class Sawtooth(Task[SawtoothConfig, SawtoothEvaluationConfig]):
     real_split = "reference"
     given = False
     references: ClassVar[Mapping[str, Reference]] = {
-        "oracle": Reference("Oracle", exact=True),
-        "exact": Reference("Exact", exact=True),
+        "oracle": Reference(
+            "Oracle", exact=True, meaning="is told the shift of each sequence, as a perfect latent would tell it"
+        ),
+        "exact": Reference(
+            "Exact denoiser", exact=True, meaning="the best denoiser without a latent, computed and not trained"
+        ),
         **Task.references,
     }
 

@@ -47,9 +47,11 @@ def test_parts_are_written_and_the_rest_stays(root):
         "| AR (8 steps) | 6.00 ± 10.00 |  | - |",
         "| MDLM | 120.00 ± 11.55 | 30.00 ± 5.77 | 0.5731 ± 0.0011 |",
         "| Di-LADD, joint | 100.00 ± 10.00 | 20.00 ± 0.00 | 0.5802 ± 0.0012 |",
-        "| Di-LADD, sequential (+ 1 latent step) | 8.00 ± 1.00 |  | - |",
-        *("", "Mean ± standard error over 1 to 3 seeds of n = 100 samples each.", "<!-- end -->", "", "Prose.", ""),
-        "<!-- claims of suite: README -->",
+        "| Di-LADD, sequential, 1 code step | **8.00 ± 1.00** |  | - |",
+        *("", "Mean ± standard error over 1 to 3 seeds of n = 100 samples each."),
+        "Errors are those of measuring one training; another training may differ by more.",
+        "Bold: the best of a column, and what is within 2 standard errors of it.",
+        *("<!-- end -->", "", "Prose.", "", "<!-- claims of suite: README -->", "Of 1 claim 1 holds.", ""),
         "- MDLM is better at four steps. *Holds (margin 0.09 ± 0.013, p = 1.6e-12, one training).*",
         "<!-- end -->",
     ]
@@ -69,9 +71,29 @@ def test_what_cannot_be_written_is_refused(root, old, new, words):
         refreshed(PAGE.replace(old, new), root)
 
 
+def test_a_source_is_what_its_own_begins_with(root):
+    text = (root / "suite" / CLAIMS).read_text().replace("source: paper", "source: README, table; paper")
+    (root / "suite" / CLAIMS).write_text(text)
+    assert "Of 2 claims 2 hold." in refreshed(PAGE, root)
+
+
+def test_a_claim_turned_round_fails_and_changes_the_page(root):
+    before = refreshed(PAGE, root)
+    (root / "suite" / CLAIMS).write_text(yaml.safe_dump({"steps": CLAIM | {"claim": CLAIM["claim"].replace("<", ">")}}))
+    after = refreshed(before, root)
+    assert after != before
+    assert "Of 1 claim 1 fails." in after
+
+
+def test_errors_over_trainings_are_said(root, rows, table):
+    twice = [*rows, *({**row, "replicate": 2} for row in rows if row["family"] not in ("real", "exact", "oracle"))]
+    table(twice).write_csv(root / "suite/results/compare.csv")
+    assert "Errors are standard errors over 2 trainings." in refreshed(PAGE, root)
+
+
 def test_names_without_keys():
     row = {"family": "di-ladd", "model": "x", "schedule": "sequential", "L": 16, "K": 256, "latent_steps": 4}
-    assert plain_name(row) == "Di-LADD, sequential, L = 16, K = 256 (+ 4 latent steps)"
+    assert plain_name(row) == "Di-LADD, sequential, L = 16, K = 256, 4 code steps"
     assert (
         plain_name(row | {"family": "mdlm", "schedule": "none", "L": None, "K": None, "latent_steps": None}) == "MDLM"
     )

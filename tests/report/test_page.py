@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 
+import polars as pl
 import pytest
 
 from ladd.errors import ArtifactError
@@ -14,6 +15,8 @@ from ladd.report.figures import plot_metric
 from ladd.report.labels import TOKEN_STEPS, Figure
 from ladd.report.page import write_page
 from ladd.report.select import summarise
+from ladd.samplers.sequential import Sequential
+from ladd.systems.di_ladd import DiLadd
 
 
 @pytest.fixture
@@ -36,7 +39,12 @@ def test_page_holds_everything(given, tmp_path):
     for figure in given["figures"].values():
         assert base64.b64encode(figure.read_bytes()).decode() in html
     said = ["<h1>Sawtooth &amp; co</h1>", "Quality &lt;by&gt; steps", "Code use", "0123abc", "evaluator version"]
-    said += ["<details>", "# &lt;b&gt;not bold&lt;/b&gt;", "di-ladd-k4", '0.5731<span class="error"> ± 0.0011</span>']
+    said += [
+        "<details class=",
+        "# &lt;b&gt;not bold&lt;/b&gt;",
+        "di-ladd-k4",
+        '0.5731<span class="error"> ± 0.0011</span>',
+    ]
     assert [words for words in said if words not in html] == []
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
 
@@ -45,9 +53,29 @@ def test_page_needs_nothing_outside(given, tmp_path):
     write_page(tmp_path / "index.html", **given)
     html = (tmp_path / "index.html").read_text()
     sources = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]*)""", html)
-    assert len(sources) == len(given["figures"])
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert sum(source.startswith("data:image/png;base64,") for source in sources) == len(given["figures"])
+    assert all(source.startswith("data:") for source in sources)
     assert re.findall(r"https?:|<script|<link|@import|url\(", html) == []
+
+
+def test_numbers_of_the_tables_can_be_taken_away(given, tmp_path):
+    write_page(tmp_path / "index.html", **given)
+    found = re.search(
+        r'download="sawtooth.csv" href="data:text/csv;base64,([^"]+)"', (tmp_path / "index.html").read_text()
+    )
+    assert pl.read_csv(base64.b64decode(found[1])).height == given["summary"].height
+
+
+def test_names_are_plain_and_explained(given, tmp_path):
+    write_page(tmp_path / "index.html", **given)
+    html = (tmp_path / "index.html").read_text()
+    for words in (
+        "Di-LADD, sequential, 1 code step",
+        Sequential.meaning,
+        DiLadd.meaning,
+        SlicedWasserstein.meaning[1:],
+    ):
+        assert words in html
 
 
 def test_missing_and_wrong_figures_keep_the_old_page(given, tmp_path):

@@ -39,9 +39,9 @@ class TextTask(Task[TextDataConfig, TextEvaluationConfig]):
     reads_text = True
     references: ClassVar[Mapping[str, Reference]] = {
         **Task.references,
-        "shuffled": Reference("Shuffled words"),
-        "unigram": Reference("Unigram"),
-        "bigram": Reference("Bigram"),
+        "shuffled": Reference("Shuffled words", meaning="real text, the words of each sequence in random order"),
+        "unigram": Reference("Unigram", meaning="each token by how often it occurs, whatever stands before it"),
+        "bigram": Reference("Bigram", meaning="each token by the one before it, counted in the training data"),
     }
 
     def __init__(self, suite: Suite, key: str, device: str | torch.device = "cpu"):

@@ -1,0 +1,234 @@
+"""What the page of a suite tells first: how good the best models are, and the three figures that say most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from ladd.metrics.base import Metric
+from ladd.report import labels
+from ladd.report.blocks import at_budget, frontier
+from ladd.report.cells import CLEAR, Record
+from ladd.report.chart import Axis, Chart, Dot, DotChart, Key, Level, Mark, Panel, Series, axis, dashes
+from ladd.report.figures import FAR, LINE, Line, frontier_caption, lines_of, metric_lines
+from ladd.report.select import sampled
+
+KINDS = ("bound on -log p(x)", "given latents that have seen the sequence: no bound", "reference")
+
+
+class Finding(NamedTuple):
+    """The best model at one budget, beside what it is held against."""
+
+    where: str
+    best: str
+    value: str
+    others: tuple[tuple[str, str], ...]  # name and value
+
+
+def findings(summary: pl.DataFrame) -> tuple[str, list[Finding]]:
+    """Title of the main metric, and who is best in it at the smallest, a middle and the largest common budget."""
+    metric = labels.main_metric(summary)
+    rows = _shown(summary, metric)
+    models = rows.drop_nulls("token_steps").filter(~pl.col("family").is_in([*labels.references()]))
+    models = models.filter(~labels.of_systems("left_to_right"))
+    counts = models.group_by("token_steps").len().filter(pl.col("len") > 1)
+    budgets = sorted(counts["token_steps"])
+    chosen = sorted({budgets[0], budgets[len(budgets) // 2], budgets[-1]}) if budgets else []
+    names, real = labels.plain_names(rows), rows.filter(family=labels.REAL).rows(named=True)
+    made = []
+    for budget in chosen:
+        there = models.filter(token_steps=budget).sort("value", descending=metric.better == "higher")
+        best = there.row(0, named=True)
+        held = there.filter(pl.col("family").is_in(labels.systems_that("comparator"))).rows(named=True)
+        others = [row for row in [*held[:1], *real[:1]] if labels.row_key(row) != labels.row_key(best)]
+        ties = [names[labels.row_key(row)] for row in there.rows(named=True)[1:] if _tied(row, best)]
+        said = tuple((names[labels.row_key(row)], _value(row, metric)) for row in others)
+        said = (*((f"no worse within {CLEAR:g} standard errors:", name) for name in ties), *said)
+        made.append(Finding(labels.steps_name(budget), names[labels.row_key(best)], _value(best, metric), said))
+    return metric.title, made
+
+
+def _tied(row: Record, best: Record) -> bool:
+    return abs(row["value"] - best["value"]) <= CLEAR * math.hypot(row["stderr"] or 0.0, best["stderr"] or 0.0)
+
+
+def drawn(summary: pl.DataFrame) -> set[str]:
+    """Captions of the figures (`ladd.report.figures`) that the charts stand for."""
+    metric = labels.main_metric(summary)
+    return {frontier_caption(summary), *(figure.caption for figure in labels.figures() if figure.metric is metric)}
+
+
+def charts(summary: pl.DataFrame) -> list[Chart | DotChart]:
+    """Quality against budget; against diversity, or where that was not swept, against compute; likelihoods.
+
+    A figure that the table has no rows for is left out.
+    """
+    metric = labels.main_metric(summary)
+    shown = [figure for figure in labels.figures() if figure.metric is metric and metric_lines(summary, figure)]
+    swept = bool(frontier(summary)[2])
+    steps = [figure for figure in shown if figure.x == labels.TOKEN_STEPS]
+    costs = [figure for figure in shown if figure.x != labels.TOKEN_STEPS]
+    made: list[Chart | DotChart] = [_budgets(summary, each) for each in ([shown] if swept else [steps, costs]) if each]
+    made += [_frontier(summary)] if swept else []
+    likelihood = _likelihood(summary)
+    return [*made, likelihood] if likelihood is not None else made
+
+
+def _shown(summary: pl.DataFrame, metric: type[Metric]) -> pl.DataFrame:
+    return sampled(summary, metric.name).with_columns(pl.col("value", "stderr") * metric.factor)
+
+
+def _value(row: Record, metric: type[Metric]) -> str:
+    return said(row["value"], row["stderr"], metric.digits)
+
+
+def said(value: float, stderr: float | None, digits: int) -> str:
+    """A value and its standard error, in words of a page."""
+    return f"{value:,.{digits}f}" + ("" if stderr is None else f" ± {stderr:,.{digits}f}")
+
+
+def _budgets(summary: pl.DataFrame, figures: Sequence[labels.Figure]) -> Chart:
+    """A metric against budgets, a plot for each kind of them."""
+    metric = figures[0].metric
+    rows = _shown(summary, metric)
+    names = labels.plain_names(rows)
+    panels, keys, notes = [], {}, []
+    for figure in figures:
+        lines = metric_lines(summary, figure)
+        numbers = [value for line in lines for value in line.rows["value"]]
+        floors = rows.filter(family=labels.REAL).rows(named=True)
+        near = [row for row in floors if row["value"] >= min(numbers) / FAR]
+        up = axis(_flat(figure.up), [*numbers, *(row["value"] for row in near)], log=min(numbers) > 0)
+        budgets = [value for line in lines for value in line.rows[figure.x]]
+        at = sorted(set(budgets)) if figure.x == labels.TOKEN_STEPS else ()
+        across = axis(_plain(figure.across), budgets, log=True, at=at)
+        series = tuple(_series(line, names, across, up, figure) for line in lines)
+        levels = tuple(Level(up.place(row["value"]), metric.real_label, _value(row, metric)) for row in near)
+        title = "token steps" if figure.x == labels.TOKEN_STEPS else labels.PRICES[figure.x].unit
+        panels.append(Panel(title, across, up, series, levels))
+        keys |= {each.name: Key(*each[:4]) for each in series}
+        notes = [f"{metric.real_label}: {_value(row, metric)}, far below" for row in floors if row not in near]
+    note = "; ".join([labels.sampling_note(rows), "bands and bars: one standard error", *notes])
+    title = f"{metric.short} against {'budget' if len(figures) > 1 else panels[0].title}"
+    return Chart(title, figures[0].caption, note, tuple(panels), tuple(keys.values()), tabs=len(panels) > 1)
+
+
+def _series(line: Line, names: dict[labels.Row, str], across: Axis, up: Axis, figure: labels.Figure) -> Series:
+    marks, x, metric = [], figure.x, figure.metric
+    for row in line.rows.iter_rows(named=True):
+        name = names[labels.row_key(row)]
+        steps = "" if row["token_steps"] is None else labels.steps_name(row["token_steps"])
+        cost = "" if x == labels.TOKEN_STEPS else f"{labels.plain(row[x])} {labels.PRICES[x].unit}"
+        words = (name, ", ".join(filter(None, (steps, cost))), f"{metric.short} {_value(row, metric)}")
+        marks.append(_mark(across.place(row[x]), row, up, words))
+    return Series(name, line.colour, dashes(line.sampler.line), _square(line), tuple(marks))
+
+
+def _square(line: Line) -> bool:
+    """Whether it is not the first of its family and schedule."""
+    return line.marker != line.sampler.markers[0]
+
+
+def _mark(x: float, row: Record, up: Axis, words: tuple[str, ...], *, strong: bool = False) -> Mark:
+    value, error = row["value"], row["stderr"] or 0.0
+    low = max(value - error, value / 10) if up.log else value - error  # a bar to zero has no end where log
+    return Mark(x, up.place(value), up.place(low), up.place(value + error), words, strong)
+
+
+def _frontier(summary: pl.DataFrame) -> Chart:
+    """Quality against diversity over temperatures, a plot for each step budget, with real data."""
+    rows, real, budgets = frontier(summary)
+    better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
+    drawn = pl.concat([at_budget(rows, budget) for budget in budgets]).unique(maintain_order=True)
+    lines, names, every = lines_of(drawn), labels.plain_names(drawn), pl.concat([drawn, real])
+    up = axis(_flat(better.axis or better.short), every["value"], log=True)
+    across = axis(_flat(beside.axis or beside.short), every["diversity"], log=False)
+    floor = Series(
+        better.real_label,
+        labels.REAL_COLOUR,
+        "",
+        False,
+        tuple(
+            _mark(across.place(row["diversity"]), row, up, (better.real_label, *_both(row, better, beside)))
+            for row in real.iter_rows(named=True)
+        ),
+    )
+    panels = []
+    for budget in budgets:
+        series = []
+        for key, group in at_budget(rows, budget).sort("temperature").group_by(LINE, maintain_order=True):
+            marks, line = [], lines[key]
+            for row in group.iter_rows(named=True):
+                name, heat = names[labels.row_key(row)], row["temperature"]
+                words = (name, f"temperature {heat:g}", *_both(row, better, beside))
+                marks.append(_mark(across.place(row["diversity"]), row, up, words, strong=heat == 1))
+            series.append(Series(name, line.colour, dashes(line.sampler.line), _square(line), tuple(marks)))
+        panels.append(Panel(f"at {labels.steps_name(budget)}", across, up, (*series, floor)))
+    temperatures = ", ".join(f"{heat:g}" for heat in sorted(set(drawn["temperature"])))
+    note = f"{labels.sampling_note(drawn)}; along a line temperature {temperatures}; dark edge: 1"
+    keys = {each.name: Key(*each[:4]) for panel in panels for each in panel.series}
+    caption = frontier_caption(summary)
+    return Chart(f"{better.short} against {beside.short}", caption, note, tuple(panels), tuple(keys.values()))
+
+
+def _both(row: Record, better: type[Metric], beside: type[Metric]) -> tuple[str, str]:
+    return f"{better.short} {_value(row, better)}", f"{beside.short} {row['diversity']:.2f}"
+
+
+def _likelihood(summary: pl.DataFrame) -> DotChart | None:
+    """Bounds of every model, and what only looks like one; None without any."""
+    perplexity = labels.PERPLEXITY in summary["metric"]
+    if perplexity:
+        full = summary.filter(metric=labels.BOUND).with_columns(
+            value=pl.col("value").exp(), stderr=pl.col("stderr") * pl.col("value").exp()
+        )
+        rows, title = pl.concat([summary.filter(metric=labels.PERPLEXITY), full]), "Validation perplexity, per token"
+    else:
+        wanted = [*labels.BOUNDS, *labels.STANDS_IN]
+        rows, title = summary.filter(pl.col("metric").is_in(wanted)), "Likelihood, in nats per token"
+    if rows.is_empty():
+        return None
+    across = axis(title, [edge for row in rows.iter_rows(named=True) for edge in _edges(row)], log=perplexity)
+    names, made, digits = labels.plain_names(rows), {}, 2 if perplexity else 4
+    for row in rows.iter_rows(named=True):
+        words = (names[labels.row_key(row)], _term(row), said(row["value"], row["stderr"], digits))
+        low, high = map(across.place, _edges(row))
+        dot = Dot(across.place(row["value"]), low, high, _kind(row), words)
+        made.setdefault(words[0], []).append(dot)
+    means = labels.PERPLEXITY_MEANING if perplexity else labels.BOUNDS_MEANING
+    used = {dot.kind for dots in made.values() for dot in dots}
+    kinds = tuple(kind if i in used else "" for i, kind in enumerate(KINDS))
+    over = labels.error_note(rows)
+    return DotChart(
+        title, f"{means[0].upper()}{means[1:]}", over, across, tuple((n, tuple(d)) for n, d in made.items()), kinds
+    )
+
+
+def _edges(row: Record) -> tuple[float, float]:
+    error = row["stderr"] or 0.0
+    return row["value"] - error, row["value"] + error
+
+
+def _kind(row: Record) -> int:
+    """Number in KINDS."""
+    if row["family"] in labels.references():
+        return 2
+    latents = row["family"] in labels.systems_that("uses_latents")
+    return int(latents and row["metric"] != labels.BOUND)
+
+
+def _term(row: Record) -> str:
+    named = labels.BOUNDS | labels.PERPLEXITIES | {name: name.replace("_", " ") for name in labels.STANDS_IN}
+    return f"{named[row['metric']]}: {KINDS[_kind(row)]}" if _kind(row) < 2 else named[row["metric"]]
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _plain(text: str) -> str:
+    """Without the mathematics of matplotlib."""
+    return _flat(text).replace("$10^9$", "10⁹").replace("$", "")

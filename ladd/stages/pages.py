@@ -1,0 +1,174 @@
+"""The pages of a suite, of the results that are there: nothing is computed but means, errors and verdicts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from ladd.config import Suite
+from ladd.config.replicates import replicate_of, without_replicate
+from ladd.errors import ArtifactError
+from ladd.git import git_tags, last_change
+from ladd.report.claims import Judged, judge, judged
+from ladd.report.curves import loss_by_time_caption, plot_codebook, plot_curves, plot_loss_by_time
+from ladd.report.figures import sample_figures
+from ladd.report.labels import family_name, references, schedule_name, steps_name
+from ladd.report.page import SampleGroup, sample_metrics, write_page, write_samples_page
+from ladd.report.select import summarise
+from ladd.stages.results import read_loss_by_time, read_results
+from ladd.stages.seconds import METRIC
+from ladd.stages.tracked import versions
+from ladd.yaml_files import write_yaml
+
+RESULTS = Path("results")
+
+
+def rebuild(suite: Suite, folder: Path) -> None:
+    """Write both pages of a suite into a folder, from what results/ has; run in the folder of the suite.
+
+    Raises:
+        ArtifactError: a result is missing.
+    """
+    compare = read_results(RESULTS / "compare.csv")
+    summary = summarise(compare)
+    claims = judged(suite.claims, judge(suite.claims, compare))
+    made = provenance(suite, compare) | of_results(suite) | here(suite)
+    report(suite, summary, claims, folder / "report.html", draw(suite, summary, folder / "plots"), made)
+    samples(suite, summary, folder / "samples.html")
+
+
+def report(
+    suite: Suite,
+    summary: pl.DataFrame,
+    claims: list[Judged],
+    path: Path,
+    figures: Mapping[str, Path],
+    made: Mapping[str, str],
+) -> None:
+    """Write the report; ``made`` is its footer."""
+    write_page(
+        path,
+        title=f"ladd: {suite.suite}",
+        summary=summary,
+        claims=claims,
+        figures=figures,
+        parameters=write_yaml(suite.written.model_dump(mode="json")),
+        provenance=made,
+    )
+
+
+def samples(suite: Suite, summary: pl.DataFrame, path: Path) -> None:
+    """Write the page of samples, of the first training of each model."""
+    keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
+    groups = [group for key in keys if replicate_of(key) == 1 for group in _sample_groups(suite, key, summary)]
+    write_samples_page(path, groups, title=f"ladd: samples of {suite.suite}")
+
+
+def provenance(suite: Suite, compare: pl.DataFrame) -> dict[str, str]:
+    """What made the numbers, as far as it is the same wherever they are made: of an output of DVC nothing else is."""
+    trained = compare.filter(~pl.col("family").is_in([*references()]))
+    precisions = ", ".join(sorted(set(trained["precision"])))
+    evaluators = compare.group_by("metric", maintain_order=True).agg(pl.col("evaluator_version").first())
+    return {
+        "suite": suite.suite,
+        "seed": str(suite.seed),
+        "trainings of each model": str(suite.replicates),
+        "precision": precisions,
+        "evaluator versions": ", ".join(f"{metric} {version}" for metric, version in evaluators.iter_rows()),
+        "commit, date, machine": "of a training in MLflow; `ladd report` writes a page with those of these results",
+    }
+
+
+def of_results(suite: Suite) -> dict[str, str]:
+    """Commit and date of the results, where git has them."""
+    found = last_change(Path(suite.root), RESULTS / "compare.csv")
+    return {} if found is None else {"results committed": found}
+
+
+def here(suite: Suite) -> dict[str, str]:
+    """Where a page is written: commit, libraries and hardware."""
+    tags = git_tags(Path(suite.root))
+    changed = "" if tags.get("git.changed", "none") == "none" else f", with changes of {tags['git.changed']}"
+    machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    return {
+        "page written at commit": tags["git.commit"] + changed,
+        "libraries": f"python={platform.python_version()} {versions()}",
+        "hardware": machine,
+    }
+
+
+def duration(timed: pl.DataFrame) -> dict[str, str]:
+    """How long sampling took, of rows with their seconds."""
+    rows = timed.filter(metric=METRIC)
+    return {"sampling": f"{(rows['value'] * rows['n']).sum():,.0f} seconds"}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or "unknown processor"
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
+    return path
+
+
+def draw(suite: Suite, summary: pl.DataFrame, plots: Path) -> dict[str, Path]:
+    """Draw all figures of a suite into a folder; files by caption."""
+    names = [
+        *(f"stage1-{key}" for key in suite.latents),
+        *(f"prior-{key}" for key in suite.priors),
+        *(f"baseline-{key}" for key in suite.baselines),
+        *(f"stage2-{key}" for key in suite.models),
+    ]
+    histories: dict[str, list[pl.DataFrame]] = {}
+    for name in names:
+        history = pl.read_csv(_there(RESULTS / "history" / f"{name}.csv"), infer_schema_length=None)
+        histories.setdefault(without_replicate(name), []).append(history)
+    priors = [name for name in histories if name.startswith("prior-")]
+    discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
+    discrete = [key for key in discrete if replicate_of(key) == 1]
+    usage = {
+        key: json.loads(_there(RESULTS / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete
+    }
+    figures = sample_figures(summary, plots)
+    plot_curves(histories, plots / "curves.png", priors)
+    figures["Training curves"] = plots / "curves.png"
+    if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
+        figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"
+        plot_loss_by_time(losses, plots / "loss-by-time.png")
+    if usage:
+        plot_codebook(usage, plots / "codebook.png")
+        figures["Use of the codes"] = plots / "codebook.png"
+    return figures
+
+
+def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[SampleGroup]:
+    """The first samples of every point of a sweep, or of real data."""
+    sweep = suite.sweeps.get(key)
+    title, model, given = "Real data", key.replace("reference-", "real-"), ""
+    if sweep is not None:
+        family = family_name(suite.model(sweep.model).family, key)
+        title, model = f"{family} {schedule_name(sweep.schedule, sweep.latent_steps)} ({key})".replace("  ", " "), key
+        given = "" if sweep.given is None else sweep.given.name
+    groups = []
+    for point in json.loads(_there(RESULTS / "samples" / f"{key}.json").read_text()):
+        steps, temperature = point["token_steps"], point["temperature"]
+        subtitle = "" if steps is None else f"{steps_name(steps)}, temperature {temperature:g}"
+        groups.append(
+            SampleGroup(
+                title=title,
+                subtitle=subtitle + (f", given {given}" if given else ""),
+                items=[[(text, flag) for text, flag in item] for item in point["items"]],
+                metrics=sample_metrics(summary, model=model, token_steps=steps, temperature=temperature, given=given),
+            )
+        )
+    return groups
