@@ -28,7 +28,7 @@ class PsiOptions(TokenOptions):
     between: Range = Field(default=[0.0, 1.0])  # times t with that kappa; it is 1 at all others
 
     @model_validator(mode="after")
-    def _check(self) -> PsiOptions:
+    def _check_between(self) -> PsiOptions:
         if self.between[0] > self.between[1]:
             raise ValueError(f"between {self.between} must be [low, high] with low <= high")
         return self

@@ -37,14 +37,14 @@ class ConfOptions(TokenOptions):
 
 class LoopOptions(TokenOptions):
     remask: Fraction = 0.02  # in a step of the loop
-    on: Inside = 0.55  # time at which the loop begins; times fall
-    off: Inside = 0.05  # time at which it ends
+    begins: Inside = 0.55  # time at which the loop begins; times fall
+    ends: Inside = 0.05  # time at which it ends
     held: Inside = 0.9  # alpha in the loop
 
     @model_validator(mode="after")
-    def _check(self) -> LoopOptions:
-        if self.off >= self.on:
-            raise ValueError(f"off {self.off} must be below on {self.on}: times fall from 1 to 0")
+    def _check_loop(self) -> LoopOptions:
+        if self.ends >= self.begins:
+            raise ValueError(f"ends {self.ends} must be below begins {self.begins}: times fall from 1 to 0")
         return self
 
 
@@ -111,15 +111,15 @@ class Conf(Remasking):
 class Loop(Remasking):
     """Most of the steps are taken at one alpha: tokens are masked and drawn again there.
 
-    alpha rises to `held` until the time `on`, stays until `off`, and rises to 1. The network is told the time at which
-    its own schedule has that alpha.
+    alpha rises to `held` until the time `begins`, stays until `ends`, and rises to 1. The network is told the time at
+    which its own schedule has that alpha.
     """
 
     name: ClassVar[str] = "remdm-loop"
     Options: ClassVar[type[TokenOptions]] = LoopOptions
     remask: float
-    on: float
-    off: float
+    begins: float
+    ends: float
     held: float
 
     def steps(self, start: Tensor) -> Iterator[Step]:
@@ -128,9 +128,9 @@ class Loop(Remasking):
             yield Step(step.index, t, s)
 
     def _time(self, t: Tensor) -> Tensor:
-        rising = (1 - t) * self.held / (1 - self.on)
-        last = 1 - t * (1 - self.held) / self.off
-        alpha = torch.where(t > self.on, rising, torch.where(t > self.off, self.held, last))
+        rising = (1 - t) * self.held / (1 - self.begins)
+        last = 1 - t * (1 - self.held) / self.ends
+        alpha = torch.where(t > self.begins, rising, torch.where(t > self.ends, self.held, last))
         return torch.where(t <= 0, 0.0, torch.where(t >= 1, 1.0, self.time_of(alpha)))
 
     def sigma(self, state: State, step: Step) -> Tensor:

@@ -30,7 +30,10 @@ Ask = Callable[[Tensor, Tensor], Prediction]  # samples bool (B,), their times (
 
 
 class TokenOptions(Block):
-    """Settings that a token sampler has besides those of every sweep."""
+    """Settings that a token sampler has besides those of every sweep.
+
+    Validators of subclasses need names of their own: `_check` is that of the sweep.
+    """
 
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0  # see `Truncation`; 1 keeps all tokens
     min_p: Rate = 0.0  # 0 keeps all tokens
