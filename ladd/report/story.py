@@ -95,7 +95,8 @@ def _budgets(summary: pl.DataFrame, figures: Sequence[labels.Figure]) -> Chart:
     metric = figures[0].metric
     rows = _shown(summary, metric)
     names = labels.plain_names(rows)
-    panels, keys, notes = [], {}, []
+    keys: dict[str, Key] = {}
+    panels, notes = [], []
     for figure in figures:
         lines = metric_lines(summary, figure)
         numbers = [value for line in lines for value in line.rows["value"]]
@@ -192,7 +193,8 @@ def _likelihood(summary: pl.DataFrame) -> DotChart | None:
     if rows.is_empty():
         return None
     across = axis(title, [edge for row in rows.iter_rows(named=True) for edge in _edges(row)], log=perplexity)
-    names, made, digits = labels.plain_names(rows), {}, 2 if perplexity else 4
+    made: dict[str, list[Dot]] = {}
+    names, digits = labels.plain_names(rows), 2 if perplexity else 4
     for row in rows.iter_rows(named=True):
         words = (names[labels.row_key(row)], _term(row), said(row["value"], row["stderr"], digits))
         low, high = map(across.place, _edges(row))
