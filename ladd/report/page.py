@@ -16,6 +16,7 @@ from ladd.files import write_atomically
 from ladd.report.blocks import blocks
 from ladd.report.claims import NOTE, Judged
 from ladd.report.labels import metrics, uncertain
+from ladd.tasks.pictures import Picture
 
 SHOWN = 4  # samples per group
 
@@ -28,6 +29,7 @@ class SampleGroup(NamedTuple):
     # In the order in which they were drawn, each as pieces of text, with whether a piece was given to the sampler.
     items: Sequence[Sequence[tuple[str, bool]]]
     metrics: Mapping[str, str] = {}  # measured on the whole set of samples, as text by name
+    pictures: Sequence[Picture] = ()  # of the items, where the task draws them
 
 
 def write_page(
