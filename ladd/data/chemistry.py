@@ -31,9 +31,9 @@ EMBEDDED = 256  # strings that ChemNet reads at a time
 
 @cache
 def _chem() -> Any:
-    from rdkit import Chem, RDLogger
+    from rdkit import Chem, rdBase
 
-    RDLogger.DisableLog("rdApp.*")  # it prints a line for every string that is no molecule
+    rdBase.DisableLog("rdApp.*")  # it prints a line for every string that is no molecule
     return Chem
 
 

@@ -25,10 +25,15 @@ class _Snn(MoleculeMetric):
 
     def measure(self, samples: Samples) -> Estimate:
         source = self.source(samples)
-        found = torch.from_numpy(chemistry.fingerprints(self.molecules(samples))).float().to(source.device)
+        found = chemistry.fingerprints(self.molecules(samples))
         if not len(found):
             return Estimate(0.0, None, len(samples))
-        nearest = estimate(nearest_similarity(found, source.statistics(self.compared).fingerprints))
+        packed = source.statistics(self.compared).fingerprints
+        if torch.device(source.device).type == "cpu":
+            similarities = torch.from_numpy(nearest_similarity(np.packbits(found, axis=1), packed))
+        else:
+            similarities = nearest_by_products(torch.from_numpy(found).float().to(source.device), packed)
+        nearest = estimate(similarities.double().cpu())
         return Estimate(nearest.value, nearest.stderr, len(samples))
 
 
@@ -46,8 +51,26 @@ class SnnScaffolds(_Snn):
     title = "Similarity to the nearest neighbour in the test set of held-out scaffolds, mean over valid samples"
 
 
-def nearest_similarity(x: Tensor, packed: np.ndarray) -> Tensor:
-    """Largest similarity, float (n,), of each fingerprint float (n, F) to those packed in uint8 (m, F / 8)."""
+def nearest_similarity(x: np.ndarray, packed: np.ndarray) -> np.ndarray:
+    """Largest Tanimoto similarity, float64 (n,), of each of the fingerprints uint8 (n, F / 8) to those (m, F / 8).
+
+    Bits are counted in words of 64: a third of the time of products on a processor, and none to unpack.
+    """
+    own, words = x.view(np.uint64), np.ascontiguousarray(packed.view(np.uint64).T)
+    sizes = np.bitwise_count(words).sum(axis=0, dtype=np.int64)
+    best = np.zeros(len(own))
+    for place, row in enumerate(own):
+        shared = np.zeros(len(packed), np.uint16)
+        for word, bits in zip(words, row, strict=True):
+            if bits:
+                shared += np.bitwise_count(word & bits)
+        either = sizes + np.bitwise_count(row).sum(dtype=np.int64) - shared
+        best[place] = (shared / either.clip(1)).max()
+    return best
+
+
+def nearest_by_products(x: Tensor, packed: np.ndarray) -> Tensor:
+    """The same of fingerprints float (n, F) on a device whose products are fast."""
     best = x.new_zeros(len(x))
     for start in range(0, len(packed), ROWS):
         rows = torch.from_numpy(np.unpackbits(packed[start : start + ROWS], axis=1)).to(x)

@@ -14,7 +14,7 @@ from ladd.errors import ConfigError
 from ladd.metrics.base import Samples, Source, metric_of
 from ladd.metrics.int_div import internal_diversity
 from ladd.metrics.molecules import MoleculeSource, Statistics, lengths, misplaced
-from ladd.metrics.snn import nearest_similarity
+from ladd.metrics.snn import nearest_by_products, nearest_similarity
 
 BENZENE, TOLUENE, ETHANOL, NAPHTHALENE = "c1ccccc1", "Cc1ccccc1", "CCO", "c1ccc2ccccc2c1"
 
@@ -60,7 +60,7 @@ TEXTS = ["OCC", "CCO", BENZENE, "C_C", "", "C1CC", TOLUENE, "C(C"]  # four are v
         ("novel_molecules", 1 / 3),  # toluene
         ("matched_brackets", 6 / 8),
         ("closed_rings", 6 / 8),
-        ("filters", 1.0),
+        ("filters_passed", 1.0),
     ],
 )
 def test_shares_of_strings(name, wanted):
@@ -74,7 +74,8 @@ def test_standard_error_of_validity_is_that_of_a_share():
 
 
 @pytest.mark.parametrize(
-    "name", ["unique_molecules", "novel_molecules", "snn", "frag", "scaf", "int_div", "filters", "valid_molecules"]
+    "name",
+    ["unique_molecules", "novel_molecules", "snn", "frag", "scaf", "int_div", "filters_passed", "valid_molecules"],
 )
 def test_without_a_valid_string_the_value_is_zero(name):
     assert value(name, ["", "C_C", "C("])[0] == 0
@@ -93,7 +94,7 @@ def test_without_a_valid_string_the_value_is_zero(name):
     ],
 )
 def test_filters(text, passes):
-    assert value("filters", [text, text]).value == passes
+    assert value("filters_passed", [text, text]).value == passes
 
 
 def test_nearest_neighbours_are_those_of_highest_similarity():
@@ -101,8 +102,11 @@ def test_nearest_neighbours_are_those_of_highest_similarity():
     prints = [set(np.flatnonzero(row)) for row in chemistry.fingerprints([TOLUENE, BENZENE, ETHANOL, NAPHTHALENE])]
     by_hand = max(len(prints[0] & other) / len(prints[0] | other) for other in prints[1:])
     assert value("snn", [TOLUENE]).value == pytest.approx(by_hand)
-    x, packed = torch.eye(16)[:3], np.packbits(np.eye(16, dtype=np.uint8)[2:9], axis=1)
-    assert nearest_similarity(x, packed).tolist() == [0, 0, 1]
+    bits = np.random.default_rng(0).random((9, 128)) < 0.3
+    x, packed = bits[:4].astype(np.uint8), np.packbits(bits[3:], axis=1)
+    by_hand = [max((a & b).sum() / (a | b).sum() for b in bits[3:]) for a in bits[:4]]
+    assert nearest_similarity(np.packbits(x, axis=1), packed).tolist() == pytest.approx(by_hand)
+    assert nearest_by_products(torch.from_numpy(x).float(), packed).tolist() == pytest.approx(by_hand)
 
 
 def test_internal_diversity_by_hand():

@@ -102,7 +102,7 @@ class Molecules(Task[MoleculesConfig, MoleculesEvaluationConfig], MoleculeSource
 
     def metric_settings(self) -> Mapping[str, Plain]:
         compared = ["fcd", "snn", "frag", "scaf"]
-        names = ["valid_molecules", "unique_molecules", "novel_molecules", *compared, "int_div", "filters"]
+        names = ["valid_molecules", "unique_molecules", "novel_molecules", *compared, "int_div", "filters_passed"]
         names += ["matched_brackets", "closed_rings", "length_distance", "pad_share", "misplaced_pad"]
         return {name: {} for name in names + [f"{each}_scaffolds" for each in compared] * self.evaluation.scaffolds}
 

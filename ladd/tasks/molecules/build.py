@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ladd.diffusion.noise import derive
 from ladd.errors import ArtifactError, ConfigError, reading
 from ladd.files import write_json
 from ladd.metrics.molecules import Statistics
-from ladd.tasks.molecules.settings import MoleculesConfig
+from ladd.tasks.molecules.settings import COMPUTED, MoleculesConfig
 from ladd.tasks.molecules.tokenizer import MoleculeTokenizer, padded
 
 TOKENIZER = "tokenizer/tokenizer.json"  # within the artefact of a data set
@@ -40,7 +41,7 @@ def build_splits(suite: Suite, key: str, config: MoleculesConfig, folder: Path) 
             "of this kind, padding among them; write that number"
         )
     tokenizer.save(folder / TOKENIZER)
-    description = {"tokens": config.tokens, "vocabulary": config.vocabulary}
+    description: dict[str, Any] = {"tokens": config.tokens, "vocabulary": config.vocabulary}
     for split, texts in (("train", train), ("validation", test)):
         drawn = draw(texts, getattr(config, split), derive(suite.seed, "molecules", split), f"data.{key}.{split}")
         description[split] = write_rows(folder / split, drawn, tokenizer, config, suite.run.shard, key)
@@ -53,7 +54,7 @@ def build_splits(suite: Suite, key: str, config: MoleculesConfig, folder: Path) 
         ("test", files.test, files.statistics),
         ("test_scaffolds", files.test_scaffolds, files.statistics_scaffolds),
     ):
-        if statistics is None:
+        if statistics == COMPUTED:
             found = statistics_of(chemistry.valid(read_strings(asset, strings, files.column)))
         else:
             found = read_moses(asset_files(asset, statistics)[0])
@@ -146,11 +147,8 @@ def read_moses(path: Path) -> Statistics:
     with reading(path, REMEDY), np.load(path, allow_pickle=True) as file:
         found = file["stats"].item()
         packed = np.packbits(found["SNN"]["fps"], axis=1)
-        return Statistics(*(found["FCD"][each] for each in ("mu", "sigma")), packed, *_counts(found))
-
-
-def _counts(found: dict) -> tuple[Counter[str], Counter[str]]:
-    return Counter(found["Frag"]["frag"]), Counter(found["Scaf"]["scaf"])
+        mean, covariance = (found["FCD"][name] for name in ("mu", "sigma"))
+    return Statistics(mean, covariance, packed, Counter(found["Frag"]["frag"]), Counter(found["Scaf"]["scaf"]))
 
 
 def save_statistics(folder: Path, statistics: Statistics) -> None:
@@ -164,7 +162,7 @@ def save_statistics(folder: Path, statistics: Statistics) -> None:
 
 def load_statistics(folder: Path) -> Statistics:
     """Read what `save_statistics` wrote."""
-    values = []
+    values: list[Any] = []
     for name in Statistics._fields:
         path = folder / f"{name}.json"
         if path.is_file():

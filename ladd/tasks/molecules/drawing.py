@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ladd.data.chemistry import GAP, brackets_match, molecule, rings_close
 from ladd.tasks.pictures import Picture
@@ -18,7 +19,8 @@ def drawn(text: str) -> Picture:
     from rdkit.Chem.Draw import rdMolDraw2D
 
     canvas = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
-    canvas.drawOptions().clearBackground = False
+    options: Any = canvas.drawOptions()  # its stubs say that it has no switches
+    options.clearBackground = False
     rdMolDraw2D.PrepareAndDrawMolecule(canvas, found)
     canvas.FinishDrawing()
     svg = canvas.GetDrawingText()

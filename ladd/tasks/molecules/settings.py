@@ -9,6 +9,7 @@ from pydantic import Field
 from ladd.config import AssetConfig, Block, DataConfig, EvaluationConfig, ReferenceConfig
 from ladd.config.blocks import Several, Text
 
+COMPUTED = "computed"
 FOLDER = "moses/dataset/data"  # within the wheel of MOSES
 
 
@@ -19,9 +20,9 @@ class FilesConfig(Block):
     train: Text = f"{FOLDER}/train.csv.gz"
     test: Text = f"{FOLDER}/test.csv.gz"
     test_scaffolds: Text = f"{FOLDER}/test_scaffolds.csv.gz"
-    # Statistics of both, in MOSES's own format; null: computed of the strings, which takes milliseconds for each.
-    statistics: Text | None = f"{FOLDER}/test_stats.npz"
-    statistics_scaffolds: Text | None = f"{FOLDER}/test_scaffolds_stats.npz"
+    # Statistics of both in MOSES's own format, or "computed", of the strings, which takes milliseconds for each.
+    statistics: Text = f"{FOLDER}/test_stats.npz"
+    statistics_scaffolds: Text = f"{FOLDER}/test_scaffolds_stats.npz"
     # Tables of unwanted substructures: a column "smarts", or none named so and the first one.
     filters: list[Text] = Field(default=["moses/metrics/mcf.csv", "moses/metrics/wehi_pains.csv"])
     canonical: bool = True  # whether all strings are as RDKit writes them

@@ -51,8 +51,9 @@ class MoleculeTokenizer:
         found = sorted(set(re.findall(PIECES.get(kind, "."), "\n".join(texts))) - {"\n"})
         if kind == "bpe":
             tokenizer = Tokenizer(models.BPE())
-            options = {"special_tokens": [PAD_NAME], "initial_alphabet": found, "show_progress": False}
-            trainer = trainers.BpeTrainer(vocab_size=vocabulary, **options)
+            trainer = trainers.BpeTrainer(
+                vocab_size=vocabulary, special_tokens=[PAD_NAME], initial_alphabet=found, show_progress=False
+            )
             tokenizer.train_from_iterator(texts[:MERGED_STRINGS], trainer)
             return cls(tokenizer)
         ids = {name: place for place, name in enumerate([PAD_NAME, *found])}

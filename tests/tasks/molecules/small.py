@@ -37,7 +37,7 @@ def write_files(folder: Path) -> None:
 def data_values(asset: Path, **changes: Any) -> dict[str, Any]:
     """A block of `data`."""
     files = {name: f"{name}.csv.gz" for name in ("train", "test", "test_scaffolds")}
-    files |= {"statistics": None, "statistics_scaffolds": None, "filters": ["named.csv", "plain.csv"]}
+    files |= {"statistics": "computed", "statistics_scaffolds": "computed", "filters": ["named.csv", "plain.csv"]}
     values = {"kind": "molecules", "tokens": 40, "tokenizer": {"kind": "character", "vocabulary": 20}}
     return values | {"asset": {"source": "path", "name": str(asset)}, "files": files} | changes
 

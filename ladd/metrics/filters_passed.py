@@ -10,10 +10,10 @@ from ladd.metrics.base import Samples
 from ladd.metrics.molecules import MoleculeMetric
 
 
-class Filters(MoleculeMetric):
+class FiltersPassed(MoleculeMetric):
     """Of valid samples, those that pass the filters by which MOSES chose its molecules (MOSES: Filters); 0 without."""
 
-    name = "filters"
+    name = "filters_passed"
     version = "1"
     title = "Molecules without unwanted substructures, percent of the valid ones"
     factor, digits, order = 100.0, 1, 28
