@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: help install install-cluster install-dev repro repro-text dry-run pages pipelines ui test test-slow checks matrix \
+.PHONY: help install install-cluster install-molecules install-dev repro repro-text dry-run pages pipelines ui test test-slow checks matrix \
   bench gpu-check lock licences clean
 
 help: ## this list
@@ -16,6 +16,7 @@ help: ## this list
 
 install: $(INSTALLED) ## create .venv with what a suite needs to run, every file checked by its hash
 install-cluster: $(VENV)/.installed-cluster ## add Ray, S3 and PostgreSQL
+install-molecules: $(VENV)/.installed-molecules ## add RDKit and FCD, which the suites on molecules need
 install-dev: $(DEVELOPMENT) ## add what tests and checks need
 
 $(INSTALLED): pyproject.toml $(addprefix requirements/,install build.txt torch.txt cuda.txt run.txt)
@@ -26,7 +27,7 @@ $(INSTALLED): pyproject.toml $(addprefix requirements/,install build.txt torch.t
 	pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(DEVELOPMENT): $(VENV)/.installed-cluster
+$(DEVELOPMENT): $(VENV)/.installed-cluster $(VENV)/.installed-molecules
 $(VENV)/.installed-%: requirements/%.txt $(INSTALLED)
 	requirements/install $*
 	touch $@

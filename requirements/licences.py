@@ -32,8 +32,8 @@ advice. Nothing of them is in this repository; an image that is passed on holds 
 """
 NOTES = """
 `run` is what `make install` brings, `cluster` and `dashboard` are in the image `ladd` too, and `servers`, the image
-`ladd-tracking`, is a part of `run` and `cluster`. `dev` is in no image. `cuda` comes with a build of torch
-for CUDA alone.
+`ladd-tracking`, is a part of `run` and `cluster`. `molecules` and `dev` are in no image. `cuda` comes with a build of
+torch for CUDA alone.
 
 ## All
 

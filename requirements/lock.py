@@ -36,6 +36,7 @@ USES = {
     "run": "the suites, the flows and the browser pages",
     "cluster": "Ray, S3 and PostgreSQL",
     "dashboard": "Ray's dashboard, for the container image",
+    "molecules": "RDKit and the Fréchet ChemNet distance, for suites on molecules",
     "dev": "tests and checks",
     "servers": "MLflow's and Prefect's servers, for their image: after `build` alone",
 }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from ladd.config.blocks import Block, Text
+from ladd.errors import ConfigError
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -19,9 +22,13 @@ class DataConfig(Block):
 
     Attributes:
         task: class that it is of.
+        packages: that the task imports and an installation may lack.
+        extra: of this package, with which they are installed.
     """
 
     task: ClassVar[Any]
+    packages: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
 
     kind: str  # name of the task
     tokens: Tokens  # N
@@ -30,6 +37,22 @@ class DataConfig(Block):
     def vocabulary(self) -> int:
         """V, the mask excluded."""
         raise NotImplementedError
+
+
+def check_packages(data: Mapping[str, DataConfig]) -> None:
+    """Whether all packages that tasks need are installed.
+
+    Args:
+        data: blocks by key.
+    Raises:
+        ConfigError: one is not; it says how to install it.
+    """
+    for key, config in data.items():
+        if missing := [name for name in config.packages if find_spec(name) is None]:
+            raise ConfigError(
+                f"data.{key}.kind: {config.kind!r} needs {' and '.join(missing)}, which this Python lacks; run "
+                f"`make install-{config.extra}` or `pip install '.[{config.extra}]'` in the repository"
+            )
 
 
 class AssetConfig(Block):

@@ -22,6 +22,7 @@ from ladd.report.cells import BEST_NOTE
 from ladd.report.claims import NOTE, Judged, tally
 from ladd.report.labels import error_note, families, meaning, metrics, plain_name, references, uncertain
 from ladd.report.story import charts, drawn, findings
+from ladd.tasks.pictures import Picture
 
 SHOWN = 4  # samples per group
 FIRST = 8  # claims that are not folded
@@ -35,6 +36,7 @@ class SampleGroup(NamedTuple):
     # In the order in which they were drawn, each as pieces of text, with whether a piece was given to the sampler.
     items: Sequence[Sequence[tuple[str, bool]]]
     metrics: Mapping[str, str] = {}  # measured on the whole set of samples, as text by name
+    pictures: Sequence[Picture] = ()  # of the items, where the task draws them
 
 
 def write_page(

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -23,6 +24,8 @@ from ladd.report.select import summarise
 from ladd.stages.results import read_loss_by_time, read_results
 from ladd.stages.seconds import METRIC
 from ladd.stages.tracked import versions
+from ladd.tasks import Task, task_of
+from ladd.tasks.pictures import Picture, Pictured
 from ladd.yaml_files import write_yaml
 
 RESULTS = Path("results")
@@ -159,6 +162,7 @@ def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[Sample
         family = family_name(suite.model(sweep.model).family, key)
         title, model = f"{family} {schedule_name(sweep.schedule, sweep.latent_steps)} ({key})".replace("  ", " "), key
         given = "" if sweep.given is None else sweep.given.name
+    task = task_of(suite, key.removeprefix("reference-") if sweep is None else sweep.data)
     groups = []
     for point in json.loads(_there(RESULTS / "samples" / f"{key}.json").read_text()):
         steps, temperature = point["token_steps"], point["temperature"]
@@ -168,7 +172,15 @@ def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[Sample
                 title=title,
                 subtitle=subtitle + (f", given {given}" if given else ""),
                 items=[[(text, flag) for text, flag in item] for item in point["items"]],
+                pictures=_pictures(task, point["items"]),
                 metrics=sample_metrics(summary, model=model, token_steps=steps, temperature=temperature, given=given),
             )
         )
     return groups
+
+
+def _pictures(task: Task, items: list[list[list[Any]]]) -> list[Picture]:
+    """Of samples, where the task draws them."""
+    if not isinstance(task, Pictured):
+        return []
+    return [task.picture("".join(text for text, _ in item)) for item in items]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ladd.config import Suite, load_suite
+from ladd.config.data import check_packages
 from ladd.config.replicates import replicate_of
 from ladd.diffusion.noise import derive
 from ladd.errors import ChangedError, LaddError, TemporaryError
@@ -96,6 +97,7 @@ def execute(name: str, key: str | None, body: Callable[[Stage], None], started: 
     was edited meanwhile. Then its outputs are removed, as DVC removes them before it runs a stage, and its resume
     state stays. ``started``: when the process began to import the code, if the stage is all that it is for."""
     suite = load_suite()
+    check_packages(suite.data)
     declaration = read_declaration(name, key)
     if name in FILED:
         from ladd.tracking import check_server, tracking_uri  # here, as mlflow takes seconds to import

@@ -19,7 +19,7 @@ def test_examples_of_every_source_are_valid():
 
 def test_wheels_of_the_table_have_names_and_hashes_that_params_take():
     rows = re.findall(r"^\| (\S+) (\S+) \| `(\S+\.whl)` \|.*\| `(\S+)` \|$", PAGE, re.MULTILINE)
-    assert len(rows) == 5
+    assert len(rows) == 6
     for name, revision, file, sha256 in rows:
         AssetConfig(source="wheel", name=name, revision=revision, file=file, sha256=sha256)
         assert file.lower().startswith(f"{name.replace('-', '_')}-{revision}-")

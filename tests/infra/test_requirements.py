@@ -22,7 +22,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 WANTED = wanted(PROJECT)
 TEXTS = {use: (FOLDER / f"{use}.txt").read_text() for use in USES}
 ROWS = {use: rows_of(text) for use, text in TEXTS.items()}
-INSTALLED = ["build", "torch", "run", "cluster", "dev"]  # what tests run with
+INSTALLED = ["build", "torch", "run", "cluster", "molecules", "dev"]  # what tests run with
 
 
 def test_there_is_a_file_for_each_use_and_no_other():

@@ -9,6 +9,7 @@ import pytest
 from ladd.errors import ArtifactError
 from ladd.report.page import SHOWN, SampleGroup, sample_metrics, write_samples_page
 from ladd.report.select import summarise
+from ladd.tasks.pictures import Picture
 
 GROUPS = [
     SampleGroup("MDLM", "1 token step", [[(f"sample {i}", False)] for i in range(5)], {"Gen PPL": "1000.0 ± 30.0"}),
@@ -71,3 +72,13 @@ def test_metrics_of_one_set(text_rows, table):
     assert sample_metrics(summary, **at_four, given="prefix-16") == {"Gen PPL": "7.0 ± 0.0"}
     assert sample_metrics(summary, model="real", token_steps=None, temperature=None)["Gen PPL"] == "42.0 ± 1.0"
     assert sample_metrics(summary, **at_four | {"token_steps": 3}) == {}
+
+
+def test_pictures_stand_beside_their_samples_and_tell_good_from_bad(tmp_path):
+    pictures = [Picture("<svg><path/></svg>", "valid", good=True), Picture("", "not valid: <empty>", good=False)]
+    html = page(tmp_path, [GROUPS[1]._replace(pictures=pictures)])
+    good, bad = re.findall(r"<figure.*?</figure>", html)
+    assert good == '<figure class="good"><svg><path/></svg><figcaption>valid</figcaption></figure>'
+    assert bad == '<figure class="bad"><figcaption>not valid: &lt;empty&gt;</figcaption></figure>'
+    assert html.index("two  blanks") < html.index(bad)
+    assert "<figure" not in page(tmp_path)

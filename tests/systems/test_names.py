@@ -25,6 +25,16 @@ STANDING = {
     "ladd/launch/grid.py": ({"joint", "sequential"}, "the form of the paper's ablation offers its two schedules"),
     "ladd/samplers/latents_first.py": ({"sequential"}, "it is that sampler with another second half"),
     "ladd/systems/co_ladd.py": ({"joint"}, "its bound is under the latents' clock of that sampler"),
+    "ladd/tasks/molecules/__init__.py": (
+        {"valid_molecules", "unique_molecules", "novel_molecules", "fcd", "snn", "frag", "scaf", "int_div"}
+        | {"filters_passed", "matched_brackets", "closed_rings", "length_distance", "pad_share", "misplaced_pad"},
+        "a task says which metrics it always has",
+    ),
+    "ladd/tasks/molecules/build.py": ({"frag", "scaf"}, "keys of MOSES's file of statistics"),
+    "ladd/tasks/molecules/references.py": (
+        {"valid_molecules", "novel_molecules", "fcd", "snn", "scaf"},
+        "published values are of those",
+    ),
     "ladd/tasks/sawtooth.py": (
         {"ancestral", "swd", "entropy_sequence", "entropy_positional"},
         "a task says which metrics it always has, and draws from its exact denoiser",
