@@ -115,8 +115,9 @@ def _zero_shot(summary: pl.DataFrame) -> Block:
     corpora = summary["corpus"].unique().sort().to_list()
     note, text = labels.ZERO_SHOT_NOTE, flagged(2)
     means = f"on corpora that no model was trained on; {labels.PERPLEXITY_MEANING}"
-    options = {"latents": False, "better": "lower", "means": means}
-    return tabulate(title, note, summary, corpora, lambda row: row["corpus"], text, **options)
+    return tabulate(
+        title, note, summary, corpora, lambda row: row["corpus"], text, latents=False, better="lower", means=means
+    )
 
 
 def _steps(rows: pl.DataFrame) -> list[str]:
