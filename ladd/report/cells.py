@@ -137,8 +137,7 @@ def tabulate(
         named = dict(zip(ROW, key, strict=True))
         return *names_of(named, with_suite=several), *(cells[key].get(name, "-") for name in used)
 
-    unnumbered: list[Number | None] = [None] * len(NAMES)
-    grid = [[*unnumbered, *(numbers.get(key, {}).get(name) for name in used)] for key in below]
+    grid = [[*[None] * len(NAMES), *(numbers.get(key, {}).get(name) for name in used)] for key in below]
     block = Block(
         title,
         note,

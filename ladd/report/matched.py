@@ -118,8 +118,8 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
             named.append(described(curve.row))
         elif curve.row["family"] not in known:
             points = [interpolate(curve.points, budget) for budget in budgets]
-            unnumbered: list[Number | None] = [None] * len(NAMES)
-            grid.append([*unnumbered, *(None if point is None else point[1:3] for point in points)])
+            numbers = [None if point is None else (point.value, point.error) for point in points]
+            grid.append([*[None] * len(NAMES), *numbers])
             marked.append(described(curve.row))
             rows.append((model, schedule, latents, *(str(point or NOT_AVAILABLE) for point in points)))
     steps, fixed = ", ".join(map(str, ladder.token_steps)), labels.named_systems("left_to_right")

@@ -46,7 +46,8 @@ def findings(summary: pl.DataFrame) -> tuple[str, list[Finding]]:
         others = [row for row in [*held[:1], *real[:1]] if labels.row_key(row) != labels.row_key(best)]
         ties = [names[labels.row_key(row)] for row in there.rows(named=True)[1:] if _tied(row, best)]
         said = tuple((names[labels.row_key(row)], _value(row, metric)) for row in others)
-        said = (*((f"no worse within {CLEAR:g} standard errors:", name) for name in ties), *said)
+        several = f"{len(ties)} others" if len(ties) > 1 else ties[0] if ties else ""
+        said = ((f"no worse within {CLEAR:g} standard errors:", several), *said) if ties else said
         made.append(Finding(labels.steps_name(budget), names[labels.row_key(best)], _value(best, metric), said))
     return metric.title, made
 
@@ -95,8 +96,9 @@ def _budgets(summary: pl.DataFrame, figures: Sequence[labels.Figure]) -> Chart:
     metric = figures[0].metric
     rows = _shown(summary, metric)
     names = labels.plain_names(rows)
+    panels: list[Panel] = []
     keys: dict[str, Key] = {}
-    panels, notes = [], []
+    notes: list[str] = []
     for figure in figures:
         lines = metric_lines(summary, figure)
         numbers = [value for line in lines for value in line.rows["value"]]
@@ -193,8 +195,8 @@ def _likelihood(summary: pl.DataFrame) -> DotChart | None:
     if rows.is_empty():
         return None
     across = axis(title, [edge for row in rows.iter_rows(named=True) for edge in _edges(row)], log=perplexity)
-    made: dict[str, list[Dot]] = {}
     names, digits = labels.plain_names(rows), 2 if perplexity else 4
+    made: dict[str, list[Dot]] = {}
     for row in rows.iter_rows(named=True):
         words = (names[labels.row_key(row)], _term(row), said(row["value"], row["stderr"], digits))
         low, high = map(across.place, _edges(row))

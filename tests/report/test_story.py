@@ -52,6 +52,7 @@ def test_a_model_that_errors_do_not_part_is_named(rows, table):
     near = [row | {"value": row["value"] + 0.012} if row["token_steps"] == 4 else row for row in rows]
     near = [row | {"value": row["value"] - 0.012} if row["model"] == "mdlm" else row for row in near]
     _, (_, last) = findings(summarise(table(near)))
+    assert len(last.others) == 2
     assert last.others[0][1] in ("MDLM", "Di-LADD, joint")
     assert "no worse" in last.others[0][0]
 
