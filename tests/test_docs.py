@@ -14,6 +14,7 @@ from flows.pipeline import make_parser as make_flow_parser
 from ladd.cli import make_parser
 from ladd.cli.launch import grid_of
 from ladd.config import load_suite
+from ladd.config.replicates import without_replicate
 from ladd.evaluation.rows import COLUMNS
 from ladd.launch.ablation import preview
 from ladd.stages.declaration import read_declaration
@@ -128,9 +129,9 @@ def test_variant_of_the_readme_is_valid_and_adds_its_stages(tmp_path):
     (tmp_path / "ladd").symlink_to(REPOSITORY / "ladd")
     suite, before = load_suite(tmp_path / "params.yaml"), load_suite(REPOSITORY / "params.yaml")
     for block, stage in (("latents", "stage1"), ("models", "stage2"), ("sweeps", "measure")):
-        (added,) = getattr(suite, block).keys() - getattr(before, block).keys()
+        (added,) = {without_replicate(key) for key in getattr(suite, block).keys() - getattr(before, block).keys()}
         assert read_declaration(stage, added, tmp_path).name == f"{stage}@{added}"
-    (latents,) = suite.latents.keys() - before.latents.keys()
+    (latents,) = {without_replicate(key) for key in suite.latents.keys() - before.latents.keys()}
     codebook = suite.latents[latents].codebook
     assert codebook < suite.latents["di"].codebook  # "a smaller codebook"
     assert suite.latents[latents] == suite.latents["di"].model_copy(update={"codebook": codebook})

@@ -61,7 +61,8 @@ def test_plan_is_that_of_the_suite(folder):
 def test_plan_and_pipeline_have_the_same_stages():
     assert list(STAGES) == ["plan", *PLANNED]
     blocks = {block for planned in PLANNED.values() for block in planned.blocks}
-    assert blocks == {name for name, field in Suite.model_fields.items() if str(field.annotation).startswith("dict[")}
+    found = {name for name, field in Suite.model_fields.items() if str(field.annotation).startswith("dict[")}
+    assert blocks == found - {"claims"}  # a file of its own, which `compare` reads
 
 
 @pytest.mark.parametrize("stage", PLANNED)

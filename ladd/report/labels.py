@@ -53,11 +53,11 @@ class Sampled(NamedTuple):
 
 
 def references() -> dict[str, Reference]:
-    """What tasks know besides trained models, by family, in the order of tables and legends."""
+    """What tasks know besides trained models, by family, in the order of tables and legends: what is exact first."""
     found: dict[str, Reference] = {}
     for task in discover("ladd.tasks", Task).values():
         found |= task.references
-    return found
+    return dict(sorted(found.items(), key=lambda item: not item[1].exact))
 
 
 def metrics() -> list[type[Metric]]:

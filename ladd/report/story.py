@@ -194,7 +194,8 @@ def _likelihood(summary: pl.DataFrame) -> DotChart | None:
         rows, title = summary.filter(pl.col("metric").is_in(wanted)), "Likelihood, in nats per token"
     if rows.is_empty():
         return None
-    across = axis(title, [edge for row in rows.iter_rows(named=True) for edge in _edges(row)], log=perplexity)
+    edges = [edge for row in rows.iter_rows(named=True) for edge in _edges(row)]
+    across = axis(title, [edge for edge in edges if edge > 0 or not perplexity], log=perplexity)
     names, digits = labels.plain_names(rows), 2 if perplexity else 4
     made: dict[str, list[Dot]] = {}
     for row in rows.iter_rows(named=True):

@@ -24,7 +24,7 @@ TRAINING = {"steps": 12, "batch": 16, "warmup": 2, "validate_every": 3, "checkpo
 def tiny_values() -> dict:
     """The default suite with every size cut down; keys, families and schedules stay."""
     values = read_values(REPOSITORY / "params.yaml")
-    values |= {"suite": "tiny", "compute": {"device": "cpu", "threads": 1}}
+    values |= {"suite": "tiny", "replicates": 1, "compute": {"device": "cpu", "threads": 1}}
     values["run"] |= {"batch": 16}
     for data in values["data"].values():
         data |= {"tokens": TOKENS, "train": 512, "validation": 64, "reference": 2 * SAMPLES * len(SEEDS)}

@@ -81,7 +81,7 @@ def test_given_compared_and_floor_sequences_are_disjoint(suite, key, split):
     suite = SUITES[suite]
     sweep = suite.sweeps[key]
     task, sets = task_of(suite, sweep.data), []
-    for index in range(len(sweep.seeds)):
+    for index, _ in suite.numbered_seeds(key):
         given = split.during(lambda index=index: starting_tokens(suite, sweep, index, CPU))
         samples = Samples(task, torch.zeros(sweep.samples, split.tokens), index)
         against = split.during(lambda samples=samples: samples.real)
@@ -89,6 +89,6 @@ def test_given_compared_and_floor_sequences_are_disjoint(suite, key, split):
         assert len(against) == sweep.samples
         sets += [given, against]
     sets.append(split.during(lambda: floor(task)))
-    assert len(sets[-1]) == len(sweep.seeds) * sweep.samples
+    assert len(sets[-1]) == len(suite.evaluation.reference.seeds) * sweep.samples
     read = [row for rows in sets for row in rows]
     assert len(set(read)) == len(read)
