@@ -45,5 +45,5 @@ def test_parameters_in_the_readme_are_those_of_the_networks(row):
     found = {"mdlm": baselines, "ar": baselines, "di-ladd": di, "co-ladd": co}
     for key in (*suite.baselines, *suite.models):
         assert millions(suite, key) == found[suite.model(key).family], key
-    (with_prior,) = [sweep for sweep in suite.sweeps.values() if sweep.prior is not None]
+    with_prior = next(sweep for sweep in suite.sweeps.values() if sweep.prior is not None)
     assert millions(suite, with_prior.model, with_prior.prior) == sequential

@@ -274,7 +274,9 @@ def test_text_schedule_is_refused_by_what_the_base_model_was_trained_for():
     [
         lambda: of_sawtooth(kinds=BOTH, codebooks=[4], stage1_steps=3, samples=50),
         lambda: expand(text_suite_values(), grid(kinds=BOTH, codebooks=[4], schedules=["joint"])),
-        lambda: expand(read_values(REPOSITORY / "params.yaml"), grid(kinds=BOTH, lengths=[2, 99], codebooks=[4], seeds=[3, 4, 5])),
+        lambda: expand(
+            read_values(REPOSITORY / "params.yaml"), grid(kinds=BOTH, lengths=[2, 99], codebooks=[4], seeds=[3, 4, 5])
+        ),
         lambda: of_text_demo(kinds=BOTH, lengths=[4], codebooks=[16]),
         lambda: expand(
             read_values(REPOSITORY / "suites/lm1b/params.yaml"), grid(kinds=BOTH, lengths=[128], codebooks=[16])

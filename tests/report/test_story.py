@@ -9,6 +9,7 @@ import pytest
 
 from ladd.report.cells import best_cells
 from ladd.report.chart import Chart, DotChart, axis, dashes
+from ladd.report.labels import references
 from ladd.report.select import summarise
 from ladd.report.story import charts, findings
 
@@ -69,7 +70,7 @@ def test_charts_of_a_synthetic_task(rows, table):
     assert panel.levels[0].y == panel.y.place(4.0)
     dots = {name: [(dot.x, dot.kind) for dot in dots] for name, dots in likelihood.rows}
     assert dots["MDLM"] == [(likelihood.x.place(0.5731), 0)]
-    assert dots["Exact denoiser"] == [(likelihood.x.place(0.5675), 2)]
+    assert dots[references()["exact"].label] == [(likelihood.x.place(0.5675), 2)]
 
 
 def test_charts_of_text_have_every_budget_and_the_trade(text_rows, table):

@@ -20,7 +20,8 @@ from ladd.tasks.text import TextTask, references
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDERS = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))]
 SUITES = {folder.name: load_suite(folder / "params.yaml") for folder in FOLDERS}
-SWEEPS = [(name, key) for name, suite in SUITES.items() for key in suite.sweeps]
+DRAWN = {name: suite for name, suite in SUITES.items() if suite.evaluation.kind in ("sawtooth", "text")}
+SWEEPS = [(name, key) for name, suite in DRAWN.items() for key in suite.sweeps]
 CPU, ROW = torch.device("cpu"), Row("suite", "model", "family")
 
 
@@ -81,8 +82,9 @@ def test_given_compared_and_floor_sequences_are_disjoint(suite, key, split):
     suite = SUITES[suite]
     sweep = suite.sweeps[key]
     task, sets = task_of(suite, sweep.data), []
-    for index, _ in suite.numbered_seeds(key):
-        given = split.during(lambda index=index: starting_tokens(suite, sweep, index, CPU))
+    for index, seed in suite.numbered_seeds(key):
+        run = SimpleNamespace(index=index, seed=seed)
+        given = split.during(lambda run=run: starting_tokens(suite, sweep, run, CPU))
         samples = Samples(task, torch.zeros(sweep.samples, split.tokens), index)
         against = split.during(lambda samples=samples: samples.real)
         assert len(given) == (0 if sweep.given is None else sweep.samples)
