@@ -31,7 +31,8 @@ def tiny_suite() -> dict[str, Any]:
     values = small_values()
     for block, key in (("latents", "di"), ("models", "di-ladd"), ("baselines", "mdlm")):
         values[block] = {key: values[block][key]}
-    values["priors"], values["sweeps"] = {}, {key: values["sweeps"][key] for key in ("mdlm", "di-seq")}
+    values["priors"] = {}
+    values["sweeps"] = {key: values["sweeps"][key] for key in ("mdlm", "di-seq")}
     return values
 
 
