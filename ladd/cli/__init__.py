@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ladd.cli.export import add_export
 from ladd.cli.generate import add_generate
 from ladd.cli.launch import add_ablate, add_launch
 from ladd.cli.tracked import add_compare, add_replay, add_track
@@ -37,6 +38,6 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of `ladd` with all its commands; a parsed command has its function in ``run``."""
     parser = argparse.ArgumentParser(prog="ladd", description="Latent-augmented discrete diffusion.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_ablate, add_compare, add_generate, add_launch, add_replay, add_track):
+    for add in (add_ablate, add_compare, add_export, add_generate, add_launch, add_replay, add_track):
         add(commands)
     return parser

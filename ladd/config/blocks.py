@@ -27,9 +27,9 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]  # of a loss
 Range = Annotated[list[Fraction], Field(min_length=2, max_length=2)]  # [low, high]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]  # a name or path on one line
 # DVC splits the names of parameters at dots; names of files and tracked runs are made of keys, so they are short.
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$", max_length=100)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
 # The latents of a model: KEY of Stage 1 or of a codebook, or ENCODER/VIEW of a frozen encoder.
-LatentsName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9-]*)?$", max_length=201)]
+LatentsName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?$", max_length=201)]
 MaskedName = Literal["linear", "polynomial", "geometric", "cosine"]
 GaussianName = Literal["linear", "cosine", "sqrt"]
 Precision = Literal["float64", "float32"]

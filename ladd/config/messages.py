@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -45,6 +46,12 @@ def shown(value: object) -> str:
         return cut(_short.repr(value), SHOWN)
     except ValueError:
         return "an integer of thousands of digits"  # which Python does not write
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """What to add to a message about an unknown name: the name that was probably meant, or nothing."""
+    found = difflib.get_close_matches(name, list(known), 1) if isinstance(name, str) else []
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def cut(text: str, most: int = MESSAGE) -> str:

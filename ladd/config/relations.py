@@ -10,6 +10,7 @@ from typing import Any
 from ladd.config.claims import quantities
 from ladd.config.evaluation import GivenConfig, SweepConfig
 from ladd.config.models import SystemSettings
+from ladd.config.replicates import OF_REPLICATE, TRAINED
 from ladd.config.suite import Suite
 
 
@@ -30,6 +31,7 @@ class Relations:
 
     def check(self) -> None:
         suite = self.suite
+        self._check_keys()
         _apart({"baselines": suite.baselines, "models": suite.models})
         _apart({"encoders": suite.encoders, "codebooks": suite.codebooks, "latents": suite.latents})
         self._check_latents()
@@ -48,6 +50,12 @@ class Relations:
         self._check_replicates()
         self._check_claims()
         self._check_evaluation()
+
+    def _check_keys(self) -> None:
+        for block in (*TRAINED, "sweeps"):
+            for key in getattr(self.suite, block):
+                if OF_REPLICATE.fullmatch(key):
+                    raise ValueError(f"{block}.{key}: replicates end in _ and a number; write {key.replace('_', '-')}")
 
     def _check_claims(self) -> None:
         rows = {f"{family}-{key}" for key, data in self.suite.data.items() for family in data.task.references}

@@ -13,14 +13,12 @@ import torch
 from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
-from ladd.diffusion.noise import derive
 from ladd.errors import ConfigError
+from ladd.generation.draw import draw
 from ladd.generation.settings import OPTIONS, sweep_of
 from ladd.generation.weights import URI_SCHEMES, final_weights, load_model, tracked_weights
-from ladd.samplers.base import check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
 from ladd.stages.manifest import check_outputs
-from ladd.systems.base import System
 from ladd.tasks import Task, task_of
 
 Parts = Sequence[str | int]  # text, and gaps by their number of tokens
@@ -93,15 +91,9 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
         check_outputs([Path(f"artifacts/priors/{sweep.prior}")])
     compute = suite.compute.model_copy(update={"device": request.device or suite.compute.device})
     device = use_device(compute)
-    (point,) = sweep.points
     model = load_model(suite, sweep, weights, device)
-    sampler = System.of(suite, sweep.model, sweep.prior).sampler(
-        model, sweep, token_steps=point.token_steps, temperature=point.temperature
-    )
-    noise = derive(suite.seed, "sample", request.seed)
-    starts = start.to(device).expand(request.count, -1)
-    samples = sample_in_batches(sampler, starts, noise, request.batch or suite.run.batch)
-    check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
+    samples = draw(suite, sweep, model, start.to(device).expand(request.count, -1), batch=request.batch)
+    (point,) = sweep.points
     used = {name: getattr(sweep, name) for name in OPTIONS} | {"token_steps": point.token_steps}
     same: dict[str, Any] = {
         "given": (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist(),

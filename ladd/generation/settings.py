@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ladd.config import Suite, SweepConfig
-from ladd.config.messages import checked
+from ladd.config.messages import checked, nearest
 from ladd.errors import ConfigError
 from ladd.systems.base import DEFAULT_SAMPLER, System
 
@@ -24,7 +24,9 @@ OPTIONS = {
 LATENT_STEPS = 16  # of a model alone, where latents come first
 
 
-def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> SweepConfig:
+def sweep_of(
+    suite: Suite, name: str, options: Mapping[str, Any], seed: int, called: Mapping[str, str] = OPTIONS
+) -> SweepConfig:
     """The sweep to sample from: one budget, one seed, no tokens of real sequences given.
 
     Args:
@@ -34,6 +36,7 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
             before a model of the same name; "models.NAME" and the like say which is meant.
         options: settings given instead, by the names in `OPTIONS`.
         seed: of the samples.
+        called: what the options are called where they are given, for messages.
     Raises:
         ConfigError: there is no such name, the family or schedule does not take one of the options, or a value is out
             of the bounds of params.yaml.
@@ -44,7 +47,7 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
     samplers = config.system.samplers(config)
     if schedule not in samplers:
         raise ConfigError(
-            f"--schedule {schedule}: {base['model']!r} is {config.family}; allowed is "
+            f"{called['schedule']} {schedule}: {base['model']!r} is {config.family}; allowed is "
             + " or ".join(map(repr, samplers))
         )
     taken = [key for key in samplers[schedule].options() if key in OPTIONS and key not in config.system.unread]
@@ -52,13 +55,15 @@ def sweep_of(suite: Suite, name: str, options: Mapping[str, Any], seed: int) -> 
     for key in options:
         if key != "schedule" and key not in allowed:
             raise ConfigError(
-                f"{OPTIONS[key]}: {config.family} with schedule {schedule!r} takes no such option; it takes "
-                + ", ".join(OPTIONS[key] for key in allowed)
+                f"{called[key]}: {config.family} with schedule {schedule!r} takes no such option; it takes "
+                + ", ".join(called[key] for key in allowed)
             )
     steps = options.get("token_steps", max(base["token_steps"]))
     if steps > tokens:
-        raise ConfigError(f"--steps {steps}: must be at most N = {tokens}, the tokens of data.{base['data']}")
-    values = base | _latent_settings(suite, base, schedule) | dict(options)
+        raise ConfigError(
+            f"{called['token_steps']} {steps}: must be at most N = {tokens}, the tokens of data.{base['data']}"
+        )
+    values = base | _latent_settings(suite, base, schedule, called) | dict(options)
     values |= {"token_steps": [steps], "frontier": None, "given": None, "seeds": [seed]}
     sweep = checked(samplers[schedule].Settings, values, f"the setting of {name}")
     try:
@@ -74,9 +79,10 @@ def _base(suite: Suite, name: str) -> dict[str, Any]:
     if block in ("", "sweeps") and key in suite.sweeps:
         return suite.sweeps[key].model_dump()
     if not any(block in ("", each) and key in getattr(suite, each) for each in ("baselines", "models")):
+        known = [*suite.sweeps, *suite.baselines, *suite.models]
         raise ConfigError(
-            f"{name!r} is not in suite {suite.suite!r}: its sweeps are {sorted(suite.sweeps)}, its baselines "
-            f"{sorted(suite.baselines)}, its models {sorted(suite.models)}"
+            f"{name!r} is not in suite {suite.suite!r}{nearest(key, known)}: its sweeps are {sorted(suite.sweeps)}, "
+            f"its baselines {sorted(suite.baselines)}, its models {sorted(suite.models)}"
         )
     config = suite.model(key)
     return SweepConfig(
@@ -89,7 +95,7 @@ def _base(suite: Suite, name: str) -> dict[str, Any]:
     ).model_dump()
 
 
-def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[str, Any]:
+def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str, called: Mapping[str, str]) -> dict[str, Any]:
     """What belongs to the schedule of the base is of no use to another."""
     if schedule == base["schedule"]:
         return {}
@@ -100,8 +106,8 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[
     if config.system.needs_prior(config, schedule):
         if not (priors := suite.priors_of(config.latents_name)):
             raise ConfigError(
-                f"--schedule {schedule}: it starts with latents {config.latents_name!r}, and the suite has no prior of "
-                "them; add one to `priors`"
+                f"{called['schedule']} {schedule}: it starts with latents {config.latents_name!r}, and the suite has "
+                "no prior of them; add one to `priors`"
             )
         settings["prior"] = priors[0]
     return settings

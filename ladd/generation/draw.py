@@ -1,0 +1,86 @@
+"""Samples under the settings of a sweep of one point: what `ladd generate` and the Python interface share.
+
+Shapes: n samples, N tokens, V vocabulary; V itself is the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ladd.config import Suite, SweepConfig
+from ladd.diffusion.noise import SampleNoise, derive
+from ladd.samplers.base import Callback, Sampler, Samples, check_unmasked, sample
+from ladd.systems.base import System
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples as strings and arrays.
+
+    Attributes:
+        text: n strings, specials left out; empty where nothing says how to read tokens.
+        tokens: int64 (n, N), in [0, V).
+        token_passes: int64 (n,), passes that each sample needed of the network that holds the tokens.
+        latent_passes: int64 (n,), those of a network of the latents alone.
+    """
+
+    text: list[str]
+    tokens: np.ndarray
+    token_passes: np.ndarray
+    latent_passes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @classmethod
+    def of(cls, samples: Samples, text: Sequence[str] = ()) -> Drawn:
+        """From tensors on any device."""
+        return cls(list(text), *(tensor.cpu().numpy() for tensor in samples))
+
+
+def draw(
+    suite: Suite,
+    sweep: SweepConfig,
+    network: Any,
+    starts: Tensor,
+    *,
+    batch: int | None = None,
+    callback: Callback | None = None,
+) -> Samples:
+    """Samples of a trained model; sample i is sample i of any sweep with these settings and this seed.
+
+    Args:
+        suite: that the sweep is of.
+        sweep: of one step budget and one seed.
+        network: trained, with the prior that the sweep names.
+        starts: int64 (n, N), V where a token is to be drawn.
+        batch: samples at a time, which does not change them; None for that of the suite.
+        callback: called with every step and the state after it, of one batch after the other.
+    Raises:
+        SamplingError: a sample still holds the mask.
+    """
+    (point,), (seed,) = sweep.points, sweep.seeds
+    sampler = System.of(suite, sweep.model, sweep.prior).sampler(
+        network, sweep, token_steps=point.token_steps, temperature=point.temperature
+    )
+    noise = derive(suite.seed, "sample", seed)
+    samples = draw_in_batches(sampler, starts, noise, batch or suite.run.batch, callback)
+    check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, sweep.model)
+    return samples
+
+
+def draw_in_batches(
+    sampler: Sampler, starts: Tensor, seed: int, batch: int, callback: Callback | None = None
+) -> Samples:
+    """`ladd.samplers.base.sample_in_batches` with a callback."""
+    parts = [
+        sample(sampler, starts[rows], SampleNoise(seed, rows), callback)
+        for rows in torch.arange(len(starts), device=starts.device).split(batch)
+    ]
+    return Samples(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
