@@ -58,7 +58,7 @@ def test_registered_model_is_a_version_with_alias_signature_and_example(sawtooth
     assert main(arguments) == 0
     assert capsys.readouterr().out.endswith("models:/saw/1\n")
     version = MlflowClient(tracking_uri=store).get_model_version_by_alias("saw", "best")
-    assert (version.version, set(version.tags)) == ("1", {"commit", "sha256"})
+    assert (str(version.version), set(version.tags)) == ("1", {"commit", "sha256"})
     monkeypatch.chdir(tmp_path)
     expected = ladd.load(sawtooth / "di-seq").sample(BATCH, seed=2, steps=4)
     np.testing.assert_array_equal(ladd.load("models:/saw@best").sample(BATCH, seed=2, steps=4).tokens, expected.tokens)
