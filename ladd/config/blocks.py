@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, WrapValidator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from ladd.errors import nearest
 from ladd.registry import discover
 
 # Bounds are far from what a study wants: beyond them nothing is learned or drawn, or memory runs out, in silence.
@@ -60,7 +61,8 @@ def named(axis: str, field: str, attribute: str = "Settings") -> Callable[[Any, 
             return getattr(registered[name], attribute).model_validate(values)
         wrong: Any = "missing" if isinstance(values, dict) else "dict_type"
         if isinstance(values, dict) and field in values:
-            wrong = PydanticCustomError("not_registered", f"Input should be one of {sorted(registered)}")
+            meant = nearest(name, registered)
+            wrong = PydanticCustomError("not_registered", f"Input should be one of {sorted(registered)}{meant}")
         place = (field,) if isinstance(values, dict) else ()
         raise ValidationError.from_exception_data(field, [InitErrorDetails(type=wrong, loc=place, input=name)])
 

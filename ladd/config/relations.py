@@ -12,6 +12,7 @@ from ladd.config.evaluation import GivenConfig, SweepConfig
 from ladd.config.models import SystemSettings
 from ladd.config.replicates import OF_REPLICATE, TRAINED
 from ladd.config.suite import Suite
+from ladd.errors import nearest
 
 
 class Relations:
@@ -120,7 +121,10 @@ class Relations:
         samplers = model.system.samplers(model)
         if sweep.schedule not in samplers:
             allowed = " or ".join(map(repr, samplers))
-            raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}")
+            raise ValueError(
+                f"{key}.schedule: {sweep.schedule!r} for {model.family}{nearest(sweep.schedule, samplers)}; "
+                f"allowed is {allowed}"
+            )
         self._check_prior(f"{key}.prior", sweep, model)
         tokens, budgets = suite.data[model.data].tokens, {f"{key}.token_steps": sweep.token_steps}
         if sweep.frontier is not None:
@@ -199,7 +203,7 @@ def _apart(blocks: Mapping[str, Mapping]) -> None:
 
 def _find(key: str, block: Mapping[str, Any], name: str) -> Any:
     if name not in block:
-        raise ValueError(f"{key}: {name!r} is not defined; known are {sorted(block)}")
+        raise ValueError(f"{key}: {name!r} is not defined{nearest(name, block)}; known are {sorted(block)}")
     return block[name]
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ladd.config.messages import nearest
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.process import Prediction
 from ladd.diffusion.schedules import DISCRETE_SCHEDULES
-from ladd.errors import ConfigError
+from ladd.errors import ConfigError, nearest
 from ladd.generation.draw import Drawn, draw_in_batches
 from ladd.registry import discover
 from ladd.samplers.base import Callback, Sampler, check_unmasked

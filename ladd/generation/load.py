@@ -11,8 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from ladd.config import Suite, load_suite
-from ladd.config.messages import nearest
-from ladd.errors import ConfigError
+from ladd.errors import ConfigError, nearest
 from ladd.files import WEIGHTS
 from ladd.generation.card import origin_of
 from ladd.generation.folder import chosen_device, is_model, open_model

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ladd.config import Suite, SweepConfig
-from ladd.config.messages import checked, nearest
-from ladd.errors import ConfigError
+from ladd.config.messages import checked
+from ladd.errors import ConfigError, nearest
 from ladd.systems.base import DEFAULT_SAMPLER, System
 
 # Settings of a sweep that can be given one by one, and their options on the command line.
