@@ -52,6 +52,7 @@ def draw(
     *,
     batch: int | None = None,
     callback: Callback | None = None,
+    what: str,
 ) -> Samples:
     """Samples of a trained model; sample i is sample i of any sweep with these settings and this seed.
 
@@ -62,6 +63,7 @@ def draw(
         starts: int64 (n, N), V where a token is to be drawn.
         batch: samples at a time, which does not change them; None for that of the suite.
         callback: called with every step and the state after it, of one batch after the other.
+        what: is sampled, for the error.
     Raises:
         SamplingError: a sample still holds the mask.
     """
@@ -71,7 +73,7 @@ def draw(
     )
     noise = derive(suite.seed, "sample", seed)
     samples = draw_in_batches(sampler, starts, noise, batch or suite.run.batch, callback)
-    check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, sweep.model)
+    check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, what)
     return samples
 
 

@@ -92,7 +92,9 @@ def generate(suite: Suite, request: Request) -> list[Generated]:
     compute = suite.compute.model_copy(update={"device": request.device or suite.compute.device})
     device = use_device(compute)
     model = load_model(suite, sweep, weights, device)
-    samples = draw(suite, sweep, model, start.to(device).expand(request.count, -1), batch=request.batch)
+    samples = draw(
+        suite, sweep, model, start.to(device).expand(request.count, -1), batch=request.batch, what=request.name
+    )
     (point,) = sweep.points
     used = {name: getattr(sweep, name) for name in OPTIONS} | {"token_steps": point.token_steps}
     same: dict[str, Any] = {

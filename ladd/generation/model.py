@@ -144,7 +144,15 @@ class Model(ModelHubMixin, library_name="ladd", tags=["ladd", "diffusion", "mask
                 for start in starts.unique(dim=0):
                     check_prefix(start, self.vocabulary)
             with self._drawn_by(sweep.prior):
-                samples = draw(self.suite, sweep, self.network, starts.to(self.device), batch=batch, callback=callback)
+                samples = draw(
+                    self.suite,
+                    sweep,
+                    self.network,
+                    starts.to(self.device),
+                    batch=batch,
+                    callback=callback,
+                    what=self.name,
+                )
             return Drawn.of(samples, self.task.texts(samples.tokens))
 
     def bound(self, data: Any, *, sampler: str | None = None, **settings: Any) -> dict[str, np.ndarray]:
