@@ -1,7 +1,8 @@
 """Errors that a user can act on: each message names the key or file, the value and the remedy."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 
 MODEL_REMEDY = "a file of it is cut or damaged: remove what was fetched and fetch it again, or name another model"
 
@@ -92,3 +93,9 @@ def reading(what: object, remedy: str) -> Iterator[None]:
     except Exception as error:
         said = " ".join(str(error).split())[:300]
         raise ArtifactError(f"{what} cannot be read ({type(error).__name__}: {said}); {remedy}") from error
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """What to add to a message about an unknown name: the name that was probably meant, or nothing."""
+    found = difflib.get_close_matches(name, list(known), 1) if isinstance(name, str) and len(name) < 200 else []
+    return f" (did you mean {found[0]!r}?)" if found else ""

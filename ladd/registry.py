@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ladd.errors import ConfigError
+from ladd.errors import ConfigError, nearest
 
 PARAMS = "params.yaml"  # a folder that holds one is that of a suite
 _folder: ContextVar[Path | None] = ContextVar("folder of the suite", default=None)
@@ -63,7 +63,9 @@ def find(package: str, base: type, name: str, key: str) -> Any:
     """
     registered = discover(package, base)
     if name not in registered:
-        raise ConfigError(f"{key}: {name!r} is not registered; known are {sorted(registered)}")
+        raise ConfigError(
+            f"{key}: {name!r} is not registered{nearest(name, registered)}; known are {sorted(registered)}"
+        )
     return registered[name]
 
 

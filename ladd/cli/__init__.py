@@ -6,7 +6,11 @@ What takes time to import is imported when a command runs, so that help and usag
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
+from ladd.cli.about import add_completion, add_runs, add_schema
+from ladd.cli.arguments import Parser
+from ladd.cli.export import add_export
 from ladd.cli.generate import add_generate
 from ladd.cli.launch import add_ablate, add_launch
 from ladd.cli.report import add_report
@@ -14,6 +18,10 @@ from ladd.cli.tracked import add_compare, add_replay, add_track
 from ladd.errors import LaddError
 from ladd.files import storage_error
 
+COMMANDS = (
+    *(add_ablate, add_compare, add_completion, add_export, add_generate, add_launch, add_replay, add_report),
+    *(add_runs, add_schema, add_track),
+)
 INTERRUPTED = 130  # as shells have it
 
 
@@ -36,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of `ladd` with all its commands; a parsed command has its function in ``run``."""
-    parser = argparse.ArgumentParser(prog="ladd", description="Latent-augmented discrete diffusion.")
+    parser = Parser(prog="ladd", description="Latent-augmented discrete diffusion.")
+    parser.add_argument("--version", action="version", version=f"ladd {version('ladd')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_ablate, add_compare, add_generate, add_launch, add_replay, add_report, add_track):
+    for add in COMMANDS:
         add(commands)
     return parser

@@ -3,15 +3,34 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ladd.config.messages import cut
-from ladd.errors import ConfigError
+from ladd.errors import ConfigError, nearest
 
 MOST = 2**31 - 1
 DIGITS = 20  # of a whole number, its sign among them
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors about unknown words name the nearest that there is."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"(?:invalid choice: |unrecognized arguments: )'?([\w-]+)", message)
+        super().error(message + (nearest(found[1], _words(self)) if found else ""))
+
+
+def _words(parser: argparse.ArgumentParser) -> set[str]:
+    """Options, commands and choices of a parser and of those below it."""
+    words: set[str] = set()
+    for action in parser._actions:
+        words |= {*action.option_strings, *map(str, action.choices or ())}
+        below = action.choices.values() if isinstance(action, argparse._SubParsersAction) else ()
+        words = words.union(*map(_words, below))
+    return words
 
 
 def add_command(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, WrapValidator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from ladd.errors import nearest
 from ladd.registry import discover
 
 # Bounds are far from what a study wants: beyond them nothing is learned or drawn, or memory runs out, in silence.
@@ -27,9 +28,9 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]  # of a loss
 Range = Annotated[list[Fraction], Field(min_length=2, max_length=2)]  # [low, high]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]  # a name or path on one line
 # DVC splits the names of parameters at dots; names of files and tracked runs are made of keys, so they are short.
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$", max_length=100)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
 # The latents of a model: KEY of Stage 1 or of a codebook, or ENCODER/VIEW of a frozen encoder.
-LatentsName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9-]*)?$", max_length=201)]
+LatentsName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?$", max_length=201)]
 MaskedName = Literal["linear", "polynomial", "geometric", "cosine"]
 GaussianName = Literal["linear", "cosine", "sqrt"]
 Precision = Literal["float64", "float32"]
@@ -60,7 +61,8 @@ def named(axis: str, field: str, attribute: str = "Settings") -> Callable[[Any, 
             return getattr(registered[name], attribute).model_validate(values)
         wrong: Any = "missing" if isinstance(values, dict) else "dict_type"
         if isinstance(values, dict) and field in values:
-            wrong = PydanticCustomError("not_registered", f"Input should be one of {sorted(registered)}")
+            meant = nearest(name, registered)
+            wrong = PydanticCustomError("not_registered", f"Input should be one of {sorted(registered)}{meant}")
         place = (field,) if isinstance(values, dict) else ()
         raise ValidationError.from_exception_data(field, [InitErrorDetails(type=wrong, loc=place, input=name)])
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ladd.errors import ConfigError
+from ladd.errors import ConfigError, nearest
 from ladd.yaml_files import read_yaml
 
 EXTENDS, DEFAULTS, PARAMS, CLAIMS = "extends", "defaults", "params.yaml", "claims.yaml"
@@ -37,7 +37,9 @@ def read_settings(path: Path) -> Any:
         defaults = _mapping(values.pop(DEFAULTS, None), f"{path}: {DEFAULTS}")
         for block, shared in defaults.items():
             if not isinstance(values.get(block), dict):
-                raise ConfigError(f"{path}: {DEFAULTS}.{block}: there is no block of that name with entries")
+                raise ConfigError(
+                    f"{path}: {DEFAULTS}.{block}: there is no block of that name with entries{nearest(block, values)}"
+                )
             _mapping(shared, f"{path}: {DEFAULTS}.{block}")
         return _without_null({block: _entries(block, each, defaults, path) for block, each in values.items()})
     except RecursionError:  # the parser goes deeper than what follows
@@ -98,7 +100,8 @@ def _entries(block: str, values: Any, defaults: Values, path: Path) -> Any:
             return merge(defaults.get(block, {}), values[key])
         place, chain = f"{path}: {block}.{key}.{EXTENDS}", (*above, key)
         if not isinstance(name, str) or not isinstance(values.get(name), dict):
-            raise ConfigError(f"{place}: {name!r} is no entry of {block}; it has {sorted(map(str, values))}")
+            known = sorted(map(str, values))
+            raise ConfigError(f"{place}: {name!r} is no entry of {block}{nearest(name, known)}; it has {known}")
         if name in chain:
             raise ConfigError(f"{place}: {' -> '.join([*chain, name])} leads back to itself")
         return merge(entry(name, chain), _own(values[key]))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ladd.errors import ConfigError
+from ladd.errors import ConfigError, nearest
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -34,7 +34,7 @@ def checked(kind: type[Checked], values: Any, name: object) -> Checked:
         return kind.model_validate(values)
     except ValidationError as error:
         items = error.errors()
-        lines = [f"  {cut(_line(item))}" for item in items[:LINES]]
+        lines = [f"  {cut(_line(item, values))}" for item in items[:LINES]]
         lines += [f"  ... and {len(items) - LINES} more"] * (len(items) > LINES)
         raise ConfigError("\n".join([f"{name} is not valid:", *lines])) from None
 
@@ -53,15 +53,35 @@ def cut(text: str, most: int = MESSAGE) -> str:
     return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
 
 
-def _line(item: Any) -> str:
+def _line(item: Any, values: Any) -> str:
     # A part of the key that is no plain text is shown as the value that it is.
     parts = (part if isinstance(part, str) and part.isprintable() else shown(part) for part in item["loc"])
     key, message = ".".join(cut(part, SHOWN) for part in parts), item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        message = "unknown key; remove it or correct its name"
+        message = (
+            f"unknown key{nearest(item['loc'][-1], _fields(item['loc'][:-1], values))}; remove it or correct its name"
+        )
     elif item["type"] not in ("value_error", "missing"):
         message = f"{shown(item['input'])}: {message}"
     return f"{key}: {message}" if key else message
+
+
+def _fields(place: Sequence[Any], values: Any) -> list[str]:
+    """Keys that a block takes: those of the class that most of the keys that stand there are of."""
+    from ladd.config.blocks import Block  # it needs this module
+
+    for part in place:
+        if isinstance(values, dict) and part in values:
+            values = values[part]
+    there = values.keys() if isinstance(values, dict) else set()
+    found, classes = list[str](), [Block]
+    while classes:
+        kind = classes.pop()
+        classes += kind.__subclasses__()
+        fields = list(kind.model_fields)
+        if len(there & set(fields)) > len(there & set(found)):
+            found = fields
+    return found
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str, str]]:

@@ -10,7 +10,9 @@ from typing import Any
 from ladd.config.claims import quantities
 from ladd.config.evaluation import GivenConfig, SweepConfig
 from ladd.config.models import SystemSettings
+from ladd.config.replicates import OF_REPLICATE, TRAINED
 from ladd.config.suite import Suite
+from ladd.errors import nearest
 
 
 class Relations:
@@ -30,6 +32,7 @@ class Relations:
 
     def check(self) -> None:
         suite = self.suite
+        self._check_keys()
         _apart({"baselines": suite.baselines, "models": suite.models})
         _apart({"encoders": suite.encoders, "codebooks": suite.codebooks, "latents": suite.latents})
         self._check_latents()
@@ -48,6 +51,12 @@ class Relations:
         self._check_replicates()
         self._check_claims()
         self._check_evaluation()
+
+    def _check_keys(self) -> None:
+        for block in (*TRAINED, "sweeps"):
+            for key in getattr(self.suite, block):
+                if OF_REPLICATE.fullmatch(key):
+                    raise ValueError(f"{block}.{key}: replicates end in _ and a number; write {key.replace('_', '-')}")
 
     def _check_claims(self) -> None:
         rows = {f"{family}-{key}" for key, data in self.suite.data.items() for family in data.task.references}
@@ -112,7 +121,10 @@ class Relations:
         samplers = model.system.samplers(model)
         if sweep.schedule not in samplers:
             allowed = " or ".join(map(repr, samplers))
-            raise ValueError(f"{key}.schedule: {sweep.schedule!r} for {model.family}; allowed is {allowed}")
+            raise ValueError(
+                f"{key}.schedule: {sweep.schedule!r} for {model.family}{nearest(sweep.schedule, samplers)}; "
+                f"allowed is {allowed}"
+            )
         self._check_prior(f"{key}.prior", sweep, model)
         tokens, budgets = suite.data[model.data].tokens, {f"{key}.token_steps": sweep.token_steps}
         if sweep.frontier is not None:
@@ -191,7 +203,7 @@ def _apart(blocks: Mapping[str, Mapping]) -> None:
 
 def _find(key: str, block: Mapping[str, Any], name: str) -> Any:
     if name not in block:
-        raise ValueError(f"{key}: {name!r} is not defined; known are {sorted(block)}")
+        raise ValueError(f"{key}: {name!r} is not defined{nearest(name, block)}; known are {sorted(block)}")
     return block[name]
 
 

@@ -6,24 +6,28 @@ Data and frozen encoders are shared.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ladd.config.suite import Suite
 
-SEPARATOR = "_"  # in no key of params.yaml; MLflow takes it in names of tags
+SEPARATOR = "_"  # MLflow takes it in names of tags
+OF_REPLICATE = re.compile(rf"(.+){SEPARATOR}(\d+)")  # no key of params.yaml that is trained or sampled has this form
 TRAINED = ("latents", "codebooks", "priors", "baselines", "models")
 REFERRING = ("latents", "model", "prior")  # settings that name an entry of these blocks
 
 
 def replicate_of(key: str) -> int:
     """Number of the replicate that a key is of, from 1."""
-    return int(key.partition(SEPARATOR)[2] or 1)
+    found = OF_REPLICATE.fullmatch(key)
+    return int(found[2]) if found else 1
 
 
 def without_replicate(key: str) -> str:
     """The key in params.yaml."""
-    return key.partition(SEPARATOR)[0]
+    found = OF_REPLICATE.fullmatch(key)
+    return found[1] if found else key
 
 
 def replicated(suite: Suite) -> Suite:

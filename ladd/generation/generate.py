@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from ladd.config import Suite, SweepConfig
-from ladd.diffusion.noise import SampleNoise, derive
+from ladd.diffusion.noise import SampleNoise
 from ladd.errors import ConfigError
+from ladd.generation.draw import draw, noise_of, sampler_of
 from ladd.generation.settings import OPTIONS, own_settings, sweep_of
 from ladd.generation.watch import Show, watch
 from ladd.generation.weights import URI_SCHEMES, final_weights, load_model, tracked_weights
-from ladd.samplers.base import check_unmasked, sample_in_batches
 from ladd.stages.artifacts import use_device
 from ladd.stages.manifest import check_outputs
-from ladd.systems.base import System
 from ladd.tasks import Task, task_of
 
 Parts = Sequence[str | int]  # text, and gaps by their number of tokens
@@ -100,19 +99,13 @@ def generate(suite: Suite, request: Request, show: Show | None = None) -> list[G
         check_outputs([Path(f"artifacts/priors/{sweep.prior}")])
     compute = suite.compute.model_copy(update={"device": request.device or suite.compute.device})
     device = use_device(compute)
-    (point,) = sweep.points
     model = load_model(suite, sweep, weights, device)
-    sampler = System.of(suite, sweep.model, sweep.prior).sampler(
-        model, sweep, token_steps=point.token_steps, temperature=point.temperature
-    )
-    noise = derive(suite.seed, "sample", request.seed)
     starts = start.to(device).expand(request.count, -1)
     if show is not None:
-        first = SampleNoise(noise, starts.new_zeros(1))
-        watch(sampler, starts[:1], first, task.decode, show, vocabulary=suite.data[sweep.data].vocabulary)
-    samples = sample_in_batches(sampler, starts, noise, request.batch or suite.run.batch)
-    check_unmasked(samples.tokens, suite.data[sweep.data].vocabulary, request.name)
-    dumped = sweep.model_dump()
+        first, vocabulary = SampleNoise(noise_of(suite, sweep), starts.new_zeros(1)), suite.data[sweep.data].vocabulary
+        watch(sampler_of(suite, sweep, model), starts[:1], first, task.decode, show, vocabulary=vocabulary)
+    samples = draw(suite, sweep, model, starts, batch=request.batch, what=request.name)
+    (point,), dumped = sweep.points, sweep.model_dump()
     used = {name: dumped[name] for name in (*OPTIONS, *own_settings(type(sweep)))} | {"token_steps": point.token_steps}
     same: dict[str, Any] = {
         "given": (start[:shown] != suite.data[sweep.data].vocabulary).nonzero()[:, 0].tolist(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from ladd.config import Suite, SweepConfig
 from ladd.config.messages import checked
-from ladd.errors import ConfigError
+from ladd.errors import ConfigError, nearest
 from ladd.systems.base import DEFAULT_SAMPLER, System
 
 # Settings of a sweep that can be given one by one, and their options on the command line.
@@ -25,7 +25,12 @@ LATENT_STEPS = 16  # of a model alone, where latents come first
 
 
 def sweep_of(
-    suite: Suite, name: str, options: Mapping[str, Any], seed: int, own: Mapping[str, Any] | None = None
+    suite: Suite,
+    name: str,
+    options: Mapping[str, Any],
+    seed: int,
+    own: Mapping[str, Any] | None = None,
+    called: Mapping[str, str] = OPTIONS,
 ) -> SweepConfig:
     """The sweep to sample from: one budget, one seed, no tokens of real sequences given.
 
@@ -38,6 +43,7 @@ def sweep_of(
         seed: of the samples.
         own: settings that samplers have besides those in `OPTIONS`, by name; those of a block within have dots in them,
             as "tokens.schedule".
+        called: what the options are called where they are given, for messages.
     Raises:
         ConfigError: there is no such name, the family or schedule does not take one of the options, or a value is out
             of the bounds of params.yaml.
@@ -48,7 +54,7 @@ def sweep_of(
     samplers = config.system.samplers(config)
     if schedule not in samplers:
         raise ConfigError(
-            f"--schedule {schedule}: {base['model']!r} is {config.family}; allowed is "
+            f"{called['schedule']} {schedule}: {base['model']!r} is {config.family}; allowed is "
             + " or ".join(map(repr, samplers))
         )
     taken = [key for key in samplers[schedule].options() if key in OPTIONS and key not in config.system.unread]
@@ -56,17 +62,20 @@ def sweep_of(
     for key in options:
         if key != "schedule" and key not in allowed:
             raise ConfigError(
-                f"{OPTIONS[key]}: {config.family} with schedule {schedule!r} takes no such option; it takes "
-                + ", ".join(OPTIONS[key] for key in allowed)
+                f"{called[key]}: {config.family} with schedule {schedule!r} takes no such option; it takes "
+                + ", ".join(called[key] for key in allowed)
             )
     steps = options.get("token_steps", max(base["token_steps"]))
     if steps > tokens:
-        raise ConfigError(f"--steps {steps}: must be at most N = {tokens}, the tokens of data.{base['data']}")
+        raise ConfigError(
+            f"{called['token_steps']} {steps}: must be at most N = {tokens}, the tokens of data.{base['data']}"
+        )
     settings = samplers[schedule].Settings
-    values = base | _latent_settings(suite, base, schedule) | dict(options)
+    values = base | _latent_settings(suite, base, schedule, called) | dict(options)
     values |= {"token_steps": [steps], "frontier": None, "given": None, "seeds": [seed]}
     values = {key: value for key, value in values.items() if key in settings.model_fields}  # of another sampler: gone
-    sweep = checked(settings, _with_own(values, own or {}, settings, schedule), f"the setting of {name}")
+    values = _with_own(values, own or {}, settings, schedule, "--set " if called is OPTIONS else "")
+    sweep = checked(settings, values, f"the setting of {name}")
     try:
         config.system.check_sweep(config, sweep)
     except ValueError as error:
@@ -80,9 +89,10 @@ def _base(suite: Suite, name: str) -> dict[str, Any]:
     if block in ("", "sweeps") and key in suite.sweeps:
         return suite.sweeps[key].model_dump()
     if not any(block in ("", each) and key in getattr(suite, each) for each in ("baselines", "models")):
+        known = [*suite.sweeps, *suite.baselines, *suite.models]
         raise ConfigError(
-            f"{name!r} is not in suite {suite.suite!r}: its sweeps are {sorted(suite.sweeps)}, its baselines "
-            f"{sorted(suite.baselines)}, its models {sorted(suite.models)}"
+            f"{name!r} is not in suite {suite.suite!r}{nearest(key, known)}: its sweeps are {sorted(suite.sweeps)}, "
+            f"its baselines {sorted(suite.baselines)}, its models {sorted(suite.models)}"
         )
     config = suite.model(key)
     return SweepConfig(
@@ -95,7 +105,7 @@ def _base(suite: Suite, name: str) -> dict[str, Any]:
     ).model_dump()
 
 
-def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[str, Any]:
+def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str, called: Mapping[str, str]) -> dict[str, Any]:
     """What belongs to the schedule of the base is of no use to another."""
     if schedule == base["schedule"]:
         return {}
@@ -106,8 +116,8 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str) -> dict[
     if config.system.needs_prior(config, schedule):
         if not (priors := suite.priors_of(config.latents_name)):
             raise ConfigError(
-                f"--schedule {schedule}: it starts with latents {config.latents_name!r}, and the suite has no prior of "
-                "them; add one to `priors`"
+                f"{called['schedule']} {schedule}: it starts with latents {config.latents_name!r}, and the suite has "
+                "no prior of them; add one to `priors`"
             )
         settings["prior"] = priors[0]
     return settings
@@ -119,14 +129,14 @@ def own_settings(settings: type[SweepConfig]) -> list[str]:
 
 
 def _with_own(
-    values: dict[str, Any], own: Mapping[str, Any], settings: type[SweepConfig], schedule: str
+    values: dict[str, Any], own: Mapping[str, Any], settings: type[SweepConfig], schedule: str, option: str
 ) -> dict[str, Any]:
     """Values of a sweep with a sampler's own settings put in; a block within keeps what is not named."""
     for key, value in own.items():
         first, _, rest = key.partition(".")
         if first not in (known := own_settings(settings)):
             takes = f"takes {', '.join(known)}" if known else "has none of its own"
-            raise ConfigError(f"--set {key}: schedule {schedule!r} {takes}")
+            raise ConfigError(f"{option}{key}: schedule {schedule!r} {takes}")
         if not rest:
             values[first] = value
             continue

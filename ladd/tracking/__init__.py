@@ -28,5 +28,7 @@ from ladd.tracking.experiment import (
     existing_experiment,
     find_run,
 )
+from ladd.tracking.models import register_model, registered_folder
 from ladd.tracking.run import TrackedRun, flatten, flow_tags
+from ladd.tracking.runs import ListedRun, list_runs
 from ladd.tracking.store import answering, check_server, tracking_uri

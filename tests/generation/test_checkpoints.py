@@ -10,6 +10,7 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
+import ladd
 from ladd.config import Suite
 from ladd.diffusion.noise import SampleNoise, derive
 from ladd.errors import ArtifactError, ConfigError
@@ -129,3 +130,12 @@ def test_missing_database_is_an_error_and_is_not_made(suite, tmp_path):
     with pytest.raises(ArtifactError, match="MLFLOW_TRACKING_URI"):
         generate(suite.model_copy(update={"root": str(tmp_path)}), Request("runs:/0123"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "step"), [(3, 3), ("run", 6)])
+def test_checkpoints_are_loaded_in_python_from_any_directory(
+    suite, sawtooth, logged, name, step, tmp_path, monkeypatch
+):
+    expected = drawn_by_hand(suite, step_of(step), 20).tolist()
+    monkeypatch.chdir(tmp_path)
+    assert ladd.load(logged[name], suite=sawtooth).sample(20, seed=3).tokens.tolist() == expected

@@ -140,12 +140,11 @@ def test_seed_out_of_range_is_an_error(suite, seed):
 
 
 def test_samples_that_keep_the_mask_are_an_error(suite, monkeypatch):
-    def draw_nothing(sample, start, seed, batch):
+    def draw_nothing(sampler, start, seed, batch, callback):
         passes = torch.zeros(len(start), dtype=torch.int64)
         return Samples(start, passes, passes)
 
-    # By its file: the package has a function of that name.
-    monkeypatch.setattr(importlib.import_module("ladd.generation.generate"), "sample_in_batches", draw_nothing)
+    monkeypatch.setattr(importlib.import_module("ladd.generation.draw"), "draw_in_batches", draw_nothing)
     with pytest.raises(SamplingError, match=r"baselines.mdlm: 2 of 2 samples still hold the mask"):
         generate(suite, Request("baselines.mdlm", count=2))
 

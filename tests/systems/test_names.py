@@ -21,6 +21,7 @@ AXES = {"ladd.systems": System, "ladd.samplers": Sampler, "ladd.tasks": Task, "l
 
 # Files that still name some, which ones, and why. A name that is gone goes from here too.
 STANDING = {
+    "ladd/generation/served.py": ({"text"}, "the word, as the name of a column"),
     "ladd/launch/expand.py": ({"sequential"}, "that form asks for latent steps, which one of the two takes"),
     "ladd/launch/grid.py": ({"joint", "sequential"}, "the form of the paper's ablation offers its two schedules"),
     "ladd/samplers/latents_first.py": ({"sequential"}, "it is that sampler with another second half"),

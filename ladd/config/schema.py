@@ -1,0 +1,81 @@
+"""JSON schema of params.yaml, for editors: what pydantic makes of the classes, with those that are found by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from ladd.config.blocks import Block
+from ladd.config.evaluation import SweepConfig
+from ladd.config.inherit import CLAIMS, DEFAULTS, EXTENDS
+from ladd.config.suite import Suite
+from ladd.registry import discover, suite_folder
+
+# Blocks whose entries are of a class that is chosen by name: axis, and the attribute that holds it.
+CHOSEN = {
+    "data": ("Task", "Settings"),
+    "evaluation": ("Task", "Evaluation"),
+    "baselines": ("System", "Settings"),
+    "models": ("System", "Settings"),
+    "sweeps": ("Sampler", "Settings"),
+}
+Json = dict[str, Any]
+
+
+def schema(folder: str | Path = ".") -> Json:
+    """The schema of a params.yaml in a folder, whose modules count.
+
+    Everything may be left out, since it may be taken over (`ladd.config.inherit`); whether a whole suite is there is
+    checked when it is read.
+    """
+    with suite_folder(Path(folder)):
+        chosen = {block: _classes(*place) for block, place in CHOSEN.items()}
+    every: list[type[Block]] = [Suite, *dict.fromkeys(kind for kinds in chosen.values() for kind in kinds)]
+    places, whole = models_json_schema(
+        [(kind, "validation") for kind in every], title="params.yaml of ladd", ref_template="#/$defs/{model}"
+    )
+    references = {kind: places[kind, "validation"] for kind in every}
+    top = whole["$defs"].pop(references[Suite]["$ref"].rpartition("/")[2])
+    definitions = {name: _open(value) for name, value in whole["$defs"].items()}
+    properties = {name: value for name, value in top["properties"].items() if name != Path(CLAIMS).stem}
+    for block, kinds in chosen.items():
+        either: Json = {"anyOf": [references[kind] for kind in kinds]}
+        each = {"type": "object", "additionalProperties": either}
+        properties[block] = {"anyOf": [either, each]} if block == "evaluation" else each
+    entries = {name: _entry(value) for name, value in properties.items()}
+    shared = {name: value for name, value in entries.items() if value is not None}
+    properties |= {
+        EXTENDS: {"type": "string", "description": "folder of a suite, or file, that this one takes over"},
+        DEFAULTS: {"type": "object", "properties": shared, "additionalProperties": False},
+    }
+    return whole | {"$defs": definitions, "type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _classes(axis: str, attribute: str) -> list[type[Block]]:
+    package = f"ladd.{axis.lower()}s"
+    found = discover(package, getattr(import_module(f"{package}.base"), axis)).values()
+    classes = [getattr(kind, attribute) for kind in found] + [SweepConfig] * (axis == "Sampler")
+    return list(dict.fromkeys(classes))
+
+
+def _entry(block: Json) -> Json | None:
+    """What an entry of a block with keys is; None of another block."""
+    patterns = [*block.get("patternProperties", {}).values(), block.get("additionalProperties")]
+    return next((each for each in patterns if isinstance(each, dict)), None)
+
+
+def _open(block: Json) -> Json:
+    """A block whose settings may stand elsewhere: none is required, and it may extend another entry."""
+    if block.get("type") != "object":
+        return block
+    properties = {name: _or_null(value) for name, value in block.get("properties", {}).items()}
+    properties |= {EXTENDS: {"type": "string", "description": "another entry of the block, that this one takes over"}}
+    return {name: value for name, value in block.items() if name != "required"} | {"properties": properties}
+
+
+def _or_null(value: Json) -> Json:
+    """Null takes away what was taken over."""
+    return {"anyOf": [value, {"type": "null"}]}
