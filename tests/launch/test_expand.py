@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ladd.config import check_suite, load_suite
+from ladd.config.replicates import replicated
 from ladd.errors import ConfigError
 from ladd.launch.ablation import document
 from ladd.launch.expand import Expansion, expand
@@ -292,7 +293,7 @@ def test_suite_loads_every_template_resolves_and_bytes_are_the_same_again(expans
     (tmp_path / "ladd").symlink_to(REPOSITORY / "ladd")
     (folder / "params.yaml").write_text(text)
     (folder / "dvc.yaml").write_text((REPOSITORY / "dvc.yaml").read_text())
-    assert load_suite(folder / "params.yaml") == check_suite(first.values, "expanded")
+    assert load_suite(folder / "params.yaml") == replicated(check_suite(first.values, "expanded"))
     assert yaml.safe_load(text) == first.values
     assert_every_stage_resolves(folder, first)
 
