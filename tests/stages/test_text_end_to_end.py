@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -41,6 +42,7 @@ VALUES = text_suite_values()
 TOKENS, VOCABULARY = VALUES["data"]["text"]["tokens"], VALUES["data"]["text"]["tokenizer"]["vocabulary"]
 ZERO_SHOT = {f"zero_shot_ppl/{name}" for name in VALUES["data"]["text"]["zero_shot"]}
 LIKELIHOOD = {"val_ppl"} | ZERO_SHOT
+RELIANCE = {f"latent_reliance/{name}" for name in ("own", "shuffled", "none")}
 SAMPLED = {
     *("gen_ppl", "mauve", "entropy_sequence", "entropy_positional"),
     *(f"distinct_{n}" for n in (1, 2, 3, 4)),
@@ -121,7 +123,8 @@ def expected_metrics(key: str) -> set[str]:
         return reference.get(key.removesuffix("-text"), LIKELIHOOD)
     if VALUES["sweeps"][key]["given"]:
         return SAMPLED  # given tokens change what is sampled, not what is likely
-    return SAMPLED | LIKELIHOOD | ({"full_bound"} if key.startswith("di-") else set())
+    found = SAMPLED | LIKELIHOOD | ({"full_bound"} if key.startswith("di-") else set())
+    return found | (RELIANCE if VALUES["sweeps"][key]["model"] in VALUES["models"] else set())
 
 
 def test_every_model_has_the_metrics_of_its_kind_and_no_other(finished):
@@ -194,8 +197,8 @@ def test_given_tokens_are_kept_on_every_row(finished, key, count):
     sweep = finished.suite.sweeps[key]
     validation = load_tokens("text", "validation", CPU)[:].long()
     used = []
-    for index, seed in enumerate(sweep.seeds):
-        start = starting_tokens(finished.suite, sweep, index, CPU)
+    for index, seed in finished.suite.numbered_seeds(key):
+        start = starting_tokens(finished.suite, sweep, SimpleNamespace(index=index, seed=seed), CPU)
         given = start != VOCABULARY
         assert (given.sum(dim=1) == count).all()
         if key.endswith("prefix"):
