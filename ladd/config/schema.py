@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from ladd.config.blocks import Block
+from ladd.config.blocks import AdamWConfig, Block, MuonConfig
 from ladd.config.evaluation import SweepConfig
 from ladd.config.inherit import CLAIMS, DEFAULTS, EXTENDS
 from ladd.config.suite import Suite
@@ -33,13 +33,21 @@ def schema(folder: str | Path = ".") -> Json:
     """
     with suite_folder(Path(folder)):
         chosen = {block: _classes(*place) for block, place in CHOSEN.items()}
-    every: list[type[Block]] = [Suite, *dict.fromkeys(kind for kinds in chosen.values() for kind in kinds)]
+        chosen["sweeps"].append(SweepConfig)
+        # Settings of the first class may be of one of the others, which a name in them chooses.
+        nested = (import_module("ladd.samplers.tokens").TokenOptions, _classes("Sampler", "Nested"))
+    kinds_of: dict[type[Block], list[type[Block]]] = dict([(AdamWConfig, [AdamWConfig, MuonConfig]), nested])
+    found = [*kinds_of, *(kind for kinds in (*chosen.values(), *kinds_of.values()) for kind in kinds)]
+    every: list[type[Block]] = [Suite, *dict.fromkeys(found)]
     places, whole = models_json_schema(
         [(kind, "validation") for kind in every], title="params.yaml of ladd", ref_template="#/$defs/{model}"
     )
     references = {kind: places[kind, "validation"] for kind in every}
     top = whole["$defs"].pop(references[Suite]["$ref"].rpartition("/")[2])
-    definitions = {name: _open(value) for name, value in whole["$defs"].items()}
+    instead = {
+        references[base]["$ref"]: {"anyOf": [references[kind] for kind in kinds]} for base, kinds in kinds_of.items()
+    }
+    definitions = {name: _open(value, instead) for name, value in whole["$defs"].items()}
     properties = {name: value for name, value in top["properties"].items() if name != Path(CLAIMS).stem}
     for block, kinds in chosen.items():
         either: Json = {"anyOf": [references[kind] for kind in kinds]}
@@ -57,7 +65,7 @@ def schema(folder: str | Path = ".") -> Json:
 def _classes(axis: str, attribute: str) -> list[type[Block]]:
     package = f"ladd.{axis.lower()}s"
     found = discover(package, getattr(import_module(f"{package}.base"), axis)).values()
-    classes = [getattr(kind, attribute) for kind in found] + [SweepConfig] * (axis == "Sampler")
+    classes = [getattr(kind, attribute) for kind in found if hasattr(kind, attribute)]
     return list(dict.fromkeys(classes))
 
 
@@ -67,11 +75,17 @@ def _entry(block: Json) -> Json | None:
     return next((each for each in patterns if isinstance(each, dict)), None)
 
 
-def _open(block: Json) -> Json:
-    """A block whose settings may stand elsewhere: none is required, and it may extend another entry."""
+def _open(block: Json, instead: dict[str, Json]) -> Json:
+    """A block whose settings may stand elsewhere: none is required, and it may extend another entry.
+
+    Args:
+        instead: what stands for references to a class, by reference.
+    """
     if block.get("type") != "object":
         return block
-    properties = {name: _or_null(value) for name, value in block.get("properties", {}).items()}
+    properties = {
+        name: _or_null(instead.get(value.get("$ref", ""), value)) for name, value in block.get("properties", {}).items()
+    }
     properties |= {EXTENDS: {"type": "string", "description": "another entry of the block, that this one takes over"}}
     return {name: value for name, value in block.items() if name != "required"} | {"properties": properties}
 

@@ -45,10 +45,17 @@ def test_every_suite_fits_the_schema(folder):
     jsonschema.validate(read_yaml(folder / "params.yaml"), schema(folder))
 
 
+def test_settings_of_a_sampler_within_a_sampler_fit_the_schema():
+    tokens = {"schedule": "remdm-cap", "remask": 0.1}
+    jsonschema.validate({"sweeps": {"a": {"schedule": "latents-first", "tokens": tokens}}}, schema(REPOSITORY))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"sede": 1},
+        {"sweeps": {"a": {"schedule": "latents-first", "tokens": {"schedule": "remdm-cap", "remsk": 0.1}}}},
+        {"defaults": {"models": {"training": {"optimiser": {"kind": "muon", "speed": 1}}}}},
         {"seed": "one"},
         {"sweeps": {"mdlm": {"model": "mdlm", "token_step": [1]}}},
         {"defaults": {"models": {"netwrok": {}}}},
