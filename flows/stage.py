@@ -16,7 +16,7 @@ from ladd.launch.run import TAIL, end_groups, start_group
 
 GRACE = 10.0  # seconds between SIGINT and SIGKILL
 Log = Callable[[str], object]
-PATIENCE = 600.0  # seconds that a stage waits for other processes
+PATIENCE = 600.0  # seconds that a stage waits for processes that are not of the flow
 PAUSES = (2.0, 4.0, 8.0, 15.0)  # seconds between tries; the last one repeats
 _DRAIN = 2.0  # seconds for the last lines after the end of dvc
 UNCHANGED = re.compile(r"^Stage '.*' didn't change, skipping$")
@@ -50,6 +50,12 @@ class Processes:
             process = start_group(command, folder, environment, text=True, errors="replace")
             self._live.add(process)
         return process
+
+    @property
+    def running(self) -> bool:
+        """Whether any of them runs."""
+        with self._lock:
+            return bool(self._live)
 
     def check(self) -> None:
         if self.ended.is_set():
@@ -121,23 +127,25 @@ class StageRunner:
     environment: Mapping[str, str]  # of the processes
     processes: Processes  # where they are known, to be ended with the flow
     slots: threading.Semaphore  # how many stages run at once
-    patience: float = PATIENCE  # seconds to wait for other processes
+    patience: float = PATIENCE  # seconds to wait for processes that are not of the flow
 
     def run(self, stage: str, *, force: bool, log: Log) -> Outcome:
         """Run a stage; wait for others that have its files in use, and go on where it was asked to end. Raises
         BusyError: they still are when patience ends. StageError: the stage failed. EndedError: the flow is being
         ended."""
-        start, tries = time.monotonic(), 0
+        since, tries = None, 0
         while True:
             try:
                 with self.slots:
                     return self._try(stage, force=force, log=log)
             except PreemptedError as error:
                 log(f"{stage} starts again: {error}")
-                start, tries = time.monotonic(), 0
+                since, tries = None, 0
                 continue
             except BusyError as error:
-                waited = time.monotonic() - start
+                if since is None or self.processes.running:  # stages of this flow end, however long they train
+                    since = time.monotonic()
+                waited = time.monotonic() - since
                 if waited >= self.patience:
                     raise BusyError(
                         f"{stage} waited {waited / 60:.0f} minutes for another process, which is still there: {error}; "

@@ -114,6 +114,16 @@ def test_patience_ends_with_a_clear_message(make_suite):
     assert "launch again" in str(caught.value)
 
 
+def test_patience_does_not_end_while_another_stage_of_the_flow_runs(make_suite):
+    suite = make_suite(LOCKED)
+    other = suite.processes.start(["sleep", "600"], suite.folder, environment())
+    other.stdout.close()
+    suite.log = Waiting(lambda: len(suite.log.told) == 3 and suite.processes.finish(other))
+    with pytest.raises(BusyError, match="waited 0 minutes"):
+        suite.run("a", patience=1e-6)
+    assert len(suite.log.told) >= 3
+
+
 def test_lock_of_the_repository_is_waited_for(make_suite):
     suite = make_suite("true")
     (suite.folder / ".dvc/tmp").mkdir()
