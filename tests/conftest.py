@@ -1,11 +1,15 @@
 """One thread and one seed for every test, and no process that is left when the last has ended."""
 
+import signal
+
 import pytest
 import torch
 
 from tests.leftovers import nothing_is_left_running  # noqa: F401
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts background jobs; children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
