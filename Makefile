@@ -53,7 +53,7 @@ dry-run: install ## rehearse a suite with tiny counts on the offline assets: mak
 
 pages: install ## write README's results and the pages anew from the results that are there; trains nothing
 	python -m ladd.report.markdown README.md
-	ladd report && ladd report --suite suites/text-demo
+	ladd report && ladd report --suite suites/text-demo && ladd report --suite suites/shidoku
 
 pipelines: install ## copy dvc.yaml into the suites; after every change of it
 	python -m ladd.launch.pipeline
