@@ -47,7 +47,7 @@ def find_hub_data(name: str, root: Path, encoding: str) -> Found:
     asset, names = hub_asset(name, "dataset")
     names = [each for each in names if not each.startswith(".")]
     data = [each for each in names if not each.lower().endswith((".md", ".py"))]  # its card is no text of it
-    of_train = [each for each in data if "train" in each.lower()]
+    of_train = [each for each in data if "train" in Path(each).name]
     files, kind, notes = choose_files(of_train or data, name)
     if of_train:
         files = files.replace("**/*", "**/*train*")

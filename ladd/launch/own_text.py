@@ -41,7 +41,7 @@ def params_text(draft: Draft) -> str:
     """At most 30 lines."""
     asset, rest = draft.train["asset"], {name: each for name, each in draft.train.items() if name != "asset"}
     lines = [
-        f"# Made by `ladd new` (docs/your-data.md). N tokens, V vocabulary. {draft.about.get('layout', '')}".rstrip(),
+        "# Made by `ladd new` (docs/your-data.md). N tokens, V vocabulary.",
         "# Source and licence of the data: (fill in)",
         f"extends: ../../{STARTERS}/{draft.layout}.yaml # networks, models, sweeps, metrics",
         f"suite: {scalar(draft.name)}",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 from pydantic import Field
+from torch import Tensor
 
 from ladd.assets import assets_of, check_pinned
 from ladd.config import EvaluationConfig
@@ -106,6 +107,12 @@ class Prose(TextTask):
 
     @property
     def features_name(self) -> NoReturn:
+        raise self._lacks("features")
+
+    def scores(self, texts: list[str]) -> NoReturn:
+        raise self._lacks("teacher")
+
+    def features(self, x: Tensor) -> NoReturn:
         raise self._lacks("features")
 
     @classmethod

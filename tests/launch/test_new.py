@@ -36,11 +36,11 @@ def sums(count: int = 400) -> list[str]:
     return [f"{a}+{b}={a + b}" for a, b in ((generator.randrange(99), generator.randrange(99)) for _ in range(count))]
 
 
-def speech(sentences: int = 400) -> str:
+def speech(paragraphs: int = 1200) -> str:
     """Paragraphs of words that repeat."""
     generator = random.Random(0)
     words = " ".join(SENTENCES).split()
-    return "\n\n".join(" ".join(generator.choices(words, k=30)) for _ in range(sentences))
+    return "\n\n".join(" ".join(generator.choices(words, k=30)) for _ in range(paragraphs))
 
 
 def left(root: Path) -> list[str]:

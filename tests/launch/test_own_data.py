@@ -91,7 +91,7 @@ def test_tables_of_every_format_give_the_same_rows(tmp_path, kind):
     assert look_at(found, tmp_path / "scratch") == ROWS
     assert found.asset["name"] in ("saved", f"a.{kind}")  # seen from the root
     documents = read_texts(replace(found, field="name"), tmp_path / "read", 10)
-    assert documents["text"] == [row["name"] for row in ROWS[:10]]
+    assert list(documents["text"]) == [row["name"] for row in ROWS[:10]]
 
 
 def test_files_outside_the_repository_are_named_from_the_root_of_the_disk(tmp_path):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 UNKNOWN = "\ufffd"  # stands for a character that the vocabulary lacks
 END = "<|endoftext|>"  # both BOS and EOS of a tokenizer of characters
 Cut = Literal["none", "paragraphs", "lines"]
-BORDERS = {"paragraphs": re.compile(r"\n[ \t\r]*\n\s*"), "lines": re.compile(r"\n")}
+BORDERS = {"paragraphs": re.compile(r"\n(?:[ \t\r]*\n)+"), "lines": re.compile(r"\n")}
 # The last documents of the training corpus, a share of them from all over it, or a corpus of its own.
 Validation = CorpusConfig | LastDocuments | Annotated[float, Field(ge=1e-6, le=1 - 1e-6)]
 
