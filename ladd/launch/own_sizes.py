@@ -74,8 +74,8 @@ def row_tokens(lengths: Sequence[int]) -> tuple[int, int]:
     tokens = max(LEAST, -(-wanted // 2) * 2)
     if tokens > LONGEST_ROW:
         raise ConfigError(
-            f"--task rows: the strings need N = {tokens} tokens, and a row has at most {LONGEST_ROW}; take --task text, "
-            "or shorter strings"
+            f"--task rows: the strings need N = {tokens} tokens, and a row has at most {LONGEST_ROW}; take --task "
+            "text, or shorter strings"
         )
     return tokens, int((counted > tokens).sum())
 
