@@ -50,6 +50,7 @@ STANDING = {
         | {"entropy_sequence", "entropy_positional"},
         "a task says which metrics it always has",
     ),
+    "ladd/tasks/rows/build.py": ({"text"}, "the word, as the name of a column"),
     "ladd/tasks/sawtooth.py": (
         {"ancestral", "swd", "entropy_sequence", "entropy_positional"},
         "a task says which metrics it always has, and draws from its exact denoiser",
