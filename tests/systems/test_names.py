@@ -21,9 +21,14 @@ AXES = {"ladd.systems": System, "ladd.samplers": Sampler, "ladd.tasks": Task, "l
 
 # Files that still name some, which ones, and why. A name that is gone goes from here too.
 STANDING = {
+    "ladd/cli/new.py": ({"text", "rows"}, "what the command calls its two layouts"),
     "ladd/generation/served.py": ({"text"}, "the word, as the name of a column"),
     "ladd/launch/expand.py": ({"sequential"}, "that form asks for latent steps, which one of the two takes"),
     "ladd/launch/grid.py": ({"joint", "sequential"}, "the form of the paper's ablation offers its two schedules"),
+    "ladd/launch/new.py": ({"text", "rows"}, "the two layouts, and a column of documents"),
+    "ladd/launch/own_data.py": ({"text"}, "a format of files, and a usual name of a field"),
+    "ladd/launch/own_sizes.py": ({"text", "rows"}, "the two layouts"),
+    "ladd/report/page.py": ({"rows"}, "the word, as a name in a template"),
     "ladd/samplers/latents_first.py": ({"sequential"}, "it is that sampler with another second half"),
     "ladd/systems/co_ladd.py": ({"joint"}, "its bound is under the latents' clock of that sampler"),
     "ladd/tasks/molecules/__init__.py": (
@@ -36,6 +41,16 @@ STANDING = {
         {"valid_molecules", "novel_molecules", "fcd", "snn", "scaf"},
         "published values are of those",
     ),
+    "ladd/tasks/prose.py": (
+        {"text", "gram_distance", "entropy_sequence", "entropy_positional", "distinct_1", "distinct_2", "distinct_3"},
+        "it is that task without a teacher, and says which metrics it always has",
+    ),
+    "ladd/tasks/rows/__init__.py": (
+        {"gram_distance", "different_rows", "new_rows", "row_length", "broken_rows"}
+        | {"entropy_sequence", "entropy_positional"},
+        "a task says which metrics it always has",
+    ),
+    "ladd/tasks/rows/build.py": ({"text"}, "the word, as the name of a column"),
     "ladd/tasks/sawtooth.py": (
         {"ancestral", "swd", "entropy_sequence", "entropy_positional"},
         "a task says which metrics it always has, and draws from its exact denoiser",
