@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ladd.config.blocks import MOST
 from ladd.data import chemistry
-from ladd.errors import ConfigError
 from ladd.evaluation.estimate import estimate
 from ladd.evaluation.rows import Row, measured
 from ladd.metrics.base import Values
@@ -24,7 +21,7 @@ from ladd.tasks.base import Bounds, Plain, Reference, Shown, Task
 from ladd.tasks.molecules.build import REFERENCE, TOKENIZER, build_splits, hashes, load_statistics
 from ladd.tasks.molecules.references import PUBLISHED, drawn_rows, published_rows, real_rows
 from ladd.tasks.molecules.settings import MoleculesConfig, MoleculesEvaluationConfig
-from ladd.tasks.molecules.tokenizer import PAD, MoleculeTokenizer, padded
+from ladd.tasks.molecules.tokenizer import PAD, MoleculeTokenizer
 from ladd.tasks.pictures import Picture, Pictured
 
 CODES = 2**63  # contexts and next tokens of an n-gram model are numbered below
@@ -62,21 +59,6 @@ class Molecules(Task[MoleculesConfig, MoleculesEvaluationConfig], MoleculeSource
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text)
-
-    def sequences(self, texts: Sequence[str]) -> Tensor:
-        """Strings as padded rows, int64 (n, N), in their order.
-
-        Raises:
-            ConfigError: one is empty, has a part that is no token, or more than N tokens.
-        """
-        rows, tokens = [self.encode(text) for text in texts], self.settings.tokens
-        wrong = next((place for place, row in enumerate(rows) if not 0 < len(row) <= tokens), None)
-        if wrong is not None:
-            raise ConfigError(
-                f"data: string {wrong}, {texts[wrong][:40]!r}, has {len(rows[wrong])} tokens; each must have 1 to "
-                f"N = {tokens}"
-            )
-        return torch.from_numpy(padded(rows, tokens, np.dtype("int64"), len(rows)))
 
     @property
     def readers(self) -> list[Path]:
