@@ -25,6 +25,10 @@ STANDING = {
     "ladd/launch/expand.py": ({"sequential"}, "that form asks for latent steps, which one of the two takes"),
     "ladd/launch/grid.py": ({"joint", "sequential"}, "the form of the paper's ablation offers its two schedules"),
     "ladd/samplers/latents_first.py": ({"sequential"}, "it is that sampler with another second half"),
+    "ladd/samplers/scores.py": (
+        {"entropy-bounded"},
+        "it scores samplers whose order has no draw of its own, which no attribute of samplers says",
+    ),
     "ladd/systems/co_ladd.py": ({"joint"}, "its bound is under the latents' clock of that sampler"),
     "ladd/tasks/molecules/__init__.py": (
         {"valid_molecules", "unique_molecules", "novel_molecules", "fcd", "snn", "frag", "scaf", "int_div"}
