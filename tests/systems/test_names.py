@@ -25,6 +25,10 @@ STANDING = {
     "ladd/launch/expand.py": ({"sequential"}, "that form asks for latent steps, which one of the two takes"),
     "ladd/launch/grid.py": ({"joint", "sequential"}, "the form of the paper's ablation offers its two schedules"),
     "ladd/samplers/latents_first.py": ({"sequential"}, "it is that sampler with another second half"),
+    "ladd/samplers/latents_guided.py": (
+        {"latents-along", "latents-first"},
+        "it is those samplers with predictions from two passes",
+    ),
     "ladd/samplers/scores.py": (
         {"entropy-bounded"},
         "it scores samplers whose order has no draw of its own, which no attribute of samplers says",
