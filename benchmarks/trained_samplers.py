@@ -49,7 +49,8 @@ def quality(model: Any) -> Metric:
 def choices(model: Any, latent_steps: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Samplers of a model: name, what is not the default in words, and settings."""
     taken, system = model.samplers, System.of(model.suite, model.key)
-    for setting in settings(type(getattr(system, "process", MaskedProcess))):
+    process: Any = getattr(system, "process", None)  # a model from left to right has none
+    for setting in [] if process is None else settings(type(process)):
         if setting.kind.name in taken:
             yield setting.kind.name, setting.words, setting.own
     if not issubclass(system.source, PairSource):

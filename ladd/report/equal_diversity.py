@@ -115,9 +115,9 @@ def _block(
         f"{beside.short} {wanted}; {'log ' * log}{better.short} linear in {beside.short} between two temperatures, n/a "
         "outside of them; passes charged: a pass for every step, as the paper charges them"
     )
-    columns = (*NAMES, better.short, "temperature", "passes made", "passes charged")
+    head = (*NAMES, better.short, "temperature", "passes made", "passes charged")
     best = best_cells(grid, better.better)
-    block = Block(title, note, columns, (), tuple(cells), essential=False, named=tuple(named), best=best)
+    block = Block(title, note, head, (), tuple(cells), essential=False, named=tuple(named), best=best)
     return block.without_latents()
 
 
