@@ -15,13 +15,25 @@ from ladd.cli.generate import add_generate
 from ladd.cli.launch import add_ablate, add_launch
 from ladd.cli.new import add_new
 from ladd.cli.report import add_report
+from ladd.cli.search import add_search
 from ladd.cli.tracked import add_compare, add_replay, add_track
 from ladd.errors import LaddError
 from ladd.files import storage_error
 
 COMMANDS = (
-    *(add_ablate, add_compare, add_completion, add_export, add_generate, add_launch, add_new, add_replay),
-    *(add_report, add_runs, add_schema, add_track),
+    add_ablate,
+    add_compare,
+    add_completion,
+    add_export,
+    add_generate,
+    add_launch,
+    add_new,
+    add_replay,
+    add_report,
+    add_runs,
+    add_schema,
+    add_search,
+    add_track,
 )
 INTERRUPTED = 130  # as shells have it
 

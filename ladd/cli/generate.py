@@ -5,6 +5,7 @@ import contextlib
 import json
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ladd.cli.arguments import add_command, check_suite_folder, number, whole
@@ -42,8 +43,10 @@ def run_generate(parsed: argparse.Namespace) -> None:
     options |= {key: own.pop(key) for key in list(own) if key in OPTIONS}
     plain = ("name", "count", "seed", "batch", "prompt", "template", "exact", "device")
     request = Request(options=options, own=own, **{key: getattr(parsed, key) for key in plain})
+    animation = None if parsed.animate is None else parsed.animate.absolute()
     with contextlib.chdir(parsed.suite):
-        samples = generate(load_suite(), request, partial(print, file=sys.stderr) if parsed.watch else None)
+        show = partial(print, file=sys.stderr) if parsed.watch else None
+        samples = generate(load_suite(), request, show, animation)
     if parsed.json:
         for sample in samples:
             print(json.dumps(vars(sample)))
@@ -85,6 +88,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", choices=["cpu", "cuda"], help="default: compute.device of params.yaml")
     group.add_argument(
         "--watch", action="store_true", help="show the first sample after every step, on stderr; masks are shown as _"
+    )
+    group.add_argument(
+        "--animate", type=Path, metavar="FILE", help="write the first sample, step by step, as an HTML page of its own"
     )
     group.add_argument(
         "--json",

@@ -15,6 +15,7 @@ from torch import Tensor
 from ladd.config import Suite, SweepConfig
 from ladd.diffusion.noise import SampleNoise
 from ladd.errors import ConfigError
+from ladd.generation.animate import animate
 from ladd.generation.draw import draw, noise_of, sampler_of
 from ladd.generation.settings import OPTIONS, own_settings, sweep_of
 from ladd.generation.watch import Show, watch
@@ -74,13 +75,16 @@ class Generated:
     weights_sha256: str
 
 
-def generate(suite: Suite, request: Request, show: Show | None = None) -> list[Generated]:
+def generate(
+    suite: Suite, request: Request, show: Show | None = None, animation: Path | None = None
+) -> list[Generated]:
     """Samples of a trained model; everything is checked before the model is loaded.
 
     Args:
         suite: of the model.
         request: what to generate.
         show: is given a line of text for every step that changed the first sample.
+        animation: page to write the trajectory of the first sample to.
     Raises:
         ConfigError: the request does not fit the suite, the family or the length of the model.
         ArtifactError: the model is not trained, or its files are not those that are asked for.
@@ -101,9 +105,13 @@ def generate(suite: Suite, request: Request, show: Show | None = None) -> list[G
     device = use_device(compute)
     model = load_model(suite, sweep, weights, device)
     starts = start.to(device).expand(request.count, -1)
+    first, vocabulary = SampleNoise(noise_of(suite, sweep), starts.new_zeros(1)), suite.data[sweep.data].vocabulary
+    one = sampler_of(suite, sweep, model), starts[:1], first, task.decode
     if show is not None:
-        first, vocabulary = SampleNoise(noise_of(suite, sweep), starts.new_zeros(1)), suite.data[sweep.data].vocabulary
-        watch(sampler_of(suite, sweep, model), starts[:1], first, task.decode, show, vocabulary=vocabulary)
+        watch(*one, show, vocabulary=vocabulary)
+    if animation is not None:
+        title = f"{request.name}, {one[0].name}, {sweep.points[0].token_steps} token steps"
+        animate(*one, animation, vocabulary=vocabulary, title=title)
     samples = draw(suite, sweep, model, starts, batch=request.batch, what=request.name)
     (point,), dumped = sweep.points, sweep.model_dump()
     used = {name: dumped[name] for name in (*OPTIONS, *own_settings(type(sweep)))} | {"token_steps": point.token_steps}

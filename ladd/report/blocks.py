@@ -10,6 +10,7 @@ import polars as pl
 
 from ladd.report import labels
 from ladd.report.cells import EMPTY, Block, Record, flagged, tabulate
+from ladd.report.equal_diversity import equal_diversity
 from ladd.report.matched import few_step_half, matched
 from ladd.report.select import at_base_temperature, quality, sampled
 
@@ -36,7 +37,7 @@ def blocks(summary: pl.DataFrame) -> list[Block]:
             few_step_half(summary),
             throughput(summary),
         ],
-        "Quality against diversity": frontier_blocks(summary),
+        "Quality against diversity": [*equal_blocks(summary), *frontier_blocks(summary)],
         "Other measures of samples": [_by_steps(summary, name, "") for name in labels.sampling() if name != first],
         "Samples that were given tokens": [
             _by_steps(summary, name, given)
@@ -209,6 +210,12 @@ def frontier(summary: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, list[in
 def at_budget(rows: pl.DataFrame, token_steps: int) -> pl.DataFrame:
     """Rows at one step budget; a model from left to right, which has no choice of steps, is in all."""
     return rows.filter((pl.col("token_steps") == token_steps) | labels.of_systems("left_to_right"))
+
+
+def equal_blocks(summary: pl.DataFrame) -> list[Block]:
+    """One block per budget of the frontier: quality at the diversity of real data."""
+    better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
+    return equal_diversity(*frontier(summary), better, beside)
 
 
 def frontier_blocks(summary: pl.DataFrame) -> list[Block]:

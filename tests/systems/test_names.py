@@ -30,6 +30,14 @@ STANDING = {
     "ladd/launch/own_sizes.py": ({"text", "rows"}, "the two layouts"),
     "ladd/report/page.py": ({"rows"}, "the word, as a name in a template"),
     "ladd/samplers/latents_first.py": ({"sequential"}, "it is that sampler with another second half"),
+    "ladd/samplers/latents_guided.py": (
+        {"latents-along", "latents-first"},
+        "it is those samplers with predictions from two passes",
+    ),
+    "ladd/samplers/scores.py": (
+        {"entropy-bounded"},
+        "it scores samplers whose order has no draw of its own, which no attribute of samplers says",
+    ),
     "ladd/systems/co_ladd.py": ({"joint"}, "its bound is under the latents' clock of that sampler"),
     "ladd/tasks/molecules/__init__.py": (
         {"valid_molecules", "unique_molecules", "novel_molecules", "fcd", "snn", "frag", "scaf", "int_div"}
