@@ -26,13 +26,13 @@ from ladd.systems.ladd import LaddModel
 class CcddSettings(CoLaddSettings):
     """A model on one vector per token."""
 
-    family: Literal["ccdd"]  # type: ignore[assignment]
+    family: Literal["ccdd-zeroed"]  # type: ignore[assignment]
     zero_masked: bool = True  # whether latents are hidden where tokens are masked
 
     @model_validator(mode="after")
     def _check_times(self) -> CcddSettings:
         if self.latent_channel.times != "shared":
-            raise ValueError(f"latent_channel.times: {self.latent_channel.times!r} must be 'shared' for ccdd")
+            raise ValueError(f"latent_channel.times: {self.latent_channel.times!r} must be 'shared' for ccdd-zeroed")
         return self
 
 
@@ -54,10 +54,19 @@ def hidden_where_masked(x: Tensor, z: Tensor, mask_id: int) -> Tensor:
 class Ccdd(CoLadd):
     """Joint Co-LADD whose latents are hidden where tokens are masked."""
 
-    name = "ccdd"
-    Settings = CcddSettings
+    name = "ccdd-zeroed"
+    Settings = CcddSettings  # type: ignore[assignment]
     label, colour, place = "CCDD, zeroed", "#999933", 34
     meaning = "joint diffusion over tokens and one latent per token, hidden while the token is masked"
+    citation = """
+@inproceedings{zhou2026ccdd,
+  title = {Coevolutionary Continuous Discrete Diffusion: Make Your Diffusion Language Model a Latent Reasoner},
+  author = {Zhou, Cai and others},
+  booktitle = {International Conference on Machine Learning},
+  year = {2026},
+  note = {arXiv:2510.03206},
+}
+"""
 
     @classmethod
     def title(cls, key: str) -> str:
@@ -67,7 +76,7 @@ class Ccdd(CoLadd):
         super().__init__(settings, around)
         if self.shape.length != self.tokens:
             raise ConfigError(
-                f"latents: {settings.latents!r} has L = {self.shape.length} latents; ccdd needs one for each of the "
+                f"latents: {settings.latents!r} has L = {self.shape.length} latents; it needs one for each of the "
                 f"N = {self.tokens} tokens"
             )
 

@@ -23,7 +23,7 @@ OWN, OF_THE_NEXT = EVERY, EVERY.roll(-1, dims=1)  # what the latent at each posi
 
 
 def ccdd(tokens: int = TOKENS, **changes):
-    return made("ccdd", tokens, 2, LatentShape(2, WIDTH, None, True), **SETTINGS | changes)
+    return made("ccdd-zeroed", tokens, 2, LatentShape(2, WIDTH, None, True), **SETTINGS | changes)
 
 
 class ExactDenoiser(nn.Module):
