@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from ladd.cli.about import add_completion, add_runs, add_schema
 from ladd.cli.arguments import Parser
+from ladd.cli.cite import add_cite
 from ladd.cli.export import add_export
 from ladd.cli.generate import add_generate
 from ladd.cli.launch import add_ablate, add_launch
@@ -19,7 +20,7 @@ from ladd.errors import LaddError
 from ladd.files import storage_error
 
 COMMANDS = (
-    *(add_ablate, add_compare, add_completion, add_export, add_generate, add_launch, add_replay, add_report),
+    *(add_ablate, add_cite, add_compare, add_completion, add_export, add_generate, add_launch, add_replay, add_report),
     *(add_runs, add_schema, add_track),
 )
 INTERRUPTED = 130  # as shells have it

@@ -79,6 +79,15 @@ class Cadd(OwnSampler):
     Settings = CaddSettings
     label, colour, place = "CADD", "#882255", 30
     meaning = "masked diffusion whose masks carry a noisy vector of their token"
+    citation = """
+@inproceedings{zheng2026cadd,
+  title = {Continuously Augmented Discrete Diffusion Model for Categorical Generative Modeling},
+  author = {Zheng, Huangjie and others},
+  booktitle = {International Conference on Learning Representations},
+  year = {2026},
+  note = {arXiv:2510.01329},
+}
+"""
     source: ClassVar[type] = CaddSource
     unread = ("eta",)
 

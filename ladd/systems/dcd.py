@@ -77,6 +77,15 @@ class Dcd(OwnSampler):
     Settings = DcdSettings
     label, colour, place = "DCD", "#AA4499", 35
     meaning = "a masked model and an autoregressive one, drawn from together from left to right"
+    citation = """
+@inproceedings{liu2025dcd,
+  title = {Discrete Copula Diffusion},
+  author = {Liu, Anji and others},
+  booktitle = {International Conference on Learning Representations},
+  year = {2025},
+  note = {arXiv:2410.01949},
+}
+"""
     source: ClassVar[type] = CopulaSource
     unread = ("eta",)
 

@@ -57,8 +57,6 @@ def check_channel(settings: LaddSettings) -> None:
 class UniformTokens(Ladd):
     """What both have in common; a base class before that of the latents."""
 
-    unread: tuple[str, ...]
-
     def __init__(self, settings: Any, around: Surroundings):
         super().__init__(settings, around)
         schedule = DISCRETE_SCHEDULES[settings.token_channel.schedule]
@@ -93,7 +91,7 @@ class CoLaddUniform(UniformTokens, CoLadd):
     """Co-LADD on uniform diffusion."""
 
     name = "co-ladd-uniform"
-    Settings = CoLaddUniformSettings
+    Settings = CoLaddUniformSettings  # type: ignore[assignment]
     label, colour, place = "Co-LADD-uniform", "#117733", 32
     meaning = "uniform diffusion over tokens, and Gaussian diffusion over a short sequence of latents"
 
@@ -117,6 +115,6 @@ class DiLaddUniform(UniformTokens, DiLadd):
     """Di-LADD on uniform diffusion; codes are masked as before."""
 
     name = "di-ladd-uniform"
-    Settings = DiLaddUniformSettings
+    Settings = DiLaddUniformSettings  # type: ignore[assignment]
     label, colour, place = "Di-LADD-uniform", "#332288", 33
     meaning = "uniform diffusion over tokens, and masked diffusion over a short sequence of codes"

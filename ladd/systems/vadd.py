@@ -109,6 +109,15 @@ class Vadd(OwnSampler):
     Settings = VaddSettings
     label, colour, place = "VADD", "#44AA99", 31
     meaning = "masked diffusion whose steps are given a random vector that their tokens have in common"
+    citation = """
+@inproceedings{xie2026vadd,
+  title = {Variational Autoencoding Discrete Diffusion with Enhanced Dimensional Correlations Modeling},
+  author = {Xie, Tianyu and others},
+  booktitle = {International Conference on Learning Representations},
+  year = {2026},
+  note = {arXiv:2505.17384},
+}
+"""
     source: ClassVar[type] = VaddSource
     unread = ("eta",)
 
