@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from ladd.cli.about import add_completion, add_runs, add_schema
 from ladd.cli.arguments import Parser
+from ladd.cli.cite import add_cite
 from ladd.cli.export import add_export
 from ladd.cli.generate import add_generate
 from ladd.cli.launch import add_ablate, add_launch
@@ -22,6 +23,7 @@ from ladd.files import storage_error
 
 COMMANDS = (
     add_ablate,
+    add_cite,
     add_compare,
     add_completion,
     add_export,

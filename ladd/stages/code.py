@@ -45,8 +45,8 @@ TEMPLATES = "*.j2"
 # Attributes of classes that say how things are called and drawn. Stages that show nothing do not read them.
 WORDS = frozenset(
     (
-        *("against", "axis", "colour", "label", "line", "markers", "meaning", "place", "real_label", "references"),
-        *("short", "title"),
+        *("against", "axis", "citation", "colour", "label", "line", "markers", "meaning", "place", "real_label"),
+        *("references", "short", "title"),
     )
 )
 

@@ -43,6 +43,7 @@ class System(ABC):
         Settings: of a model.
         label, colour: in tables and figures.
         meaning: in one line, for readers who do not know it.
+        citation: BibTeX, "" for none.
         place: in tables and legends, lower first.
         source: kind of source that samplers draw from.
         uses_latents: whether its models are among ``models`` (Stage 2) or ``baselines``.
@@ -55,6 +56,7 @@ class System(ABC):
     Settings: ClassVar[type[SystemSettings]]
     label: ClassVar[str]
     meaning: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
     colour: ClassVar[str] = "#767676"
     place: ClassVar[int] = 100
     source: ClassVar[type]

@@ -113,6 +113,14 @@ class Ladd(System):
 
     source: ClassVar[type] = PairSource
     uses_latents: ClassVar[bool] = True
+    citation = """
+@article{shariatian2025latent,
+  title   = {Latent-Augmented Discrete Diffusion Models},
+  author  = {Shariatian, Dario and Durmus, Alain and Simsekli, Umut and Peluchetti, Stefano},
+  journal = {arXiv preprint arXiv:2510.18114},
+  year    = {2025}
+}
+"""
 
     def __init__(self, settings: Any, around: Surroundings):
         super().__init__(settings, around)

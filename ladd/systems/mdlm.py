@@ -35,6 +35,15 @@ class Mdlm(TokenDiffusion):
     Settings = MdlmSettings
     label, colour, place = "MDLM", "#D55E00", 1
     meaning = "masked diffusion over tokens alone, without latents"
+    citation = """
+@inproceedings{sahoo2024mdlm,
+  title = {Simple and Effective Masked Diffusion Language Models},
+  author = {Sahoo, Subham Sekhar and others},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2024},
+  note = {arXiv:2406.07524},
+}
+"""
     comparator = True
 
     def token_process(self) -> MaskedProcess:

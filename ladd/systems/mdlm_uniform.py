@@ -36,6 +36,15 @@ class MdlmUniform(TokenDiffusion):
     Settings = MdlmUniformSettings
     label, colour, place = "MDLM-uniform", "#E69F00", 2
     meaning = "diffusion over tokens alone that replaces them by random ones in place of masks"
+    citation = """
+@inproceedings{sahoo2025duo,
+  title = {The Diffusion Duality},
+  author = {Sahoo, Subham Sekhar and others},
+  booktitle = {International Conference on Machine Learning},
+  year = {2025},
+  note = {arXiv:2506.10892},
+}
+"""
 
     def token_process(self) -> UniformProcess:
         return UniformProcess(DISCRETE_SCHEDULES[self.settings.token_channel.schedule], self.vocabulary)

@@ -38,7 +38,10 @@ STANDING = {
         {"entropy-bounded"},
         "it scores samplers whose order has no draw of its own, which no attribute of samplers says",
     ),
+    "ladd/systems/ccdd.py": ({"co-ladd"}, "it is that system with one rule more"),
     "ladd/systems/co_ladd.py": ({"joint"}, "its bound is under the latents' clock of that sampler"),
+    "ladd/systems/dcd.py": ({"ar"}, "one of its two models is trained as that system"),
+    "ladd/systems/ladd_uniform.py": ({"co-ladd", "di-ladd"}, "they are those systems on another process"),
     "ladd/tasks/molecules/__init__.py": (
         {"valid_molecules", "unique_molecules", "novel_molecules", "fcd", "snn", "frag", "scaf", "int_div"}
         | {"filters_passed", "matched_brackets", "closed_rings", "length_distance", "pad_share", "misplaced_pad"},

@@ -1,0 +1,48 @@
+"""BibTeX of what a suite uses."""
+
+import re
+from pathlib import Path
+
+from ladd.cli import main
+from ladd.report.cite import bibliography, citation
+from ladd.systems.base import systems
+
+SUITES = Path(__file__).resolve().parents[2] / "suites"
+
+
+def test_every_system_of_a_suite_is_cited_once_or_named_as_one_without():
+    text = bibliography(SUITES / "rivals-shidoku")
+    keys = re.findall(r"^@\w+\{(\w+),", text, flags=re.MULTILINE)
+    assert len(keys) == len(set(keys)) >= 4
+    assert "2510.01329" in text  # CADD
+    named = re.findall(r"^% without an entry: (.*)$", text, flags=re.MULTILINE)
+    for name in named[0].split(", ") if named else []:
+        assert not citation(systems()[name])
+
+
+def test_what_is_not_used_is_not_cited(capsys):
+    assert main(["cite", str(SUITES / "shidoku")]) == 0
+    assert "2510.01329" not in capsys.readouterr().out
+
+
+def test_braces_of_all_entries_are_closed():
+    for system in systems().values():
+        text = citation(system)
+        assert text.count("{") == text.count("}")
+        assert text.count("@") in (0, 1)
+
+
+def test_what_is_derived_from_a_system_has_its_entry_or_its_own():
+    class Base:
+        citation = "\n@misc{base}\n"
+
+    class Heir(Base):
+        pass
+
+    class Other(Base):
+        citation = "@misc{other}"
+
+    assert [citation(each) for each in (Base, Heir, Other, object)] == [
+        *("@misc{base}", "@misc{base}", "@misc{other}"),
+        "",
+    ]
