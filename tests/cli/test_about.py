@@ -45,6 +45,10 @@ def test_every_suite_fits_the_schema(folder):
     jsonschema.validate(read_yaml(folder / "params.yaml"), schema(folder))
 
 
+def test_an_entry_that_was_taken_over_may_be_taken_away():
+    jsonschema.validate({"latents": {"di": None}, "models": {"di": None}, "sweeps": {"di": None}}, schema(REPOSITORY))
+
+
 def test_settings_of_a_sampler_within_a_sampler_fit_the_schema():
     tokens = {"schedule": "remdm-cap", "remask": 0.1}
     jsonschema.validate({"sweeps": {"a": {"schedule": "latents-first", "tokens": tokens}}}, schema(REPOSITORY))
