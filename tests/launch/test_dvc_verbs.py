@@ -113,16 +113,10 @@ def test_what_one_checkout_pushes_another_pulls(finished, clone, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("queued", [False, True])
-def test_experiment_runs_its_suite_and_is_shown(clone, queued):
-    change = ("--set-param", "plan.json:plan.train.mine.width=7")
-    run(clone / MINE, "exp", "run", *(["--queue"] if queued else []), "--name", "seven", *change)
-    if queued:
-        run(clone / MINE, "queue", "start")
-        run(clone / MINE, "queue", "logs", "--follow", "seven")
-    else:
-        assert (clone / MINE / "artifacts/mine").read_text() == "7\n"
-        assert (clone / MINE / "results/mine.json").read_text() == '{"loss": 7}\n'
+def test_experiment_runs_its_suite_and_is_shown(clone):
+    run(clone / MINE, "exp", "run", "--name", "seven", "--set-param", "plan.json:plan.train.mine.width=7")
+    assert (clone / MINE / "artifacts/mine").read_text() == "7\n"
+    assert (clone / MINE / "results/mine.json").read_text() == '{"loss": 7}\n'
     rows = run(clone / MINE, "exp", "show", "--csv").splitlines()
     assert any("seven" in row and "7" in row.split(",") for row in rows)
 
