@@ -1,0 +1,139 @@
+"""DVC's commands on a fresh clone, for one suite of several (docs/dvc.md)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ladd.yaml_files import read_yaml
+from tests.launch.repository import make_repository
+from tests.stages.tiny import REPOSITORY, commit, environment, git
+
+# As the pipeline of a suite is: stages from plan.json, weights in the cache, metrics and plots in git.
+STAGES = """\
+vars: [plan.json]
+stages:
+  train:
+    foreach: ${plan.train}
+    do:
+      cmd: >-
+        mkdir -p artifacts results && echo ${item.width} > artifacts/${key} &&
+        echo '{"loss": ${item.width}}' > results/${key}.json &&
+        printf 'step,loss\\n1,${item.width}\\n' > results/${key}.csv
+      deps: [input]
+      params: ["plan.json": ["plan.train.${key}"]]
+      outs: ["artifacts/${key}"]
+      metrics: ["results/${key}.json": {cache: false}]
+      plots: ["results/${key}.csv": {cache: false, x: step, y: loss}]
+"""
+MINE = Path("suites/mine")
+
+
+def run(folder: Path, *arguments: str, code: int = 0) -> str:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    process = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    assert process.returncode == code, process.stdout + process.stderr
+    return process.stdout
+
+
+def write_suite(folder: Path, key: str, width: int) -> None:
+    (folder / "dvc.yaml").write_text(STAGES)
+    (folder / "input").write_text("given")
+    (folder / "plan.json").write_text(json.dumps({"plan": {"train": {key: {"width": width}}}}))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A repository where the suites `.` and `mine` have run, all committed but the cache."""
+    root = make_repository(tmp_path_factory.mktemp("finished") / "repository", STAGES)
+    (root / MINE).mkdir(parents=True)
+    write_suite(root, "first", 1)
+    write_suite(root / MINE, "mine", 2)
+    run(root, "repro", "--quiet", "--all-pipelines")
+    commit(root)
+    return root
+
+
+@pytest.fixture
+def clone(finished, tmp_path) -> Path:
+    git(tmp_path, "clone", "--quiet", str(finished), "clone")
+    return tmp_path / "clone"
+
+
+def test_status_of_a_pipeline_names_the_stages_of_its_suite_alone(clone):
+    missing = [{"changed outs": {"artifacts/mine": "not in cache"}}]
+    assert json.loads(run(clone / MINE, "status", "--json", "dvc.yaml")) == {"train@mine": missing}
+    assert list(json.loads(run(clone, "status", "--json", "dvc.yaml"))) == ["train@first"]
+    assert len(json.loads(run(clone, "status", "--json"))) == 2
+    assert git(clone, "status", "--porcelain") == ""
+
+
+def test_suite_without_a_plan_stops_commands_that_name_no_pipeline(clone):
+    (clone / "suites/broken").mkdir()
+    (clone / "suites/broken/dvc.yaml").write_text(STAGES)
+    run(clone, "status", code=1)
+    assert list(json.loads(run(clone, "status", "--json", "dvc.yaml"))) == ["train@first"]
+
+
+def test_differences_to_a_commit_are_those_that_were_made(clone):
+    folder = clone / MINE
+    for what in ("params", "metrics"):
+        assert json.loads(run(folder, what, "diff", "--json")) == {}
+    write_suite(folder, "mine", 5)
+    (folder / "results/mine.json").write_text('{"loss": 5}')
+    changed = {"old": 2, "new": 5, "diff": 3}
+    found = json.loads(run(folder, "params", "diff", "--json"))
+    assert found == {"plan.json": {"plan.train.mine.width": changed}}
+    found = json.loads(run(folder, "metrics", "diff", "--json"))
+    assert found == {"results/mine.json": {"loss": changed}}
+
+
+def test_targets_limit_metrics_plots_and_graph_to_a_suite(clone):
+    metrics = json.loads(run(clone / MINE, "metrics", "show", "--json", "results/mine.json"))
+    assert list(metrics[""]["data"]) == ["results/mine.json"]
+    plots = json.loads(run(clone / MINE, "plots", "show", "--json", "results/mine.csv"))["data"]
+    assert len(plots) == 1
+    assert "mine.csv" in next(iter(plots))
+    graph = run(clone, "dag", "--mermaid", "dvc.yaml")
+    assert "train@first" in graph
+    assert "train@mine" not in graph
+
+
+def test_what_one_checkout_pushes_another_pulls(finished, clone, tmp_path):
+    for root in (finished, clone):
+        run(root, "remote", "add", "--local", "--force", "--default", "store", str(tmp_path / "store"))
+        run(root / MINE, "push" if root is finished else "pull", "dvc.yaml")
+    assert (clone / MINE / "artifacts/mine").read_text() == "2\n"
+    assert json.loads(run(clone / MINE, "status", "--json", "dvc.yaml")) == {}
+    assert not (clone / "artifacts/first").exists()
+
+
+@pytest.mark.slow
+def test_experiment_runs_its_suite_and_is_shown(clone):
+    run(clone / MINE, "exp", "run", "--name", "seven", "--set-param", "plan.json:plan.train.mine.width=7")
+    assert (clone / MINE / "artifacts/mine").read_text() == "7\n"
+    assert (clone / MINE / "results/mine.json").read_text() == '{"loss": 7}\n'
+    rows = run(clone / MINE, "exp", "show", "--csv").splitlines()
+    assert any("seven" in row and "7" in row.split(",") for row in rows)
+
+
+def test_axes_of_plots_are_columns_of_the_results():
+    stages = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
+    plots = {
+        path: axes
+        for stage in stages.values()
+        for each in stage.get("do", stage).get("plots", [])
+        for path, axes in each.items()
+        if path.endswith(".csv")
+    }
+    assert "results/loss_by_time/${key}.csv" in plots
+    for path, axes in plots.items():
+        found = list(REPOSITORY.glob(path.replace("${key}", "*")))
+        assert found or "stage1-" in path or "prior-" in path, path
+        for file in found:
+            columns = file.read_text().partition("\n")[0].split(",")
+            assert {axes["x"], axes["y"]} <= {*columns}, file
