@@ -55,7 +55,7 @@ def schema(folder: str | Path = ".") -> Json:
         properties[block] = {"anyOf": [either, each]} if block == "evaluation" else each
     entries = {name: _entry(value) for name, value in properties.items()}
     shared = {name: value for name, value in entries.items() if value is not None}
-    properties = {name: _without(value) for name, value in properties.items()}
+    properties = {name: _removable(value) for name, value in properties.items()}
     properties |= {
         EXTENDS: {"type": "string", "description": "folder of a suite, or file, that this one takes over"},
         DEFAULTS: {"type": "object", "properties": shared, "additionalProperties": False},
@@ -76,11 +76,15 @@ def _entry(block: Json) -> Json | None:
     return next((each for each in patterns if isinstance(each, dict)), None)
 
 
-def _without(block: Json) -> Json:
+def _removable(block: Json) -> Json:
     """A block with keys whose entries may be null: that takes away one that was taken over."""
-    found = {name: _or_null(block[name]) for name in ("additionalProperties",) if isinstance(block.get(name), dict)}
-    patterns = {key: _or_null(value) for key, value in block.get("patternProperties", {}).items()}
-    return block | found | ({"patternProperties": patterns} if patterns else {})
+    every, patterns = block.get("additionalProperties"), block.get("patternProperties")
+    changed: Json = {}
+    if isinstance(every, dict):
+        changed["additionalProperties"] = _or_null(every)
+    if patterns:
+        changed["patternProperties"] = {key: _or_null(value) for key, value in patterns.items()}
+    return block | changed
 
 
 def _open(block: Json, instead: dict[str, Json]) -> Json:

@@ -27,7 +27,7 @@ from ladd.networks import DiT
 from ladd.samplers.cadd import CaddSource, plugged_in
 from ladd.samplers.sources import Stream, share_equal_rows
 from ladd.systems.base import Passes, SampleCost, Surroundings, Values, backbone_macs
-from ladd.systems.own_sampler import OwnSampler
+from ladd.systems.own_sampler import SystemWithSampler
 
 
 class CaddSettings(SystemSettings):
@@ -64,7 +64,7 @@ class CaddNetwork(DiT):
         return self.transformer([embedded], [condition], [positions])[0]
 
 
-class Drawn(NamedTuple):
+class Corrupted(NamedTuple):
     """What the forward process made of a batch, and the prediction from it."""
 
     times: TimeDraw
@@ -72,7 +72,7 @@ class Drawn(NamedTuple):
     hidden: Tensor  # (B, N, d)
 
 
-class Cadd(OwnSampler):
+class Cadd(SystemWithSampler):
     """A DiT that fills masks, each with a noisy vector of its token."""
 
     name = "cadd"
@@ -102,27 +102,29 @@ class Cadd(OwnSampler):
             self.vocabulary, timed=timed, learned_table=self.settings.learned_table, **network.model_dump()
         )
 
-    def _drawn(self, model: Any, x: Tensor, noise: SampleNoise, step: int, warp: float = 1.0) -> Drawn:
+    def _corrupted(self, model: Any, x: Tensor, noise: SampleNoise, step: int, warp: float = 1.0) -> Corrupted:
         times = low_discrepancy_times(noise.whole.uniform("t_x", step, 1)[:, 0], warp).select(noise.rows)
         noised = self.process.corrupt(x, times.t, StreamNoise(noise, "token", step))
         z_t = self.vectors.corrupt(model.table(x), times.t, StreamNoise(noise, "latent", step)).state
-        return Drawn(times, noised, model(noised.state, times.t, z_t))
+        return Corrupted(times, noised, model(noised.state, times.t, z_t))
 
-    def _token_loss(self, model: Any, x: Tensor, drawn: Drawn, weight: str) -> Tensor:
-        return self.process.loss(Prediction(drawn.hidden, model.token_head), x, drawn.tokens, drawn.times, weight)
+    def _token_loss(self, model: Any, x: Tensor, corrupted: Corrupted, weight: str) -> Tensor:
+        return self.process.loss(
+            Prediction(corrupted.hidden, model.token_head), x, corrupted.tokens, corrupted.times, weight
+        )
 
     def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         channel = self.settings.token_channel
-        drawn = self._drawn(model, x, noise, step, channel.warp)
-        return {"loss": self._token_loss(model, x, drawn, channel.weight).mean() / self.tokens}
+        corrupted = self._corrupted(model, x, noise, step, channel.warp)
+        return {"loss": self._token_loss(model, x, corrupted, channel.weight).mean() / self.tokens}
 
-    def _latent_loss(self, model: Any, x: Tensor, drawn: Drawn) -> Tensor:
+    def _latent_loss(self, model: Any, x: Tensor, corrupted: Corrupted) -> Tensor:
         """What the path of the vectors costs, (B,) nats: -SNR'/2 |W[x_0] - plug-in|^2 over masked positions."""
-        predicted = plugged_in(model.token_head(drawn.hidden), model.table.weight, "soft")
+        predicted = plugged_in(model.token_head(corrupted.hidden), model.table.weight, "soft")
         error = (predicted - model.table(x)).double().square().sum(dim=-1)
-        rate = snr_rate(self.vectors.schedule, drawn.times.t) * drawn.times.weight
-        assert drawn.tokens.changed is not None
-        return rate / 2 * (error * drawn.tokens.changed).sum(dim=1)
+        rate = snr_rate(self.vectors.schedule, corrupted.times.t) * corrupted.times.weight
+        assert corrupted.tokens.changed is not None
+        return rate / 2 * (error * corrupted.tokens.changed).sum(dim=1)
 
     @torch.no_grad()
     def bounds(
@@ -135,9 +137,9 @@ class Cadd(OwnSampler):
         """
 
         def loss(rows: Tensor, noise: SampleNoise, draw: int) -> Tensor:
-            drawn = self._drawn(model, x[rows], noise, draw)
-            terms = [self._token_loss(model, x[rows], drawn, "elbo").double()]
-            return torch.stack(terms if token_only else [*terms, self._latent_loss(model, x[rows], drawn)], dim=1)
+            corrupted = self._corrupted(model, x[rows], noise, draw)
+            terms = [self._token_loss(model, x[rows], corrupted, "elbo").double()]
+            return torch.stack(terms if token_only else [*terms, self._latent_loss(model, x[rows], corrupted)], dim=1)
 
         token, *latent = average_draws(x, settings, loss).unbind(dim=1)
         return {"token_elbo": token} | ({"full_bound": token + latent[0]} if latent else {})

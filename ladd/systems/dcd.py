@@ -26,7 +26,7 @@ from ladd.samplers.dcd import CopulaSource
 from ladd.samplers.sources import NextTokenSource, Stream, share_equal_rows
 from ladd.systems.ar import negative_log_likelihood
 from ladd.systems.base import Passes, SampleCost, Surroundings, Values, backbone_macs
-from ladd.systems.own_sampler import OwnSampler
+from ladd.systems.own_sampler import SystemWithSampler
 
 
 class DcdSettings(SystemSettings):
@@ -70,7 +70,7 @@ class DcdModel(nn.Module):
         self.denoiser, self.next_token = denoiser, next_token
 
 
-class Dcd(OwnSampler):
+class Dcd(SystemWithSampler):
     """MDLM and an autoregressive model, drawn from by their copula."""
 
     name = "dcd"

@@ -9,7 +9,7 @@ from ladd.samplers.base import Sampler
 from ladd.systems.base import DEFAULT_SAMPLER, System
 
 
-class OwnSampler(System):
+class SystemWithSampler(System):
     """A sweep may leave its schedule out, for the defaults of the sampler, or name the sampler to set them."""
 
     @classmethod

@@ -30,7 +30,7 @@ from ladd.networks.transformer import Block, FinalNorm, Transformer, zero_linear
 from ladd.samplers.self_speculative import SpeculativeSource, along
 from ladd.samplers.sources import Stream, share_equal_rows
 from ladd.systems.base import Passes, SampleCost, Surroundings, Values, backbone_macs
-from ladd.systems.own_sampler import OwnSampler
+from ladd.systems.own_sampler import SystemWithSampler
 
 
 class SelfSpeculativeSettings(SystemSettings):
@@ -92,7 +92,7 @@ class SelfSpeculativeNetwork(nn.Module):
         return torch.cat([angles.cos()] * 2, dim=-1), torch.cat([-angles.sin(), angles.sin()], dim=-1)
 
 
-class SelfSpeculative(OwnSampler):
+class SelfSpeculative(SystemWithSampler):
     """MDLM whose last block turns its predictions into an any-order autoregressive model."""
 
     name = "self-speculative"

@@ -25,7 +25,7 @@ from ladd.networks import DiT
 from ladd.samplers.sources import Stream, share_equal_rows
 from ladd.samplers.vadd import VaddSource
 from ladd.systems.base import Surroundings, Values
-from ladd.systems.own_sampler import OwnSampler
+from ladd.systems.own_sampler import SystemWithSampler
 
 ACTIVE = 0.01  # variance of the mean over sequences, from which a coordinate counts as used
 
@@ -102,7 +102,7 @@ def divergence(mean: Tensor, log_deviation: Tensor) -> Tensor:
     return (mean.square() + (2 * log_deviation).exp() - 1 - 2 * log_deviation).sum(dim=1) / 2
 
 
-class Vadd(OwnSampler):
+class Vadd(SystemWithSampler):
     """A DiT that fills masks given a random vector."""
 
     name = "vadd"
