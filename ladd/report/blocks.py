@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ladd.report import labels
+from ladd.report import against, labels
 from ladd.report.cells import EMPTY, Block, Record, flagged, tabulate
 from ladd.report.equal_diversity import equal_diversity
 from ladd.report.matched import few_step_half, matched
@@ -33,7 +33,7 @@ def blocks(summary: pl.DataFrame) -> list[Block]:
         ],
         "Quality of samples": [_by_steps(summary, first, given="")] if first else [],
         "Quality at matched compute": [
-            *(matched(summary, x) for x in labels.PRICES),
+            *(matched(summary, x) for x in against.PRICES),
             few_step_half(summary),
             throughput(summary),
         ],

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from ladd.config.claims import Claim, Number, Quantity, evaluate, sides
+from ladd.report.against import BACKBONE
 from ladd.report.cells import Block
-from ladd.report.labels import BACKBONE
 from ladd.report.matched import Point, interpolate
 from ladd.report.select import at_base_temperature, averaged
 

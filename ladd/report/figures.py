@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ladd.errors import ArtifactError
 from ladd.registry import discover
-from ladd.report import labels
+from ladd.report import against, labels
 from ladd.report.blocks import at_budget, frontier
 from ladd.report.select import sampled
 from ladd.report.style import BLACK, GREY, family_colour, figure_to, note, plain_log_ticks, shade, side_legend
@@ -65,13 +65,13 @@ def _label(key: tuple, others: list[tuple]) -> str:
     return " ".join(words) + (f"\n+ {steps} latent step{'s' * (steps > 1)}" if steps else "")
 
 
-def metric_lines(summary: pl.DataFrame, figure: labels.Figure) -> list[Line]:
+def metric_lines(summary: pl.DataFrame, figure: against.Figure) -> list[Line]:
     """A metric of every model and schedule, without rows where ``figure.x`` is null or not positive."""
     rows = _shown(summary, figure).filter(pl.col("family") != labels.REAL, pl.col(figure.x) > 0)
     return list(lines_of(rows.sort("token_steps")).values())
 
 
-def _shown(summary: pl.DataFrame, figure: labels.Figure) -> pl.DataFrame:
+def _shown(summary: pl.DataFrame, figure: against.Figure) -> pl.DataFrame:
     return sampled(summary, figure.metric.name).with_columns(pl.col("value", "stderr") * figure.metric.factor)
 
 
@@ -82,7 +82,7 @@ def sample_figures(summary: pl.DataFrame, folder: Path) -> dict[str, Path]:
         Files by caption, in the order of the page; none for a table without samples.
     """
     made = {}
-    for figure in labels.figures():
+    for figure in against.figures():
         if metric_lines(summary, figure):
             made[figure.caption] = folder / f"{figure.stem}.png"
             plot_metric(summary, made[figure.caption], figure)
@@ -99,7 +99,7 @@ def frontier_caption(summary: pl.DataFrame) -> str:
     return f"Quality and diversity over temperature: {side} and to the right is better"
 
 
-def plot_metric(summary: pl.DataFrame, path: Path, figure: labels.Figure) -> None:
+def plot_metric(summary: pl.DataFrame, path: Path, figure: against.Figure) -> None:
     """A metric against token steps or a cost, which is logarithmic, with the value of real data.
 
     Raises:
@@ -121,7 +121,7 @@ def plot_metric(summary: pl.DataFrame, path: Path, figure: labels.Figure) -> Non
         axes.set_ylabel(figure.up)
         note(axes, labels.sampling_note(sampled(summary, figure.metric.name)))
         side_legend(canvas, [axes], [figure.metric.real_label, *(line.label for line in lines)])
-        if figure.x == labels.TOKEN_STEPS:
+        if figure.x == against.TOKEN_STEPS:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_locator(FixedLocator(sorted({k for line in lines for k in line.rows["token_steps"]})))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
@@ -148,7 +148,7 @@ def draw(axes: Axes, line: Line, x: str) -> None:
     axes.fill_between(across, low, high, color=line.colour, alpha=0.18, linewidth=0, zorder=2)
 
 
-def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Line], figure: labels.Figure) -> None:
+def draw_floor(axes: Axes, summary: pl.DataFrame, lines: list[Line], figure: against.Figure) -> None:
     """Value of real data (of a distance, that of two independent sets): dashed line and band.
 
     Where it is FAR below all ``lines``, it is given in words.

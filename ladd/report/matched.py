@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from ladd.metrics.base import Metric
-from ladd.report import labels
+from ladd.report import against, labels
 from ladd.report.cells import CLEAR, EMPTY, NAMES, ROW, Block, Cells, Number, best_cells, described, names_of
 from ladd.report.select import quality
 
@@ -124,11 +124,11 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
             rows.append((model, schedule, latents, *(str(point or NOT_AVAILABLE) for point in points)))
     steps, fixed = ", ".join(map(str, ladder.token_steps)), labels.named_systems("left_to_right")
     note = (
-        f"{x}: {labels.PRICES[x].rule}; budgets: those of {ladder.row['model']} at {steps} token steps; linear between "
-        f"measured budgets, n/a outside; the standard error is of {better.short}; real data and {fixed} hold "
+        f"{x}: {against.PRICES[x].rule}; budgets: those of {ladder.row['model']} at {steps} token steps; linear "
+        f"between measured budgets, n/a outside; the standard error is of {better.short}; real data and {fixed} hold "
         f"for all budgets, {fixed} at its own cost"
     )
-    title = f"{better.short} · {beside.short} at matched {labels.PRICES[x].unit} per sample"
+    title = f"{better.short} · {beside.short} at matched {against.PRICES[x].unit} per sample"
     columns = (*NAMES, *map(labels.plain, budgets))
     return Block(
         title,
@@ -136,7 +136,7 @@ def matched(summary: pl.DataFrame, x: str) -> Block:
         columns,
         tuple(references),
         tuple(rows),
-        essential=x == labels.BACKBONE,
+        essential=x == against.BACKBONE,
         meaning=better.meaning,
         named=(*named, *marked),
         best=best_cells(grid, better.better),
@@ -149,7 +149,7 @@ def few_step_half(summary: pl.DataFrame) -> Block:
     Returns:
         Rows are models and schedules with a value at any of its budgets; EMPTY without such a row.
     """
-    measured = curves(summary, labels.BACKBONE)
+    measured = curves(summary, against.BACKBONE)
     if (ladder := baseline(measured)) is None:
         return EMPTY
     several, half = summary["suite"].n_unique() > 1, lower_half(ladder.points)
@@ -166,7 +166,7 @@ def few_step_half(summary: pl.DataFrame) -> Block:
     if not rows:
         return EMPTY
     name = labels.family_name(ladder.row["family"], ladder.row["model"])
-    unit, side = labels.PRICES[labels.BACKBONE].unit, {"lower": "negative", "higher": "positive"}[better.better]
+    unit, side = against.PRICES[against.BACKBONE].unit, {"lower": "negative", "higher": "positive"}[better.better]
     title = f"Few-step half: {better.short} minus {name}'s · {beside.short} minus {name}'s, at matched {unit}"
     note = (
         f"against {ladder.row['model']}; {side} is better; ** by more than {CLEAR:g} standard errors at equal "

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from ladd.metrics.base import Metric
-from ladd.report import labels
+from ladd.report import against, labels
 from ladd.report.blocks import at_budget, frontier
 from ladd.report.cells import CLEAR, Record
 from ladd.report.chart import Axis, Chart, Dot, DotChart, Key, Level, Mark, Panel, Series, axis, dashes
@@ -59,7 +59,7 @@ def _tied(row: Record, best: Record) -> bool:
 def drawn(summary: pl.DataFrame) -> set[str]:
     """Captions of the figures (`ladd.report.figures`) that the charts stand for."""
     metric = labels.main_metric(summary)
-    return {frontier_caption(summary), *(figure.caption for figure in labels.figures() if figure.metric is metric)}
+    return {frontier_caption(summary), *(figure.caption for figure in against.figures() if figure.metric is metric)}
 
 
 def charts(summary: pl.DataFrame) -> list[Chart | DotChart]:
@@ -68,10 +68,10 @@ def charts(summary: pl.DataFrame) -> list[Chart | DotChart]:
     A figure that the table has no rows for is left out.
     """
     metric = labels.main_metric(summary)
-    shown = [figure for figure in labels.figures() if figure.metric is metric and metric_lines(summary, figure)]
+    shown = [figure for figure in against.figures() if figure.metric is metric and metric_lines(summary, figure)]
     swept = bool(frontier(summary)[2])
-    steps = [figure for figure in shown if figure.x == labels.TOKEN_STEPS]
-    costs = [figure for figure in shown if figure.x != labels.TOKEN_STEPS]
+    steps = [figure for figure in shown if figure.x == against.TOKEN_STEPS]
+    costs = [figure for figure in shown if figure.x != against.TOKEN_STEPS]
     made: list[Chart | DotChart] = [_budgets(summary, each) for each in ([shown] if swept else [steps, costs]) if each]
     made += [_frontier(summary)] if swept else []
     likelihood = _likelihood(summary)
@@ -91,7 +91,7 @@ def said(value: float, stderr: float | None, digits: int) -> str:
     return f"{value:,.{digits}f}" + ("" if stderr is None else f" ± {stderr:,.{digits}f}")
 
 
-def _budgets(summary: pl.DataFrame, figures: Sequence[labels.Figure]) -> Chart:
+def _budgets(summary: pl.DataFrame, figures: Sequence[against.Figure]) -> Chart:
     """A metric against budgets, a plot for each kind of them."""
     metric = figures[0].metric
     rows = _shown(summary, metric)
@@ -106,11 +106,11 @@ def _budgets(summary: pl.DataFrame, figures: Sequence[labels.Figure]) -> Chart:
         near = [row for row in floors if row["value"] >= min(numbers) / FAR]
         up = axis(_flat(figure.up), [*numbers, *(row["value"] for row in near)], log=min(numbers) > 0)
         budgets = [value for line in lines for value in line.rows[figure.x]]
-        at = sorted(set(budgets)) if figure.x == labels.TOKEN_STEPS else ()
+        at = sorted(set(budgets)) if figure.x == against.TOKEN_STEPS else ()
         across = axis(_plain(figure.across), budgets, log=True, at=at)
         series = tuple(_series(line, names, across, up, figure) for line in lines)
         levels = tuple(Level(up.place(row["value"]), metric.real_label, _value(row, metric)) for row in near)
-        title = "token steps" if figure.x == labels.TOKEN_STEPS else labels.PRICES[figure.x].unit
+        title = "token steps" if figure.x == against.TOKEN_STEPS else against.PRICES[figure.x].unit
         panels.append(Panel(title, across, up, series, levels))
         keys |= {each.name: Key(*each[:4]) for each in series}
         notes = [f"{metric.real_label}: {_value(row, metric)}, far below" for row in floors if row not in near]
@@ -119,12 +119,12 @@ def _budgets(summary: pl.DataFrame, figures: Sequence[labels.Figure]) -> Chart:
     return Chart(title, figures[0].caption, note, tuple(panels), tuple(keys.values()), tabs=len(panels) > 1)
 
 
-def _series(line: Line, names: dict[labels.Row, str], across: Axis, up: Axis, figure: labels.Figure) -> Series:
+def _series(line: Line, names: dict[labels.Row, str], across: Axis, up: Axis, figure: against.Figure) -> Series:
     marks, x, metric = [], figure.x, figure.metric
     for row in line.rows.iter_rows(named=True):
         name = names[labels.row_key(row)]
         steps = "" if row["token_steps"] is None else labels.steps_name(row["token_steps"])
-        cost = "" if x == labels.TOKEN_STEPS else f"{labels.plain(row[x])} {labels.PRICES[x].unit}"
+        cost = "" if x == against.TOKEN_STEPS else f"{labels.plain(row[x])} {against.PRICES[x].unit}"
         words = (name, ", ".join(filter(None, (steps, cost))), f"{metric.short} {_value(row, metric)}")
         marks.append(_mark(across.place(row[x]), row, up, words))
     return Series(name, line.colour, dashes(line.sampler.line), _square(line), tuple(marks))

@@ -87,13 +87,7 @@ class LaddModel(nn.Module):
         pretrained_encoder: clean tokens (B, N) -> (B, L, w), of a model without a learned one; set by whoever encodes.
     """
 
-    def __init__(
-        self,
-        denoiser: MMDiT,
-        encoder: Encoder | None,
-        codebook: Codebook | None,
-        scale: float,
-    ):
+    def __init__(self, denoiser: MMDiT, encoder: Encoder | None, codebook: Codebook | None, scale: float):
         super().__init__()
         self.denoiser = denoiser
         self.prior: LatentPrior | None = None
@@ -226,10 +220,8 @@ class Ladd(System):
     ) -> Values:
         """Terms under the times of the sweep's sampler.
 
-        token_elbo is given the clean latent, or the latent at the same time where the sampler's latents are noisy. It
-        is no bound on -log p(x), because the latents come from an encoder that has seen x. full_bound adds the latents'
-        term; with codes that are a function of x it bounds -log p(x). Continuous latents have none.
-        """
+        token_elbo is given clean latents, or those of the same time if the sampler's are noisy; no bound on -log p(x),
+        since the encoder saw x. full_bound adds the latents' term and is one, of codes that are a function of x."""
         latents, with_latent = encode_all(model, x, settings.batch), self.channel.in_nats
         joint = self.samplers(self.settings)[sweep.schedule].latents_at == "shared"
 
@@ -294,10 +286,7 @@ class Ladd(System):
 
 
 def latent_times(settings: LaddSettings) -> dict[str, float | None]:
-    """Times t_z that the latents are shown at, by name; None is the time of the joint schedule.
-
-    Those of noisy latents are what the model was trained on. Times that it was never trained on are left out.
-    """
+    """Times t_z that the latents are shown at, by name, of those trained on; None is the time of the joint schedule."""
     noisy: dict[str, float | None] = {"shared": None} if settings.latent_channel.times == "shared" else {"noisy": 0.5}
     low, high = settings.latent_noise
     times = {"clean": 0.0} | noisy | {"masked": 1.0}

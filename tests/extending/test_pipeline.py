@@ -15,8 +15,8 @@ from flows.graph import read_graph
 from ladd.cli import main
 from ladd.config import load_suite
 from ladd.dry_run import rehearse
+from ladd.report.against import figures
 from ladd.report.figures import metric_lines
-from ladd.report.labels import figures
 from ladd.report.select import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.plan import renew_plan

@@ -7,7 +7,7 @@ import math
 import polars as pl
 import pytest
 
-from ladd.report.labels import COSTS
+from ladd.evaluation.rows import COSTS
 from ladd.report.matched import Point, baseline, curves, interpolate, matched
 from ladd.report.select import summarise
 

@@ -10,9 +10,9 @@ import pytest
 
 from ladd.errors import ArtifactError
 from ladd.metrics.swd import SlicedWasserstein
+from ladd.report.against import TOKEN_STEPS, Figure
 from ladd.report.curves import plot_codebook
 from ladd.report.figures import plot_metric
-from ladd.report.labels import TOKEN_STEPS, Figure
 from ladd.report.page import write_page
 from ladd.report.select import summarise
 from ladd.samplers.sequential import Sequential

@@ -9,9 +9,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from ladd.errors import ArtifactError
+from ladd.report.against import figures
 from ladd.report.curves import plot_codebook, plot_curves
 from ladd.report.figures import draw, draw_floor, metric_lines, plot_metric, sample_figures
-from ladd.report.labels import figures
 from ladd.report.select import summarise
 from ladd.report.style import family_colour
 from tests.report.drawing import twice
