@@ -55,14 +55,8 @@ def register_model(
     with answering(uri), _refusals(name):
         experiment = Experiment(root, suite)
         with _store(uri):
-            from mlflow.models import Model, ModelSignature
-            from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+            from mlflow.models import Model
 
-            kinds = {int: DataType.long, float: DataType.double, str: DataType.string}
-            signature = ModelSignature(
-                inputs=Schema([ColSpec(DataType.string, column) for column in example]),
-                params=ParamSchema([ParamSpec(key, kinds[type(value)], value) for key, value in parameters.items()]),
-            )
             logged = Model.log(
                 None,
                 flavor=mlflow.pyfunc,
@@ -71,7 +65,7 @@ def register_model(
                 registered_model_name=name,
                 loader_module=loader,
                 data_path=str(folder),
-                signature=signature,
+                signature=_signature(example, parameters),
                 input_example=(pd.DataFrame(dict(example)), dict(parameters)),
                 pip_requirements=[f"ladd=={importlib.metadata.version('ladd')}"],
             )
@@ -81,6 +75,18 @@ def register_model(
         if alias is not None:
             experiment.client.set_registered_model_alias(name, alias, version)
     return f"models:/{name}/{version}"
+
+
+def _signature(example: Mapping[str, Sequence[str]], parameters: Mapping[str, Any]) -> Any:
+    """A table of text in, with the parameters of predictions and their defaults; what comes out is not said."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    kinds = {int: DataType.long, float: DataType.double, str: DataType.string}
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, column) for column in example]),
+        params=ParamSchema([ParamSpec(key, kinds[type(value)], value) for key, value in parameters.items()]),
+    )
 
 
 def registered_folder(root: Path, uri: str) -> Path:
