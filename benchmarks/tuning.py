@@ -58,15 +58,19 @@ def run(folder: Path, trial: dict[str, Any], seed: int) -> list[dict[str, Any]]:
     block = next(name for name in ("models", "baselines") if key in values[name])
     latents = values[block][key].get("latents")
     change(values[block][key], trial.get("set", {}))
-    if learned := trial.get("stage1"):
+    learned = trial.get("stage1")
+    if learned is not None:
         change(values["latents"][latents], learned)
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         link(folder / "artifacts", Path("artifacts"))
         values["root"], values["compute"]["threads"] = str(folder / values["root"]), 1
         suite = Suite.model_validate(values)
-        if learned:
+        seconds = 0.0  # of trainings, Stage 1 with them
+        if learned is not None:
             made = stage1.training(stage(suite, latents, seed))
+            started = time.perf_counter()
             average = trainer(made, seed).train()
+            seconds = time.perf_counter() - started
             target = Path("artifacts/latents", latents)
             target.unlink(missing_ok=True)
             target.mkdir()
@@ -75,7 +79,7 @@ def run(folder: Path, trial: dict[str, Any], seed: int) -> list[dict[str, Any]]:
         made = (stage2.training if latents else build_training)(stage(suite, key, seed))
         loop, started = trainer(made, seed), time.perf_counter()
         loop.train()
-        seconds = time.perf_counter() - started
+        seconds += time.perf_counter() - started
     return [
         {
             "model": key,

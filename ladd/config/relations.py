@@ -125,6 +125,7 @@ class Relations:
                 f"{key}.schedule: {sweep.schedule!r} for {model.family}{nearest(sweep.schedule, samplers)}; "
                 f"allowed is {allowed}"
             )
+        _check_noise(key, sweep, model, samplers[sweep.schedule])
         self._check_prior(f"{key}.prior", sweep, model)
         tokens, budgets = suite.data[model.data].tokens, {f"{key}.token_steps": sweep.token_steps}
         if sweep.frontier is not None:
@@ -199,6 +200,18 @@ def _apart(blocks: Mapping[str, Mapping]) -> None:
         if both := one.keys() & other.keys():
             key = min(both)
             raise ValueError(f"{second}.{key}: the name is taken by {first}.{key}; rename one")
+
+
+def _check_noise(key: str, sweep: SweepConfig, model: SystemSettings, sampler: Any) -> None:
+    """A token sampler, alone or within another one, undoes the noise that its ``processes`` name and no other."""
+    own = getattr(model.system, "noise", "MaskedProcess")
+    for place, part in (("schedule", sampler), *(("tokens.schedule", part) for part in getattr(sweep, "parts", ()))):
+        undone = [process.__name__ for process in getattr(part, "processes", ())]
+        if undone and own not in undone:
+            raise ValueError(
+                f"{key}.{place}: {part.name!r} undoes a {' or '.join(undone)}, and the tokens of {model.family} have a "
+                f"{own}; take 'ancestral', 'joint' or 'sequential', which take all"
+            )
 
 
 def _find(key: str, block: Mapping[str, Any], name: str) -> Any:

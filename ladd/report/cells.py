@@ -13,11 +13,11 @@ import polars as pl
 from ladd.report.labels import (
     CONDITIONAL,
     ZERO_SHOT,
+    is_conditional,
     meaning,
     plain_name,
     references,
     schedule_name,
-    systems_that,
     uncertain,
 )
 
@@ -202,11 +202,10 @@ def flagged(digits: int) -> Callable[[Record], str]:
     Args:
         digits: decimals.
     """
-    given_latents = systems_that("uses_latents")
 
     def text(row: Record) -> str:
         plain = uncertain(row["value"], row["stderr"], digits)
         conditional = row["metric"] in CONDITIONAL or row["metric"].startswith(ZERO_SHOT)
-        return f"({plain})" if conditional and row["family"] in given_latents else plain
+        return f"({plain})" if conditional and is_conditional(row["family"]) else plain
 
     return text

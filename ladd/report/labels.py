@@ -127,6 +127,15 @@ def named_systems(flag: str) -> str:
     return ", ".join(systems()[name].label for name in systems_that(flag))
 
 
+def is_conditional(family: str) -> bool:
+    """Whether the token term of a system is no bound on -log p(x), since it is given what has seen the sequence.
+
+    So it is with latents, and with what else a system says of itself by its attribute ``conditional``.
+    """
+    system = systems().get(family)
+    return system is not None and (system.uses_latents or getattr(system, "conditional", False))
+
+
 def of_systems(flag: str) -> pl.Expr:
     """Whether a row is of one of them."""
     return pl.col("family").is_in(systems_that(flag))

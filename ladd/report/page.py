@@ -46,6 +46,7 @@ def write_page(
     summary: pl.DataFrame,
     figures: Mapping[str, Path],
     claims: Sequence[Judged] = (),
+    animation: str = "",
     parameters: str,
     provenance: Mapping[str, str],
 ) -> None:
@@ -56,6 +57,7 @@ def write_page(
         summary: what `summarise` returns.
         claims: with their verdicts.
         figures: further ones, PNG files by caption, in the order of the page; their bytes go into the page.
+        animation: a page that `ladd generate --animate` wrote, shown within this one.
         parameters: text of params.yaml.
         provenance: what made the numbers, by name.
 
@@ -83,6 +85,7 @@ def write_page(
         "numbers": _data("text/csv", summary.write_csv().encode()),
         "verdicts": _data("application/json", _verdicts(claims)) if claims else "",
         "figures": {name: _embedded(figure) for name, figure in figures.items() if name not in drawn(summary)},
+        "animation": animation,
         "parameters": parameters,
         "provenance": provenance,
     }

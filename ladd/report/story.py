@@ -221,8 +221,7 @@ def _kind(row: Record) -> int:
     """Number in KINDS."""
     if row["family"] in labels.references():
         return 2
-    latents = row["family"] in labels.systems_that("uses_latents")
-    return int(latents and row["metric"] != labels.BOUND)
+    return int(labels.is_conditional(row["family"]) and row["metric"] != labels.BOUND)
 
 
 def _term(row: Record) -> str:

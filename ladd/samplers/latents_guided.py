@@ -1,10 +1,12 @@
-"""Guidance of tokens by their latents, and latents at the norm that they were trained at.
+"""Guidance of tokens by their latents and of latents by their tokens, and latents at the norm they were trained at.
 
 With weight w the tokens are drawn from p(x_0 | x_t, z)^w p(x_0 | x_t)^(1 - w), normalised (classifier-free guidance, Ho
 and Salimans, 2022; between two times, Kynkaanniemi et al., 2024). The law without latents is that of the same network
 under the null latents that it was trained on: codes that are all masked, at t_z = 1; vectors that are 0, at t_z = 0,
 which training knows where `latent_channel.dropout` is above 0. Whether a masked position is revealed does not depend on
-its token, so this is guidance of the reverse step as well. A guided step costs two passes, and is charged for both.
+its token, so this is guidance of the reverse step as well. Codes that go along with tokens are drawn from
+p(z_0 | x_t, z_t)^w p(z_0 | z_t)^(1 - w), and of vectors the two means are combined so; the law without tokens is that
+at t_x = 1, with all of them masked. A guided step costs two passes, or three for both, and is charged for all.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from ladd.config.blocks import Range
 from ladd.config.evaluation import SweepConfig
 from ladd.diffusion.masked import MaskedProcess
-from ladd.diffusion.process import Prediction, Step
+from ladd.diffusion.process import Prediction, Process, Step
 from ladd.errors import SamplingError
 from ladd.samplers.base import State
 from ladd.samplers.latents_along import LatentsAlong
@@ -41,6 +43,10 @@ class GuidedSettings(NestedSettings):
         if self.between[0] > self.between[1]:
             raise ValueError(f"between {self.between} must be [low, high] with low <= high")
         return self
+
+
+class GuidedAlongSettings(GuidedSettings):
+    latent_guidance: Annotated[float, Field(ge=0, le=100)] = 1.0  # w of the latents; 1 is none, 0 leaves the tokens out
 
 
 class GuidedFirstSettings(GuidedSettings):
@@ -69,34 +75,76 @@ class GuidedHead(nn.Linear):
         return guided.masked_fill(told.isneginf(), -torch.inf) if self.guidance > 0 else untold
 
 
-def guided_source(source: PairSource, weight: float, between: list[float]) -> PairSource:
-    """The source whose token predictions are guided by its latents."""
+class GuidedVectors(nn.Module):
+    """Two hidden states side by side, (..., 2d), to the combined vectors (..., w); without weights of its own."""
+
+    def __init__(self, head: nn.Module, weight: float):
+        super().__init__()
+        self.head, self.guidance = head, weight
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        told, untold = (self.head(part) for part in hidden.chunk(2, dim=-1))
+        return self.guidance * told + (1 - self.guidance) * untold  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Weights, and the token times with them.
+
+    Attributes:
+        tokens, latents: w; 1 is none.
+        between: [low, high].
+    """
+
+    tokens: float
+    latents: float
+    between: list[float]
+
+    def is_active(self, t: Tensor) -> Tensor:
+        """Whether tokens at times t are within the interval, bool of the same shape."""
+        low, high = self.between
+        return (low <= t) & (t <= high)
+
+    def more_passes(self, t: Tensor) -> Tensor:
+        """Passes besides the plain one that a step at token times t makes."""
+        return self.is_active(t) * ((self.tokens != 1) + (self.latents != 1))
+
+
+def guided_source(source: PairSource, guidance: Guidance) -> PairSource:
+    """The source whose predictions are guided."""
 
     def predict(x: Tensor, z: Tensor, t_x: Tensor, t_z: Tensor) -> tuple[Prediction, Prediction]:
-        told, latents = source.predict(x, z, t_x, t_z)
-        active = is_guided(t_x, weight, between)
-        if not active.any():
-            return told, latents
-        null, t_null = null_latents(source, z, t_z)
-        untold = source.predict(x[active], null[active], t_x[active], t_null[active])[0].hidden
-        if active.all():  # one row may stand for all
-            count = max(len(told.hidden), len(untold))
-            hidden = torch.cat([each.expand(count, *each.shape[1:]) for each in (told.hidden, untold)], dim=-1)
-        else:
-            whole = told.hidden.expand(len(x), *told.hidden.shape[1:])
-            other = whole.clone()  # of equal laws guidance makes the same law
-            other[active] = untold.to(other.dtype)
-            hidden = torch.cat([whole, other], dim=-1)
-        outputs = source.tokens.process.vocabulary  # type: ignore[attr-defined]
-        return Prediction(hidden, GuidedHead(told.head, outputs, weight), told.rows), latents
+        tokens, latents = source.predict(x, z, t_x, t_z)
+        active = guidance.is_active(t_x)
+        if guidance.tokens != 1 and active.any():
+            null, t_null = null_latents(source, z, t_z)
+            untold = source.predict(x[active], null[active], t_x[active], t_null[active])[0].hidden
+            tokens = _guided(tokens, untold, active, _head(source.tokens.process, tokens.head, guidance.tokens))
+        if guidance.latents != 1 and active.any():
+            masked, ones = torch.full_like(x, source.tokens.process.mask_id), torch.ones_like(t_x)  # type: ignore[attr-defined]
+            untold = source.predict(masked[active], z[active], ones[active], t_z[active])[1].hidden
+            latents = _guided(latents, untold, active, _head(source.latents.process, latents.head, guidance.latents))
+        return tokens, latents
 
     return replace(source, predict=predict)
 
 
-def is_guided(t: Tensor, weight: float, between: list[float]) -> Tensor:
-    """Whether a pass at token times t is made twice, bool of the same shape."""
-    low, high = between
-    return (low <= t) & (t <= high) & (weight != 1)
+def _head(process: Process, head: nn.Module, weight: float) -> nn.Module:
+    discrete = isinstance(process, MaskedProcess)
+    return GuidedHead(head, process.vocabulary, weight) if discrete else GuidedVectors(head, weight)  # type: ignore[attr-defined]
+
+
+def _guided(told: Prediction, untold: Tensor, active: Tensor, head: nn.Module) -> Prediction:
+    """Both hidden states side by side; where guidance is not active the first twice: equal laws make the same law."""
+    if active.all():  # one row may stand for all
+        count = max(len(told.hidden), len(untold))
+        hidden = torch.cat([each.expand(count, *each.shape[1:]) for each in (told.hidden, untold)], dim=-1)
+    else:
+        whole = told.hidden.expand(len(active), *told.hidden.shape[1:])
+        other = whole.clone()
+        other[active] = untold.to(other.dtype)
+        hidden = torch.cat([whole, other], dim=-1)
+    return Prediction(hidden, head, told.rows)
 
 
 def null_latents(source: PairSource, z: Tensor, t_z: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,10 +162,10 @@ def _unguided(sampler: Any, base: type, source: PairSource) -> Any:
     )
 
 
-def _charged(state: State, after: State, guided: Callable[[], Tensor]) -> State:
-    """A state whose passes of this step count twice where the step was guided."""
+def _charged(state: State, after: State, more: Callable[[], Tensor]) -> State:
+    """A state that is charged for more passes for every one of this step."""
     made = after.token_passes - state.token_passes
-    return replace(after, token_passes=after.token_passes + made * guided()) if made.any() else after
+    return replace(after, token_passes=after.token_passes + made * more()) if made.any() else after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,15 +190,19 @@ class LatentsFirstGuided(LatentsFirst):
 
     @cached_property
     def _inner(self) -> LatentsFirst:
-        source = guided_source(self.source, self.guidance, self.between)
-        return _unguided(self, LatentsFirst, source)  # type: ignore[no-any-return]
+        return _unguided(self, LatentsFirst, guided_source(self.source, self.weights))  # type: ignore[no-any-return]
+
+    @property
+    def weights(self) -> Guidance:
+        """Latents that come first are drawn without tokens, and so are not guided by them."""
+        return Guidance(self.guidance, 1.0, self.between)
 
     def update(self, state: State, step: Step) -> State:
         if left := state.memory.latent_steps:
             after = super().update(state, step)
             return self._at_norm(after) if left == 1 else after
         after = self._inner.update(state, step)
-        return _charged(state, after, lambda: is_guided(self._times(state, step), self.guidance, self.between))
+        return _charged(state, after, lambda: self.weights.more_passes(self._times(state, step)))
 
     def _times(self, state: State, step: Step) -> Tensor:
         """That samples are asked at, (B,); samplers of tokens may take each through times of its own."""
@@ -167,23 +219,36 @@ class LatentsFirstGuided(LatentsFirst):
 
 @dataclass(frozen=True, kw_only=True)
 class LatentsAlongGuided(LatentsAlong):
-    """`latents-along` with guidance of its tokens; latents are predicted as they are without.
+    """`latents-along` with guidance of tokens, latents or both.
 
     Attributes:
-        guidance: w.
-        between: [low, high], token times with that w.
+        guidance: w of the tokens.
+        latent_guidance: w of the latents.
+        between: [low, high], token times with these w.
     """
 
     name: ClassVar[str] = "latents-along-guided"
-    Settings: ClassVar[type[SweepConfig]] = GuidedSettings
+    Settings: ClassVar[type[SweepConfig]] = GuidedAlongSettings
     guidance: float = 1.0
+    latent_guidance: float = 1.0
     between: Any = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.latent_guidance != 1 and not isinstance(self.source.tokens.process, MaskedProcess):
+            raise SamplingError(
+                f"latent_guidance {self.latent_guidance}: the tokens of this model are never masked, so it knows no "
+                f"latents without tokens; leave it 1"
+            )
+
+    @property
+    def weights(self) -> Guidance:
+        """Of both streams."""
+        return Guidance(self.guidance, self.latent_guidance, self.between)
 
     @cached_property
     def _inner(self) -> LatentsAlong:
-        source = guided_source(self.source, self.guidance, self.between)
-        return _unguided(self, LatentsAlong, source)  # type: ignore[no-any-return]
+        return _unguided(self, LatentsAlong, guided_source(self.source, self.weights))  # type: ignore[no-any-return]
 
     def update(self, state: State, step: Step) -> State:
         after = self._inner.update(state, step)
-        return _charged(state, after, lambda: is_guided(step.t, self.guidance, self.between))
+        return _charged(state, after, lambda: self.weights.more_passes(step.t))

@@ -29,6 +29,7 @@ from ladd.tasks.pictures import Picture, Pictured
 from ladd.yaml_files import write_yaml
 
 RESULTS = Path("results")
+ANIMATION = RESULTS / "animation.html"  # of `ladd generate SWEEP --animate`; no stage writes it
 
 
 def rebuild(suite: Suite, folder: Path) -> None:
@@ -60,6 +61,7 @@ def report(
         summary=summary,
         claims=claims,
         figures=figures,
+        animation=ANIMATION.read_text() if ANIMATION.is_file() else "",
         parameters=write_yaml(suite.written.model_dump(mode="json")),
         provenance=made,
     )

@@ -89,6 +89,7 @@ class Cadd(SystemWithSampler):
 }
 """
     source: ClassVar[type] = CaddSource
+    conditional: ClassVar[bool] = True  # vectors tell of the tokens that they stand for
     unread = ("eta",)
 
     def __init__(self, settings: Any, around: Surroundings):

@@ -7,7 +7,7 @@ masks. Stage 1 stays under masks: what a model starts with are the encoder and w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import model_validator
@@ -56,6 +56,8 @@ def check_channel(settings: LaddSettings) -> None:
 
 class UniformTokens(Ladd):
     """What both have in common; a base class before that of the latents."""
+
+    noise: ClassVar[str] = "UniformProcess"
 
     def __init__(self, settings: Any, around: Surroundings):
         super().__init__(settings, around)

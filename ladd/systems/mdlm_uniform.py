@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,7 @@ class MdlmUniform(TokenDiffusion):
     name = "mdlm-uniform"
     Settings = MdlmUniformSettings
     label, colour, place = "MDLM-uniform", "#E69F00", 2
+    noise: ClassVar[str] = "UniformProcess"
     meaning = "diffusion over tokens alone that replaces them by random ones in place of masks"
     citation = """
 @inproceedings{sahoo2025duo,

@@ -135,6 +135,16 @@ BAD = [
     ("sweeps.di-seq.model", "gpt", ["sweeps.di-seq.model", "'gpt' is not defined", "['ar', 'co', 'di', 'mdlm']"]),
     ("sweeps.di-seq.data", "text", ["sweeps.di-seq.data", "'text' differs from 'saw'"]),
     ("sweeps.mdlm.schedule", "joint", ["sweeps.mdlm.schedule", "'joint' for mdlm", "allowed is 'none'"]),
+    (
+        "sweeps.mdlm.schedule",
+        "loo-gibbs",
+        ["sweeps.mdlm.schedule: 'loo-gibbs' undoes a UniformProcess", "mdlm have a MaskedProcess; take 'ancestral'"],
+    ),
+    (
+        "sweeps.di-seq",
+        suite_values()["sweeps"]["di-seq"] | {"schedule": "latents-first", "tokens": {"schedule": "loo-gibbs"}},
+        ["sweeps.di-seq.tokens.schedule: 'loo-gibbs' undoes a UniformProcess", "di-ladd have a MaskedProcess"],
+    ),
     ("sweeps.di-joint.schedule", "none", ["sweeps.di-joint.schedule", "'none'", "'joint' or", "'sequential'"]),
     ("sweeps.ar.token_steps", [4], ["sweeps.ar.token_steps", "[4]", "write [8]"]),
     ("sweeps.mdlm.token_steps", [1, 16], ["sweeps.mdlm.token_steps", "16 must be at most N = 8"]),
@@ -179,6 +189,15 @@ def test_all_bad_values_are_named_at_once(tmp_path):
         load_suite(write(tmp_path, values))
     assert "seed: 'one'" in str(caught.value)
     assert "compute.device: 'tpu'" in str(caught.value)
+
+
+def test_a_sampler_that_reveals_masks_is_refused_for_uniform_noise(tmp_path):
+    values = changed("sweeps.mdlm.schedule", "first-hitting")
+    values["baselines"]["mdlm"] |= {"family": "mdlm-uniform", "token_channel": {"timed": True}}
+    fragments = ["sweeps.mdlm.schedule: 'first-hitting' undoes a MaskedProcess", "have a UniformProcess"]
+    check_message(write(tmp_path, values), fragments)
+    values["sweeps"]["mdlm"]["schedule"] = "psi"  # undoes both
+    load_suite(write(tmp_path, values))
 
 
 def test_missing_file_is_named():

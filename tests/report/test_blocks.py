@@ -28,6 +28,14 @@ def test_val_ppl_of_latents_is_flagged_and_the_bound_becomes_a_perplexity(text_r
     assert cells["di-8"] == ("-", f"{bound:.2f}±{0.01 * bound:.2f}", "4.5000±0.0100")
 
 
+def test_the_token_term_of_a_system_without_latents_may_be_none_either(rows, table):
+    """CADD's vectors tell of the tokens that they stand for."""
+    cadd = [row | {"model": "cadd", "family": "cadd"} for row in rows if row["metric"] == "token_elbo"]
+    _, cells = found(summarise(table([*rows, *cadd])), "Likelihood terms")
+    assert cells["cadd"][0] == "(0.5731±0.0011)"
+    assert cells["mdlm"][0] == "0.5731±0.0011"
+
+
 def test_zero_shot_has_a_column_per_corpus(text_rows, table):
     block, cells = found(summarise(table(text_rows)), "Zero-shot perplexity")
     assert block.columns[2:] == ("news", "wiki")

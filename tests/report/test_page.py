@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from html import unescape
 
 import polars as pl
 import pytest
@@ -56,6 +57,13 @@ def test_page_needs_nothing_outside(given, tmp_path):
     assert sum(source.startswith("data:image/png;base64,") for source in sources) == len(given["figures"])
     assert all(source.startswith("data:") for source in sources)
     assert re.findall(r"https?:|<script|<link|@import|url\(", html) == []
+
+
+def test_an_animation_is_shown_within_the_page(given, tmp_path):
+    animation = '<p class="a">x < y & "z"</p><script>1</script>'
+    write_page(tmp_path / "index.html", animation=animation, **given)
+    shown = re.search(r'<iframe[^>]* srcdoc="([^"]*)"', (tmp_path / "index.html").read_text())
+    assert unescape(shown[1]) == animation
 
 
 def test_numbers_of_the_tables_can_be_taken_away(given, tmp_path):

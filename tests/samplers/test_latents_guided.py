@@ -1,19 +1,24 @@
 """Guidance by latents: known laws of a guided step, what it costs, and latents at a norm."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from ladd.diffusion.masked import MaskedProcess
+from ladd.diffusion.uniform import UniformProcess
 from ladd.errors import SamplingError
 from ladd.samplers.base import Sampler, Samples, sample
 from ladd.samplers.latents_along import LatentsAlong
 from ladd.samplers.latents_first import LatentsFirst
 from ladd.samplers.latents_guided import (
+    Guidance,
+    GuidedAlongSettings,
     GuidedHead,
     GuidedSettings,
+    GuidedVectors,
     LatentsAlongGuided,
     LatentsFirstGuided,
     guided_source,
@@ -88,6 +93,58 @@ def test_every_pass_is_charged_and_given_tokens_stay(kind, plain, latents, token
     assert (found.tokens < MASK).all()
     once = drawn(plain, latents, x, tokens=tokens)
     assert not torch.equal(found.tokens, once.tokens)
+
+
+@LATENTS
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_every_pass_for_guided_latents_is_charged(latents, guidance):
+    denoiser, x = tables(), partly_given()
+    calls = record(denoiser)
+    weights = {"guidance": guidance, "latent_guidance": 2.0, "between": [0.3, 1.0]}
+    found = drawn(LatentsAlongGuided, latents, x, denoiser, **weights)
+    assert int(found.token_passes.sum()) == sum(len(each) for each, *_ in calls)
+    assert any((each == MASK).all() and (t_z < 1).all() for each, _, _, t_z, *_ in calls[1:])
+    assert torch.equal(found.tokens[x != MASK], x[x != MASK])
+    unguided = drawn(LatentsAlongGuided, latents, x, guidance=guidance, between=[0.3, 1.0])
+    assert not torch.equal(found.latents, unguided.latents)
+
+
+@LATENTS
+def test_a_sample_with_guided_latents_does_not_depend_on_its_batch(latents):
+    given = partly_given()
+    changes = {"guidance": 2.0, "latent_guidance": 0.5, "between": [0.3, 1.0], "tokens": "remdm-conf"}
+    whole, part = (drawn(LatentsAlongGuided, latents, x, **changes) for x in (given, given[:5]))
+    assert all(torch.equal(a, b[:5]) for a, b in zip(part, whole, strict=True))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
+def test_a_guided_code_has_the_normalised_power_law(weight):
+    """p(z | x_t)^w p(z)^(1 - w) of the code, drawn in one step with two tokens given."""
+    x = all_masked(COUNT, 4, 2)
+    x[:, 0], x[:, 2] = 1, 0
+    pair = pair_source(model_of(ExactDenoiser(LAW), 3), "discrete", (1, 3), process=MaskedProcess(LINEAR, 2))
+    values = NEUTRAL | {"latent_temperature": None, "between": [0.0, 1.0], "token_steps": 1, "guidance": 1.0}
+    values |= {"tokens": settings("latents-first", {"schedule": "ancestral-truncated"}).tokens}
+    found = sample(LatentsAlongGuided.of(pair, values | {"latent_guidance": weight}), x, noise(COUNT))
+    told = PRIOR * ONES[:, 0] * (1 - ONES[:, 2])
+    law = (told / told.sum()) ** weight * PRIOR ** (1 - weight)
+    expected, shares = law / law.sum(), torch.bincount(found.latents.flatten(), minlength=3) / COUNT
+    assert ((shares - expected).abs() < 5 * (expected * (1 - expected) / COUNT).sqrt()).all()
+    assert (shares - told / told.sum()).abs().max() > 0.02  # far from the law without guidance
+
+
+def test_guided_vectors_are_combined():
+    head, hidden = GuidedVectors(nn.Linear(2, 3), 2.0), torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(head(hidden), 2 * head.head(hidden[:, :2]) - head.head(hidden[:, 2:]))
+
+
+def test_tokens_that_are_never_masked_guide_no_latents():
+    pair = source("continuous", tables())
+    pair = replace(pair, tokens=replace(pair.tokens, process=UniformProcess(LINEAR, VOCABULARY)))
+    values = NEUTRAL | {"latent_temperature": None, "between": [0.0, 1.0], "token_steps": 2, "guidance": 1.0}
+    values |= {"tokens": settings("latents-first", {"schedule": "ancestral-truncated"}).tokens, "latent_guidance": 2.0}
+    with pytest.raises(SamplingError, match=r"latent_guidance 2\.0: the tokens of this model are never masked"):
+        LatentsAlongGuided.of(pair, values)
 
 
 @pytest.mark.parametrize("tokens", ["remdm-cap", "first-hitting"])
@@ -169,7 +226,7 @@ def test_null_latents_are_those_of_training():
         calls = record(denoiser)
         pair, t = source(latents, denoiser), torch.full((4,), 0.5, dtype=torch.float64)
         z = torch.zeros(4, LENGTH, dtype=torch.long) if latents == "discrete" else torch.ones(4, LENGTH, WIDTH)
-        guided_source(pair, 2.0, [0.0, 1.0]).predict(all_masked(4), z, t, t)
+        guided_source(pair, Guidance(2.0, 1.0, [0.0, 1.0])).predict(all_masked(4), z, t, t)
         _, null, t_x, t_z, *masked = calls[1]
         assert (t_x == 0.5).all()
         assert (t_z == time).all()
@@ -208,7 +265,7 @@ def test_an_interval_that_is_turned_round_is_an_error():
 
 def test_samples_at_times_of_their_own_are_refused_along_with_latents():
     values = {"model": "m", "data": "d", "token_steps": [4], "samples": 4, "seeds": [0]}
-    sweep = GuidedSettings.model_validate(
+    sweep = GuidedAlongSettings.model_validate(
         values | {"schedule": "latents-along-guided", "tokens": {"schedule": "first-hitting"}}
     )
     with pytest.raises(ValueError, match="take schedule 'latents-first'"):
