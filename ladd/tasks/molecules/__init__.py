@@ -40,10 +40,16 @@ class Molecules(Task[MoleculesConfig, MoleculesEvaluationConfig], MoleculeSource
     real_split = "train"
     given = False
     references: ClassVar[Mapping[str, Reference]] = {
-        "real": Reference("Train set"),
-        "factorised": Reference("Perfect factorised draw"),
-        "ngram": Reference("n-gram"),
-        **{name: Reference(published.label) for name, published in PUBLISHED.items()},
+        "real": Reference("Train set", meaning="molecules of the training set, measured like samples"),
+        "factorised": Reference(
+            "Perfect factorised draw",
+            meaning="a length of the data, then each token by itself, as often as it stands there",
+        ),
+        "ngram": Reference("n-gram", meaning="each token by those before it, counted in the training data"),
+        **{
+            name: Reference(published.label, meaning="as published, of all training strings and 30,000 samples")
+            for name, published in PUBLISHED.items()
+        },
     }
 
     @cached_property

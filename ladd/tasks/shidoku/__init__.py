@@ -80,8 +80,12 @@ class Shidoku(Task[ShidokuConfig, ShidokuEvaluationConfig], GridSource):
     real_split = "reference"
     given = False
     references: ClassVar[Mapping[str, Reference]] = {
-        "exact": Reference("Exact", exact=True),
-        "perfect": Reference("Perfect", exact=True),
+        "exact": Reference(
+            "Exact", exact=True, meaning="the exact denoiser without latents, its law at K steps by enumeration"
+        ),
+        "perfect": Reference(
+            "Perfect", exact=True, meaning="every grid equally likely: what a set as large would show"
+        ),
         **Task.references,
     }
 
