@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: help install install-cluster install-molecules install-dev repro repro-text dry-run pages pipelines ui test test-slow checks matrix \
+.PHONY: help install install-cluster install-molecules install-dev repro repro-text dry-run pages pipelines remote ui test test-slow checks matrix \
   bench gpu-check lock licences clean
 
 help: ## this list
@@ -55,8 +55,12 @@ pages: install ## write README's results and the pages anew from the results tha
 	python -m ladd.report.markdown README.md
 	ladd report && ladd report --suite suites/text-demo && ladd report --suite suites/shidoku
 
-pipelines: install ## copy dvc.yaml into the suites; after every change of it
+pipelines: install ## copy dvc.yaml and DVC's settings into the suites; after every change of them
 	python -m ladd.launch.pipeline
+
+remote: install ## keep outputs of all suites at a second place, on this machine's word: make remote URL=/srv/store
+	dvc remote add --local --force --default store "$(URL)"
+	python -m ladd.launch.project
 
 ui: install ## launch, watch and compare in the browser: Prefect, MLflow and the flows (docs/FLOWS.md)
 	python -m flows.ui

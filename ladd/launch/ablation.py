@@ -8,6 +8,7 @@ from ladd.launch.expand import Expansion, expand
 from ladd.launch.grid import Grid, command_of
 from ladd.launch.overrides import difference, read_values
 from ladd.launch.pipeline import MODULES, hand_over, prepare
+from ladd.launch.project import write_project
 from ladd.launch.run import Runner
 from ladd.launch.worktree import worktree
 from ladd.yaml_files import write_yaml
@@ -39,6 +40,7 @@ def run_ablation(root: Path, grid: Grid, run: Runner) -> Path:
         prepare(target, folder, document(grid, expansion), tree, modules=modules)
         run(folder, tree.environment)
         hand_over(folder, target, (*FILES, *(path.name for path in modules.glob(MODULES))))
+        write_project(root, target)
     return target
 
 

@@ -1,7 +1,8 @@
-"""The folder of a suite: made ready in a worktree and handed over from there. Its dvc.yaml is a copy of the root's.
+"""The folder of a suite: made ready in a worktree and handed over from there. What DVC reads in it are copies.
 
-A link to it would do for `dvc repro`, but DVC reads no link in a git revision, so `dvc params diff`, `dvc metrics diff`
-and `dvc exp show` would find nothing to compare with.
+It is a project of DVC's own, so that a command speaks of it alone and reads nothing else, with a copy of the root's
+dvc.yaml and the settings and the cache of the root. Links would do for `dvc repro`, but DVC reads no link in a git
+revision, so `dvc params diff`, `dvc metrics diff` and `dvc exp show` would find nothing to compare with.
 """
 
 import os
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ladd.files import remove, write_atomically
+from ladd.launch.project import write_project
 from ladd.launch.worktree import Worktree
 from ladd.stages.plan import renew_plan
 from ladd.yaml_files import parse_yaml, read_yaml
@@ -22,7 +24,8 @@ PARTIAL, REPLACED = Path(".work/incoming"), Path(".work/replaced")  # git and DV
 
 
 def write_pipeline(root: Path, folder: Path) -> None:
-    """Write the dvc.yaml of the suite in ``folder``; one that is no copy stays."""
+    """Make the suite in ``folder`` a project of DVC's own with the pipeline of the root; what is no copy stays."""
+    write_project(root, folder)
     path = folder / PIPELINE
     if path.is_file() and not path.is_symlink() and not path.read_text().startswith(HEADER):
         return

@@ -39,8 +39,8 @@ def make_ready(folder: Path, environment: Mapping[str, str] | None = None) -> No
     cannot be written."""
     folder = folder.resolve()
     try:
-        root = next((root for root in (folder, *folder.parents) if (root / ".dvc/tmp").is_dir()), None)
-        if root is not None:  # DVC has run here
+        root = next((root for root in (folder, *folder.parents) if (root / ".dvc").is_dir()), None)
+        if root is not None and (root / ".dvc/tmp").is_dir():  # DVC has run here
             _drop_stale_claims(root)
             _mend_record(root, folder)
     except OSError as error:

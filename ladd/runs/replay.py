@@ -14,6 +14,7 @@ from ladd.errors import ArtifactError, ConfigError
 from ladd.git import code_distance
 from ladd.launch.confine import NAME
 from ladd.launch.pipeline import PIPELINE, write_pipeline
+from ladd.launch.project import PROJECT, write_project
 from ladd.launch.worktree import LAUNCH_VARIABLE, worktree
 from ladd.stages.manifest import dvc_hash
 from ladd.stages.planned import PLANNED, keys_of
@@ -207,6 +208,8 @@ def replay(root: Path, run: LoggedRun, pipeline: Pipeline, *, allow_dirty: bool 
         (folder / "params.yaml").write_text(str(run.settings))
         if not (folder / PIPELINE).exists():  # a suite that was never committed
             write_pipeline(tree.path, folder)
+        elif folder != tree.path and (folder / PROJECT).is_dir():  # with the cache of this worktree's root
+            write_project(tree.path, folder)
         pipeline(folder, {**tree.environment, LAUNCH_VARIABLE: name}, stage)
         _check_outputs(folder, run)
 

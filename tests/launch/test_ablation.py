@@ -45,7 +45,8 @@ def test_ablation_is_a_suite_that_ran_in_its_worktree_and_is_ready_to_commit(rep
     assert trees_of(repository) == []
     commit(repository)
     committed = git(repository, "show", "--name-only", "--format=").splitlines()
-    files = ("dvc.lock", "dvc.yaml", "params.yaml", "plan.json", "results/compare.txt")
+    files = (".dvc/.gitignore", ".dvc/config", ".dvcignore")
+    files += ("dvc.lock", "dvc.yaml", "params.yaml", "plan.json", "results/compare.txt")
     assert committed == [f"{STUDY}/{name}" for name in files]
 
 

@@ -1,7 +1,8 @@
-"""DVC's commands on a fresh clone, for one suite of several (docs/dvc.md)."""
+"""DVC's commands on a fresh clone, in the folder of one suite of several (docs/dvc.md)."""
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ladd.launch.project import write_project
 from ladd.yaml_files import read_yaml
 from tests.launch.repository import make_repository
 from tests.stages.tiny import REPOSITORY, commit, environment, git
@@ -48,12 +50,15 @@ def write_suite(folder: Path, key: str, width: int) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A repository where the suites `.` and `mine` have run, all committed but the cache."""
+    """A repository where the suites `.` and `mine` have run, all committed but the cache, which they share."""
     root = make_repository(tmp_path_factory.mktemp("finished") / "repository", STAGES)
     (root / MINE).mkdir(parents=True)
-    write_suite(root, "first", 1)
-    write_suite(root / MINE, "mine", 2)
-    run(root, "repro", "--quiet", "--all-pipelines")
+    write_project(root, root / MINE)
+    for folder, key, width in ((root, "first", 1), (root / MINE, "mine", 2)):
+        write_suite(folder, key, width)
+        run(folder, "repro", "--quiet")
+    assert len(list((root / ".dvc/cache/runs").glob("*/*"))) == 2  # what ran is remembered for all
+    assert not (root / MINE / ".dvc/cache").exists()
     commit(root)
     return root
 
@@ -64,19 +69,21 @@ def clone(finished, tmp_path) -> Path:
     return tmp_path / "clone"
 
 
-def test_status_of_a_pipeline_names_the_stages_of_its_suite_alone(clone):
+def test_status_and_graph_are_of_the_suite_of_the_folder(clone):
     missing = [{"changed outs": {"artifacts/mine": "not in cache"}}]
-    assert json.loads(run(clone / MINE, "status", "--json", "dvc.yaml")) == {"train@mine": missing}
-    assert list(json.loads(run(clone, "status", "--json", "dvc.yaml"))) == ["train@first"]
-    assert len(json.loads(run(clone, "status", "--json"))) == 2
+    assert json.loads(run(clone / MINE, "status", "--json")) == {"train@mine": missing}
+    graph = run(clone, "dag", "--mermaid")
+    assert "train@first" in graph
+    assert "train@mine" not in graph
     assert git(clone, "status", "--porcelain") == ""
 
 
-def test_suite_without_a_plan_stops_commands_that_name_no_pipeline(clone):
+def test_suite_without_a_plan_stops_no_other(clone):
     (clone / "suites/broken").mkdir()
     (clone / "suites/broken/dvc.yaml").write_text(STAGES)
-    run(clone, "status", code=1)
-    assert list(json.loads(run(clone, "status", "--json", "dvc.yaml"))) == ["train@first"]
+    write_project(clone, clone / "suites/broken")
+    run(clone / "suites/broken", "status", code=1)
+    assert list(json.loads(run(clone, "status", "--json"))) == ["train@first"]
 
 
 def test_differences_to_a_commit_are_those_that_were_made(clone):
@@ -85,30 +92,24 @@ def test_differences_to_a_commit_are_those_that_were_made(clone):
         assert json.loads(run(folder, what, "diff", "--json")) == {}
     write_suite(folder, "mine", 5)
     (folder / "results/mine.json").write_text('{"loss": 5}')
+    (folder / "results/mine.csv").write_text("step,loss\n1,5\n")
     changed = {"old": 2, "new": 5, "diff": 3}
     found = json.loads(run(folder, "params", "diff", "--json"))
     assert found == {"plan.json": {"plan.train.mine.width": changed}}
     found = json.loads(run(folder, "metrics", "diff", "--json"))
     assert found == {"results/mine.json": {"loss": changed}}
-
-
-def test_targets_limit_metrics_plots_and_graph_to_a_suite(clone):
-    metrics = json.loads(run(clone / MINE, "metrics", "show", "--json", "results/mine.json"))
-    assert list(metrics[""]["data"]) == ["results/mine.json"]
-    plots = json.loads(run(clone / MINE, "plots", "show", "--json", "results/mine.csv"))["data"]
-    assert len(plots) == 1
-    assert "mine.csv" in next(iter(plots))
-    graph = run(clone, "dag", "--mermaid", "dvc.yaml")
-    assert "train@first" in graph
-    assert "train@mine" not in graph
+    found = json.loads(run(folder, "plots", "diff", "--json"))["data"]
+    assert found.keys() == {"results/mine.csv"}
+    assert {row["loss"] for row in found["results/mine.csv"][0]["content"]["data"]["values"]} == {"2", "5"}
 
 
 def test_what_one_checkout_pushes_another_pulls(finished, clone, tmp_path):
     for root in (finished, clone):
         run(root, "remote", "add", "--local", "--force", "--default", "store", str(tmp_path / "store"))
-        run(root / MINE, "push" if root is finished else "pull", "dvc.yaml")
+        write_project(root, root / MINE)
+        run(root / MINE, "push" if root is finished else "pull")
     assert (clone / MINE / "artifacts/mine").read_text() == "2\n"
-    assert json.loads(run(clone / MINE, "status", "--json", "dvc.yaml")) == {}
+    assert json.loads(run(clone / MINE, "status", "--json")) == {}
     assert not (clone / "artifacts/first").exists()
 
 
@@ -117,8 +118,10 @@ def test_experiment_runs_its_suite_and_is_shown(clone):
     run(clone / MINE, "exp", "run", "--name", "seven", "--set-param", "plan.json:plan.train.mine.width=7")
     assert (clone / MINE / "artifacts/mine").read_text() == "7\n"
     assert (clone / MINE / "results/mine.json").read_text() == '{"loss": 7}\n'
-    rows = run(clone / MINE, "exp", "show", "--csv").splitlines()
-    assert any("seven" in row and "7" in row.split(",") for row in rows)
+    shown = list(csv.DictReader(run(clone / MINE, "exp", "show", "--csv").splitlines()))
+    (seven,) = [row for row in shown if row["Experiment"] == "seven"]
+    assert [value for column, value in seven.items() if column.endswith("plan.train.mine.width")] == ["7"]
+    assert not [column for row in shown for column in row if "first" in column]  # of the suite at the root
 
 
 def test_axes_of_plots_are_columns_of_the_results():

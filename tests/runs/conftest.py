@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ladd.launch.project import write_project
 from ladd.stages.plan import renew_plan
 from ladd.tracking.store import create_store
 from tests.runs.fake import fake_results, write_suite
@@ -27,6 +28,7 @@ def finished(tmp_path_factory) -> Iterator[Path]:
         shutil.copy(REPOSITORY / name, root / name)
     folder = root / "suites" / "tiny"
     write_suite(folder)
+    write_project(root, folder)
     renew_plan(folder)
     git(root, "init", "--quiet")
     with pytest.MonkeyPatch.context() as patch:

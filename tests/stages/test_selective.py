@@ -16,7 +16,9 @@ import pytest
 from flows.graph import read_graph, select
 from flows.stage import Outcome, Processes, StageRunner
 from flows.suite import Pass
+from ladd.launch.project import write_project
 from ladd.launch.ready import make_ready
+from ladd.yaml_files import read_yaml
 from tests.builders import text_suite_values
 from tests.stages.test_plan import add_corpus, code, put
 from tests.stages.tiny import REPOSITORY, commit, environment, git, make_suite, write_params
@@ -84,6 +86,7 @@ class Pipeline:
         self.environment = environment() | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
         self.environment["PATH"] = f"{root}/bin:{self.environment['PATH']}"
         subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=root, env=self.environment, check=True)
+        write_project(root, self.folder)
         (root / ".gitignore").write_text("artifacts/\n.work/\n**/results/*.html\n")
 
     def repro(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -162,6 +165,52 @@ def test_edit_runs_these_stages_and_no_others_and_putting_it_back_runs_none(pipe
     assert restored == expected
     assert git(pipeline.root, "status", "--porcelain", "--untracked-files=no") == ""
     git(pipeline.root, "clean", "--quiet", "--force", "--", "ladd", "suites")
+
+
+def renamed() -> dict:
+    """The suite with another key for one of its models."""
+    changed = json.loads(json.dumps(values() | {"root": "../.."}))
+    changed["models"] = {key.replace("di", "renamed"): model for key, model in changed["models"].items()}
+    changed["sweeps"]["di-joint"]["model"] = "renamed"
+    return changed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [Pipeline.ran, Pipeline.launched], ids=["dvc", "flow"])
+def test_renamed_key_runs_what_has_its_name_and_putting_it_back_restores_all_even_without_its_files(pipeline, way):
+    """`compare` reads folders, and so what a key that is gone has left in them: it alone runs."""
+    old, new = {"stage2@di", "bound@di"}, {"stage2@renamed", "bound@renamed"}
+    left = ["results/history/stage2-di.csv", "results/loss_by_time/di.csv"]
+
+    def after(changed: dict) -> tuple[set[str], set[str]]:
+        write_params(pipeline.folder, changed)
+        return way(pipeline)
+
+    original = values() | {"root": "../.."}
+    assert set().union(*after(renamed())) == new | of("di-joint")
+    assert old | new < read_yaml(pipeline.folder / "dvc.lock")["stages"].keys()
+    assert all((pipeline.folder / path).is_file() for path in left)
+
+    ran, restored = after(original)
+    assert ran <= {"compare"}
+    assert ran | restored == of("di-joint")  # the rest was never taken away
+    git(pipeline.root, "clean", "--quiet", "--force", "--", "suites")
+    assert way(pipeline) == (set(), {"compare"})
+
+    write_params(pipeline.folder, renamed())
+    git(pipeline.folder, "rm", "--quiet", *left)
+    ran, restored = way(pipeline)
+    assert ran <= {"compare"}
+    assert ran | restored == new | of("di-joint")
+    ran, restored = after(original)
+    assert ran <= {"compare"}
+    assert ran | restored == old | of("di-joint")
+    assert all((pipeline.folder / path).is_file() for path in left)
+
+    git(pipeline.root, "reset", "--quiet", "--hard")
+    git(pipeline.root, "clean", "--quiet", "--force", "--", "suites")
+    assert way(pipeline)[0] == set()
+    assert git(pipeline.root, "status", "--porcelain") == ""
 
 
 @pytest.mark.slow
