@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: help install install-cluster install-molecules install-dev try repro repro-text dry-run pages site pipelines ui test test-slow checks matrix \
+.PHONY: help install install-cluster install-molecules install-dev repro repro-text dry-run pages site pipelines ui test test-slow checks matrix \
   bench gpu-check lock licences clean
 
 help: ## this list
