@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: help install install-cluster install-molecules install-dev repro repro-text dry-run pages pipelines ui test test-slow checks matrix \
+.PHONY: help install install-cluster install-molecules install-dev repro repro-text dry-run pages site pipelines ui test test-slow checks matrix \
   bench gpu-check lock licences clean
 
 help: ## this list
@@ -54,6 +54,10 @@ dry-run: install ## rehearse a suite with tiny counts on the offline assets: mak
 pages: install ## write README's results and the pages anew from the results that are there; trains nothing
 	python -m ladd.report.markdown README.md
 	ladd report && ladd report --suite suites/text-demo && ladd report --suite suites/shidoku
+
+site: install-dev ## build the pages of docs/ and README.md as a site in .work/site; a broken link ends it
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "site:    $(CURDIR)/.work/site/index.html"
 
 pipelines: install ## copy dvc.yaml into the suites; after every change of it
 	python -m ladd.launch.pipeline
