@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import posixpath
 import re
@@ -18,23 +19,40 @@ FENCE = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
 DIAGRAM = "![The stages of the pipeline](docs/images/pipeline.svg)"  # a page would fetch mermaid from another server
 # Page: its title, or None for its first heading; its sections of the README, of which "" is what comes first.
 PAGES: dict[str, tuple[str | None, tuple[str, ...]]] = {
-    "index.md": (None, ("", "Quick start", "Why")),
+    "index.md": (None, ("", "Quick start", "Why", "More")),
     "findings.md": (None, ("What it finds",)),
     "using.md": ("Working with it", ("The pipeline", "Working with it", "Suites")),
     "development.md": (None, ("Development", "Citing", "Licence")),
 }
+PUBLISHED = "published.md"
+RESULT_PAGES = {
+    "report": "claims, figures, tables",
+    "samples": "samples beside real data",
+}  # as `ladd report` writes them
+LIST_HEAD = """\
+# The pages of these results
+
+What the commands of a suite write, of the results in this repository. Each page is one file that needs nothing beside
+it; at the end of a report are the commit and the date of its results. [Results](RESULTS.md) explains every metric.
+
+| Suite | Report | Samples |
+|---|---|---|
+"""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages of the README and of the notebooks, and the pictures that they show from outside docs/."""
+    """Add the pages of the README, of the notebooks and of the results, and pictures from outside docs/."""
     docs = Path(config.docs_dir)
     pages = readme_pages((REPOSITORY / "README.md").read_text())
     for path in sorted(docs.glob("notebooks/*.ipynb")):
         pages[path.relative_to(docs).with_suffix(".md").as_posix()] = notebook_page(path)
+    pages[PUBLISHED] = list_of_pages()
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     for name in sorted(pictures_outside((REPOSITORY / "README.md").read_text())):
         files.append(File.generated(config, name, abs_src_path=str(REPOSITORY / name)))
+    for name, path in write_pages(REPOSITORY / ".work/site-pages").items():
+        files.append(File.generated(config, name, abs_src_path=str(path)))
     return files
 
 
@@ -111,3 +129,36 @@ def notebook_page(path: Path) -> str:
         if printed:
             parts.append(f"```text\n{printed.rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def suites_with_results() -> dict[str, Path]:
+    """Folders of the suites whose results are here, by name; the default suite first."""
+    folders = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))]
+    named = {"sawtooth" if folder == REPOSITORY else folder.name: folder for folder in folders}
+    return {name: folder for name, folder in named.items() if (folder / "results/compare.csv").is_file()}
+
+
+def write_pages(target: Path) -> dict[str, Path]:
+    """Write report and samples of every suite that has results; nothing is trained, sampled or measured.
+
+    Returns:
+        Files by their place in the site.
+    """
+    from ladd.config import load_suite  # here, as both bring torch
+    from ladd.stages.pages import rebuild
+
+    found = {}
+    for name, folder in suites_with_results().items():
+        with contextlib.chdir(folder):
+            rebuild(load_suite(), target / name)
+        found |= {f"results/{name}/{page}.html": target / name / f"{page}.html" for page in RESULT_PAGES}
+    return found
+
+
+def list_of_pages() -> str:
+    """The page that leads to these."""
+    rows = []
+    for name in suites_with_results():
+        links = [f"[{title}](results/{name}/{page}.html)" for page, title in RESULT_PAGES.items()]
+        rows.append(f"| `{name}` | {' | '.join(links)} |")
+    return f"{LIST_HEAD}{chr(10).join(rows)}\n"

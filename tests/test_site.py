@@ -47,7 +47,7 @@ def named(nav: list | dict | str) -> list[str]:
 def test_navigation_names_every_page_once(site):
     docs = REPOSITORY / "docs"
     pages = {path.relative_to(docs).with_suffix(".md").as_posix() for path in docs.rglob("*.[mi][dp]*")}
-    assert sorted(named(site[1].nav)) == sorted(pages | set(hooks.PAGES))
+    assert sorted(named(site[1].nav)) == sorted(pages | {*hooks.PAGES, hooks.PUBLISHED})
 
 
 def test_sections_of_the_readme_are_all_there(site):
@@ -92,3 +92,12 @@ def test_pictures_of_the_readme_are_copied(site):
 )
 def test_links_that_leave_the_site(folder, link, expected):
     assert hooks.rewritten(link, folder) == expected
+
+
+def test_pages_of_results_are_those_of_every_suite_that_has_some(site):
+    there = {path.relative_to(site[0]).as_posix() for path in (site[0] / "results").glob("*/*.html")}
+    assert there == {
+        f"results/{name}/{page}.html" for name in hooks.suites_with_results() for page in hooks.RESULT_PAGES
+    }
+    assert {"sawtooth", "shidoku"} <= set(hooks.suites_with_results())
+    assert all((site[0] / each).stat().st_size < 10**6 for each in there)
