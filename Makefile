@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: help install install-cluster install-molecules install-dev repro repro-text dry-run pages site pipelines ui test test-slow checks matrix \
+.PHONY: help install install-cluster install-molecules install-dev try repro repro-text dry-run pages site pipelines ui test test-slow checks matrix \
   bench gpu-check lock licences clean
 
 help: ## this list
@@ -31,6 +31,9 @@ $(DEVELOPMENT): $(VENV)/.installed-cluster $(VENV)/.installed-molecules
 $(VENV)/.installed-%: requirements/%.txt $(INSTALLED)
 	requirements/install $*
 	touch $@
+
+try: install ## train two tiny models, to a table and a figure, in half a minute
+	python -m ladd.first_run
 
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
 repro: install ## reproduce the default suite, as many stages at a time as there are cores, and print its table
