@@ -32,7 +32,7 @@ $(VENV)/.installed-%: requirements/%.txt $(INSTALLED)
 	requirements/install $*
 	touch $@
 
-try: install ## train two tiny models, to a table and a figure, in half a minute
+try: install ## train two tiny models, to a table and a figure
 	python -m ladd.first_run
 
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')

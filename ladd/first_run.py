@@ -1,4 +1,4 @@
-"""A first look, in half a minute: two tiny models on the sawtooth, to a table and a figure (`make try`).
+"""A first look: two tiny models on the sawtooth, to a table and a figure (`make try`).
 
 The suite is ladd/starters/first.yaml, its folder .work/try, and its tracked runs are an experiment of their own. All
 stages run in this process, as Python and its libraries take longer to start than any of them takes to run.
