@@ -8,8 +8,8 @@ export DVC_NO_ANALYTICS := 1
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
-.PHONY: help install install-cluster install-molecules install-dev repro repro-text dry-run pages pipelines remote ui test test-slow checks matrix \
-  bench gpu-check lock licences clean
+.PHONY: help install install-cluster install-molecules install-dev try repro repro-text dry-run pages site pipelines remote ui test test-slow \
+  checks matrix bench gpu-check lock licences clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ $(VENV)/.installed-%: requirements/%.txt $(INSTALLED)
 	requirements/install $*
 	touch $@
 
+try: install ## train two tiny models, to a table and a figure
+	python -m ladd.first_run
+
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
 repro: install ## reproduce the default suite, as many stages at a time as there are cores, and print its table
 	python -m flows.pipeline --jobs $(JOBS)
@@ -51,11 +54,11 @@ SUITE ?= lm1b
 dry-run: install ## rehearse a suite with tiny counts on the offline assets: make dry-run SUITE=lm1b
 	python -m ladd.dry_run $(if $(filter sawtooth,$(SUITE)),.,suites/$(SUITE))
 
-pages: install ## write README's results and the pages anew from the results that are there; trains nothing
-	python -m ladd.report.markdown README.md
-	ladd report && ladd report --suite suites/text-demo && ladd report --suite suites/shidoku
+pages: install ## write results in README and docs, and the pages, anew from the results that are there; trains nothing
+	python -m ladd.report.markdown $$(grep --files-with-matches '^<!-- table of' README.md docs/*.md)
+	for suite in . suites/*; do test ! -f $$suite/results/compare.csv || ladd report --suite $$suite || exit 1; done
 
-pipelines: install ## copy dvc.yaml and DVC's settings into the suites; after every change of them
+.PHONY: help install install-cluster install-molecules install-dev try repro repro-text dry-run pages site pipelines remote ui test test-slow \
 	python -m ladd.launch.pipeline
 
 remote: install ## keep outputs of all suites at a second place, on this machine's word: make remote URL=/srv/store

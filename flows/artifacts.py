@@ -13,7 +13,7 @@ from flows.environment import ROOT, running_servers
 from ladd.errors import ArtifactError, TrackingError
 from ladd.report.blocks import blocks
 from ladd.report.select import summarise
-from ladd.tracking import answering, existing_experiment, tracking_uri
+from ladd.tracking import answering, runs_address, tracked_suites, tracking_uri
 
 
 def show_text(name: str, title: str, text: str) -> None:
@@ -63,8 +63,7 @@ def experiment_address(experiment: str) -> str | None:
         return None
     try:
         with answering(tracking_uri(ROOT)):
-            _, identifier = existing_experiment(ROOT, experiment)
+            found = tracked_suites(ROOT).get(experiment)
     except (ArtifactError, TrackingError):
         return None
-    # Without the type of workflow the address leads to a page about traces of language models.
-    return f"{servers['mlflow']}/#/experiments/{identifier}/runs?workflowType=machine_learning"
+    return None if found is None else runs_address(servers["mlflow"], found)

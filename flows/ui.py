@@ -22,8 +22,8 @@ from flows.environment import HOME, ROOT, USER, auth_settings, auth_string, runn
 from flows.environment import NAME as SECRET
 from flows.mlflow_server import AUTH as MLFLOW_AUTH
 from flows.mlflow_server import HOSTS as MLFLOW_HOSTS
-from ladd.errors import BusyError
-from ladd.tracking import tracking_uri
+from ladd.errors import BusyError, LaddError
+from ladd.tracking import answering, runs_address, tracked_suites, tracking_uri
 from ladd.tracking.store import create_store, store_folder
 
 HOST = "127.0.0.1"
@@ -33,6 +33,7 @@ _POLL = 0.1  # seconds between two looks
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 PORTS = {"prefect": 4200, "mlflow": 5000}
 LOGS = HOME / "logs"
+SHOWN = 6  # suites whose runs have a printed address
 MLFLOW_SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # with it the start takes three times as long
 
 
@@ -246,8 +247,21 @@ def _addresses(addresses: dict[str, str], deployments: dict[str, str]) -> str:
     launch = f"{addresses['prefect']}/deployments/deployment"
     lines = [f"Prefect     {addresses['prefect']}"]
     lines += [f"  {name:<9} {launch}/{identifier}/run" for name, identifier in deployments.items()]
-    lines += [f"MLflow      {addresses['mlflow']}", *_login(), f"logs        {LOGS}", "Ctrl-C stops them all"]
+    lines += [f"MLflow      {addresses['mlflow']}", *_tables(addresses["mlflow"])]
+    lines += [*_login(), f"logs        {LOGS}", "Ctrl-C stops them all"]
     return "\n".join(lines)
+
+
+def _tables(server: str) -> list[str]:
+    """Where MLflow shows the runs of each suite: its own first page asks which, and is about language models."""
+    try:
+        with answering(tracking_uri(ROOT)):
+            suites = tracked_suites(ROOT)
+    except LaddError:  # a server of somebody else, which wants something
+        return []
+    width = max(map(len, suites), default=0)
+    lines = [f"  {name:<{width}} {runs_address(server, each)}" for name, each in list(suites.items())[:SHOWN]]
+    return lines + [f"  and {len(suites) - SHOWN} more"] * (len(suites) > SHOWN)
 
 
 def _login() -> list[str]:

@@ -171,7 +171,7 @@ def rehearse(suite: Path, *, keep: bool) -> None:
         stages = list(stages_in_order(tiny))
         own = f"sqlite:///{folder}/.mlflow/mlflow.db"  # tracked runs never go to the user's database
         with contextlib.chdir(folder), variable("MLFLOW_TRACKING_URI", own):
-            _run_all(stages)
+            run_stages(stages)
         print((folder / "results" / "compare.txt").read_text())
         if keep:
             print(f"kept: {folder}")
@@ -188,7 +188,7 @@ def describe(substitutions: list[Substitution]) -> str:
     return "\n".join(["Stand-ins for assets of the hub:", *rows])
 
 
-def _run_all(stages: list[tuple[str, str | None]]) -> None:
+def run_stages(stages: list[tuple[str, str | None]]) -> None:
     """Run stages in this process, in the working directory, a line each; what they print goes to a file."""
     for number, (name, key) in enumerate(stages, 1):
         title, log, start = name if key is None else f"{name}@{key}", Path("log.txt"), time.perf_counter()

@@ -29,8 +29,9 @@ LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "ve
 
 
 def describe_run(suite: Suite, stage_name: str, key: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Of the run of a stage that has one: its name for people, such as "di-ladd L1 K16 w8 sequential · di-seq", all
-    settings behind it (see `describe_chain`), and tags to filter by, None where there is no such thing."""
+    """Of the run of a stage that has one: its name, such as "di-seq · evaluation di-ladd L1 K16 w8 sequential" (tables
+    cut its end), all settings behind it (see `describe_chain`), and tags to filter by, None where there is no such
+    thing."""
     tags: dict[str, Any]
     if stage_name in ("stage1", "codebook"):
         shape, chain = suite.latent_shape(key), describe_chain(suite, latents=key)
@@ -45,9 +46,11 @@ def describe_run(suite: Suite, stage_name: str, key: str) -> tuple[str, dict[str
         tags |= describe_model(suite, sweep.model)
     else:
         chain, tags = describe_chain(suite, model=key), {"role": "model", **describe_model(suite, key)}
+    what = tags.get("kind") or tags["family"]
     sizes = [f"{letter}{tags[letter]}" for letter in "LKw" if tags.get(letter)]
     schedule = [tags["schedule"]] if tags.get("schedule", "none") != "none" else []
-    return f"{' '.join([tags.get('kind') or tags['family'], *sizes, *schedule])} · {key}", chain, tags
+    role = [] if tags["role"] == what else [tags["role"]]
+    return f"{key} · {' '.join([*role, what, *sizes, *schedule])}", chain, tags
 
 
 def stage_run(stage: Stage) -> TrackedRun:

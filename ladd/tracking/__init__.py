@@ -30,5 +30,6 @@ from ladd.tracking.experiment import (
 )
 from ladd.tracking.models import register_model, registered_folder
 from ladd.tracking.run import TrackedRun, flatten, flow_tags
-from ladd.tracking.runs import ListedRun, list_runs
+from ladd.tracking.runs import ListedRun, list_runs, tracked_suites
 from ladd.tracking.store import answering, check_server, tracking_uri
+from ladd.tracking.view import runs_address

@@ -22,6 +22,7 @@ from ladd.tracking.store import (
     store_lock,
     tracking_uri,
 )
+from ladd.tracking.view import KIND, NOTE, experiment_tags, is_ours, note, origin_tags
 from ladd.tracking.writer import has_ended
 
 PROCESS = "ladd.process"  # tag of a run: host and number of the process that last ran it
@@ -30,6 +31,7 @@ PARENT, PARENT_ID, STATE = "ladd.parent", "mlflow.parentRunId", "ladd.state"
 CURRENT, SUPERSEDED = "current", "superseded"
 _TABLES = "mlflow.loggedArtifacts"  # MLflow's page of a run shows the files that this tag names as tables
 log = logging.getLogger(__name__)
+_TEXT = "compare.txt"  # the file that the description of that run shows
 SETTINGS = "params.yaml"  # the file of a run that holds the whole suite
 
 
@@ -48,7 +50,7 @@ class Experiment:
     def _create(self) -> str:
         location = artifact_location(self.root, self.name)
         try:
-            return self.client.create_experiment(self.name, artifact_location=location)
+            return self.client.create_experiment(self.name, artifact_location=location, tags=dict(KIND))
         except MlflowException:
             found = self.client.get_experiment_by_name(self.name)  # another machine made it just now
             if found is None:
@@ -123,13 +125,18 @@ class Experiment:
         top."""
         name, columns, rows = table
         self.client.log_dict(self.parent_id, {"columns": columns, "data": rows}, name)
+        data, now = self.client.get_run(self.parent_id).data, milliseconds()
         for path, folder in files:
             self.client.log_artifact(self.parent_id, str(path), folder)
-        known, now = self.client.get_run(self.parent_id).data.metrics, milliseconds()
-        points = [Metric(key, value, now, 0) for key, value in metrics.items() if known.get(key) != value]
+            if path.name == _TEXT and is_ours(data.tags.get(NOTE)):
+                tags = {**tags, NOTE: note(self.name, path.read_text())}
+        points = [Metric(key, value, now, 0) for key, value in metrics.items() if data.metrics.get(key) != value]
         self.client.log_batch(self.parent_id, metrics=points)
+        tags = origin_tags("compare", tags.get("git.commit", "")) | dict(tags)
         set_tags(self.client, self.parent_id, {**tags, _TABLES: json.dumps([{"path": name, "type": "table"}])})
         self.client.set_terminated(self.parent_id)  # at this time
+        for key, value in experiment_tags(self.parent_id, (each.partition("/")[0] for each in metrics)).items():
+            self.client.set_experiment_tag(self.id, key, value)
 
 
 def _query(fingerprint: str) -> str:

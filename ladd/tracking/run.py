@@ -15,11 +15,12 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Param, Run
 
-from ladd.errors import TrackingError
+from ladd.errors import PreemptedError, TrackingError
 from ladd.git import git_tags
 from ladd.tracking.checkpoints import register_checkpoints
 from ladd.tracking.experiment import PARENT_ID, PROCESS, Experiment, set_tags
 from ladd.tracking.store import address, answering, has_server, is_refusal, reason, store_lock, tracking_uri
+from ladd.tracking.view import origin_tags
 from ladd.tracking.writer import Background, Points, this_process
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class TrackedRun:
         self._background = Background(self._work, self._report) if has_server(self._uri) and not strict else None
         known = {key: str(value) for key, value in tags.items() if value is not None}
         known |= git_tags(root) | {"ladd.fingerprint": fingerprint}
+        known = origin_tags(known.get("dvc.stage", ""), known.get("git.commit", "")) | known
         self._do(partial(self._open, root, suite, known, parameters))
         if self._background is not None and (error := self._background.wait(_SHORT)) and is_refusal(error):
             self._background.end()
@@ -80,7 +82,7 @@ class TrackedRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._do(partial(self._end, "FINISHED" if kind is None else "FAILED"))
+        self._do(partial(self._end, _status(kind)))
         if self._background is not None:
             self._wait(_PATIENCE if kind is None else _SHORT)
             self._background.end()
@@ -179,6 +181,13 @@ class TrackedRun:
             "%s: %s does not take what is to be filed (%s); it is kept and tried again, and nothing waits for it",
             *(self._name, address(self._uri), reason(error)),
         )
+
+
+def _status(error: type[BaseException] | None) -> str:
+    """How a run ended, by the error that ended it: who is asked to end, by Ctrl-C or by a scheduler, has not failed."""
+    if error is None:
+        return "FINISHED"
+    return "KILLED" if issubclass(error, KeyboardInterrupt | PreemptedError) else "FAILED"
 
 
 def flow_tags() -> dict[str, str]:

@@ -1,9 +1,14 @@
-"""The runs of a suite, for a list of them."""
+"""The runs of a suite, and the suites that have some, for lists of them."""
 
 from pathlib import Path
 from typing import NamedTuple
 
+from mlflow.entities import Experiment
+
 from ladd.tracking.experiment import CURRENT, PARENT, STATE, existing_experiment, search
+from ladd.tracking.store import existing_store, paged
+
+DEFAULT = "Default"  # MLflow makes it in every store
 
 
 class ListedRun(NamedTuple):
@@ -36,3 +41,11 @@ def list_runs(root: Path, suite: str) -> list[ListedRun]:
         if PARENT not in run.data.tags
     ]
     return sorted(found, key=lambda run: run.started, reverse=True)
+
+
+def tracked_suites(root: Path) -> dict[str, Experiment]:
+    """Experiments of suites by name, the one that was changed last first. Raises ArtifactError: there is no tracking
+    database."""
+    found = paged(existing_store(root, "the list of experiments").search_experiments)
+    own = (each for each in found if each.name != DEFAULT)
+    return {each.name: each for each in sorted(own, key=lambda each: -(each.last_update_time or 0))}

@@ -143,7 +143,7 @@ def compare_codebooks(page: Page, address: str) -> None:
     table.columns("Tags", ["family", "L", "K", "schedule"])
     table.columns("Metrics", ["swd"])
     table.sort("swd")
-    expected = [f"di-ladd L1 K{k} w8 sequential · di-ladd-L1-K{k}-sequential" for k in (64, 16)]
+    expected = [f"di-ladd-L1-K{k}-sequential · evaluation di-ladd L1 K{k} w8 sequential" for k in (64, 16)]
     assert sorted(table.names(2)) == sorted(expected)
     table.compare()
     assert sorted(table.chart("swd")) == sorted(f"{name} (swd)" for name in expected)

@@ -117,12 +117,12 @@ def test_every_training_and_evaluation_has_one_finished_run(finished):
 @pytest.mark.parametrize(
     ("name", "title"),
     [
-        ("stage1@di", "discrete L1 K16 w8 · di"),
-        ("stage1@co", "continuous L1 w8 · co"),
-        ("baseline@mdlm", "mdlm · mdlm"),
-        ("stage2@di-ladd", "di-ladd L1 K16 w8 · di-ladd"),
-        ("measure@ar", "ar · ar"),
-        ("measure@di-seq", "di-ladd L1 K16 w8 sequential · di-seq"),
+        ("stage1@di", "di · latents discrete L1 K16 w8"),
+        ("stage1@co", "co · latents continuous L1 w8"),
+        ("baseline@mdlm", "mdlm · model mdlm"),
+        ("stage2@di-ladd", "di-ladd · model di-ladd L1 K16 w8"),
+        ("measure@ar", "ar · evaluation ar"),
+        ("measure@di-seq", "di-seq · evaluation di-ladd L1 K16 w8 sequential"),
     ],
 )
 def test_names_of_runs_say_what_they_are(finished, name, title):
