@@ -58,8 +58,8 @@ pages: install ## write README's results and the pages anew from the results tha
 pipelines: install ## copy dvc.yaml and DVC's settings into the suites; after every change of them
 	python -m ladd.launch.pipeline
 
-remote: install ## keep outputs of all suites at a second place, on this machine's word: make remote URL=/srv/store
-	dvc remote add --local --force --default store "$(URL)"
+remote: install ## keep the outputs of all suites at a second place too: make remote URL=/srv/store
+	$(if $(URL),,$(error say where: make remote URL=/srv/store, or URL=s3://BUCKET/PATH))dvc remote add --local --force --default store "$(URL)"
 	python -m ladd.launch.project
 
 ui: install ## launch, watch and compare in the browser: Prefect, MLflow and the flows (docs/FLOWS.md)
