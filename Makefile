@@ -61,8 +61,8 @@ pages: install ## write results in README and docs, and the pages, anew from the
 .PHONY: help install install-cluster install-molecules install-dev try repro repro-text dry-run pages site pipelines remote ui test test-slow \
 	python -m ladd.launch.pipeline
 
-remote: install ## keep outputs of all suites at a second place, on this machine's word: make remote URL=/srv/store
-	dvc remote add --local --force --default store "$(URL)"
+remote: install ## keep the outputs of all suites at a second place too: make remote URL=/srv/store
+	$(if $(URL),,$(error say where: make remote URL=/srv/store, or URL=s3://BUCKET/PATH))dvc remote add --local --force --default store "$(URL)"
 	python -m ladd.launch.project
 
 ui: install ## launch, watch and compare in the browser: Prefect, MLflow and the flows (docs/FLOWS.md)

@@ -17,7 +17,7 @@ from ladd.tasks.text.tokenizer import Tokenizer
 from tests.tasks.text.builders import SENTENCES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FILES = ["dvc.yaml", "params.yaml", "plan.json"]
+FILES = [".dvc", ".dvcignore", "dvc.yaml", "params.yaml", "plan.json"]
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def root(tmp_path, monkeypatch):
     """A repository with the package and no suites; also the working directory."""
     root = tmp_path / "repository"
     root.mkdir()
-    for name in ("ladd", "dvc.yaml"):
+    for name in ("ladd", "dvc.yaml", ".dvc", ".dvcignore"):
         (root / name).symlink_to(REPOSITORY / name)
     monkeypatch.chdir(root)
     return root
@@ -55,6 +55,7 @@ def test_table_becomes_a_suite_of_rows(root):
     Path("sums.csv").write_text("\n".join(lines))
     written = new_suite(root, Request("sums", "sums.csv"))
     assert sorted(path.name for path in written.folder.iterdir()) == FILES
+    assert "dir = ../../../.dvc/cache" in (written.folder / ".dvc/config").read_text()
     suite = load_suite(written.folder / "params.yaml")
     config = suite.data["sums"]
     assert (config.tokens, config.train.field, config.train.asset.name) == (10, "line", "sums.csv")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ladd.errors import LaunchError
+from ladd.launch.project import write_project
 from ladd.launch.ready import make_ready
 from ladd.launch.run import repro
 from tests.launch.repository import make_repository
@@ -197,3 +198,12 @@ def test_suite_below_the_root_is_made_ready_too(checkout):
     assert not (folder / "dvc.lock").exists()
     assert json.loads(path.read_text())["write"] == {}
     assert git(checkout, "status", "--porcelain", "--", "suites") == ""
+
+
+def test_suite_that_is_a_project_is_made_ready_and_the_root_is_left_alone(checkout):
+    folder = checkout / "suites/x"
+    write_project(checkout, folder)
+    (folder / ".dvc/tmp").mkdir()
+    claims = [write_claims(each, {"a": claim(ended())}) for each in (checkout, folder)]
+    make_ready(folder)
+    assert [list(json.loads(path.read_text())["write"]) for path in claims] == [["a"], []]
