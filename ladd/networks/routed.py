@@ -5,7 +5,8 @@ Shapes: B batch, N positions, D blocks, E experts, d hidden width, C conditionin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -157,17 +158,16 @@ class RoutedDiT(nn.Module):
         positions = torch.arange(x.shape[1], device=x.device, dtype=torch.float32)
         rotary = rotary_embedding(positions, self.head_width, self.rope_base)
         logits, routes = [], []
-        for block, pick in zip(self.blocks, _picks(choices, temperature), strict=True):
+        for index, block in enumerate(self.blocks):
+            if isinstance(choices, list):
+                pick: Callable[[Tensor], Route] = partial(_given, choices[index])
+            else:
+                pick = partial(choose, uniform=choices[:, index], temperature=temperature)
             h, of_block, route = block(h, condition, rotary, pick)
             logits.append(of_block)
             routes.append(route)
         return Routed(self.norm(h, condition), logits, routes)
 
 
-def _picks(choices: Tensor | list[Route], temperature: float) -> Iterator[Callable[[Tensor], Route]]:
-    """How the route of each block is made of its logits."""
-    if isinstance(choices, list):
-        yield from ((lambda logits, route=route: route) for route in choices)
-    else:
-        for uniform in choices.unbind(dim=1):
-            yield lambda logits, uniform=uniform: choose(logits, uniform, temperature)
+def _given(route: Route, logits: Tensor) -> Route:
+    return route

@@ -89,15 +89,15 @@ def exact(model: RoutedDiT, x: torch.Tensor) -> tuple[float, float, float]:
 
 
 def test_bounds_are_those_of_all_routes_and_above_the_likelihood():
-    model, count = small(), 600
+    model, count = small(), 300
     assert given_routes(model, EVERY[1])[0].exp().sum() == pytest.approx(1)
-    for x in EVERY:
+    for x in EVERY[:2]:
         likelihood, token, full = exact(model, x)
         assert token > likelihood + 1e-4
         assert full > likelihood + 1e-4
-        found = TWO.bounds(model, x.repeat(count, 1), bound_settings(8, 600), None)
-        agree(found["token_elbo"], torch.full((count,), token / 2).double(), 0.05)
-        agree(found["full_bound"], torch.full((count,), full / 2).double(), 0.05)
+        found = TWO.bounds(model, x.repeat(count, 1), bound_settings(8, 300), None)
+        agree(found["token_elbo"], torch.full((count,), token / 2).double(), 0.06)
+        agree(found["full_bound"], torch.full((count,), full / 2).double(), 0.06)
 
 
 def test_one_step_has_the_law_of_all_routes():
