@@ -10,7 +10,7 @@ from ladd.systems.base import Passes, backbone_macs
 from ladd.systems.e_moe import divergence
 from tests.builders import executor, perturb, training
 from tests.samplers.known_answers import all_masked, chi_square_excess, draw, every_sequence, noise
-from tests.systems.rivals import agree, bound_settings, drawn, indicator, made, train
+from tests.systems.rivals import agree, bound_settings, drawn, made, train
 
 SINGLE = made("e-moe", 5, 3, experts=1)
 
@@ -146,17 +146,6 @@ def test_one_step_of_a_network_set_by_hand_draws_tokens_that_agree():
     x = drawn(system, majority(), 600, "e-moe").tokens
     assert (x == x[:, :1]).all()
     assert abs(x[:, 0].double().mean() - 0.5) < 4 * 0.5 / 600**0.5
-
-
-def test_after_some_training_tokens_agree_in_one_step():
-    tokens = 6
-    settings = {"token_channel": {"weight": "constant"}, "training": training(steps=300)}
-    system = made("e-moe", tokens, 2, experts=2, **settings)
-    torch.manual_seed(0)
-    model = train(system, system.build(), indicator(tokens), 300)
-    x = drawn(system, model, 500, "e-moe").tokens
-    assert (x == x[:, :1]).all(dim=1).double().mean() > 0.5
-    assert 0.2 < x[:, 0].double().mean() < 0.8
 
 
 def test_temperature_of_the_relaxed_choice_falls_to_its_end():
