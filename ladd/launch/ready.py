@@ -28,7 +28,8 @@ from ladd.files import storage_error, write_atomically
 CLAIMS, LOCK = Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/lock")
 MODULE = "ladd.stages.plan"
 RECORD, DAMAGED = Path("dvc.lock"), Path(".work/dvc.lock.damaged")
-PROGRAMS = re.compile(r"(?<![^\s/])(dvc|flows|prefect)(?![^\s/.])")  # that open DVC's repository, as words of commands
+# That open DVC's repository, in a command: a word, the last part of a path, or the one before it, such as flows/run.py.
+PROGRAMS = re.compile(r"(?<![^\s/])(dvc|flows|prefect)(?=[\s.]|$|/[^\s/]*(?:\s|$))")
 
 log = logging.getLogger(__name__)
 

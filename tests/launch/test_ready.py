@@ -99,6 +99,7 @@ def test_claims_of_others_than_a_dvc_of_this_checkout_are_dropped(checkout, tmp_
         ("/x/flows/pipeline.py --suite .", ["-m", "flows.pipeline"], True),
         ("/x/flows/pipeline.py --suite .", ["-m", "dvc", "repro"], False),
         ("/x/.venv/bin/dvc repro", ["-m", "dvcish", "repro"], False),
+        ("/x/dvc/.venv/bin/dvc repro", ["-m", "mine", "/x/dvc/.venv/lib/mine.py"], False),  # a checkout of that name
         ("a program of somebody's", ["-m", "mine"], True),
     ],
 )
