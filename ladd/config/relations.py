@@ -210,7 +210,7 @@ def _check_noise(key: str, sweep: SweepConfig, model: SystemSettings, sampler: A
         if undone and own not in undone:
             raise ValueError(
                 f"{key}.{place}: {part.name!r} undoes a {' or '.join(undone)}, and the tokens of {model.family} have a "
-                f"{own}; take 'ancestral', 'joint' or 'sequential', which take all"
+                f"{own}; take one that undoes it (docs/samplers.md)"
             )
 
 

@@ -138,7 +138,7 @@ BAD = [
     (
         "sweeps.mdlm.schedule",
         "loo-gibbs",
-        ["sweeps.mdlm.schedule: 'loo-gibbs' undoes a UniformProcess", "mdlm have a MaskedProcess; take 'ancestral'"],
+        ["sweeps.mdlm.schedule: 'loo-gibbs' undoes a UniformProcess", "mdlm have a MaskedProcess; take one that"],
     ),
     (
         "sweeps.di-seq",

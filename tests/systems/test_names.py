@@ -21,6 +21,7 @@ AXES = {"ladd.systems": System, "ladd.samplers": Sampler, "ladd.tasks": Task, "l
 
 # Files that still name some, which ones, and why. A name that is gone goes from here too.
 STANDING = {
+    "ladd/first_run.py": ({"mdlm"}, "a sweep of its suite, ladd/starters/first.yaml"),
     "ladd/cli/new.py": ({"text", "rows"}, "what the command calls its two layouts"),
     "ladd/generation/served.py": ({"text"}, "the word, as the name of a column"),
     "ladd/launch/expand.py": ({"sequential"}, "that form asks for latent steps, which one of the two takes"),
