@@ -58,7 +58,11 @@ pages: install ## write results in README and docs, and the pages, anew from the
 	python -m ladd.report.markdown $$(grep --files-with-matches '^<!-- table of' README.md docs/*.md)
 	for suite in . suites/*; do test ! -f $$suite/results/compare.csv || ladd report --suite $$suite || exit 1; done
 
-.PHONY: help install install-cluster install-molecules install-dev try repro repro-text dry-run pages site pipelines remote ui test test-slow \
+site: install-dev ## build the pages of docs/ and README.md as a site in .work/site; a broken link ends it
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo "site:    $(CURDIR)/.work/site/index.html"
+
+pipelines: install ## copy dvc.yaml and DVC's settings into the suites; after every change of them
 	python -m ladd.launch.pipeline
 
 remote: install ## keep the outputs of all suites at a second place too: make remote URL=/srv/store

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ladd.config.blocks import Range
 from ladd.config.evaluation import SweepConfig
+from ladd.diffusion.gaussian import GaussianProcess
 from ladd.diffusion.masked import MaskedProcess
 from ladd.diffusion.process import Prediction, Process, Step
 from ladd.errors import SamplingError
@@ -130,8 +131,9 @@ def guided_source(source: PairSource, guidance: Guidance) -> PairSource:
 
 
 def _head(process: Process, head: nn.Module, weight: float) -> nn.Module:
-    discrete = isinstance(process, MaskedProcess)
-    return GuidedHead(head, process.vocabulary, weight) if discrete else GuidedVectors(head, weight)  # type: ignore[attr-defined]
+    """Of vectors, or of tokens and codes, whatever their noise."""
+    vectors = isinstance(process, GaussianProcess)
+    return GuidedVectors(head, weight) if vectors else GuidedHead(head, process.vocabulary, weight)  # type: ignore[attr-defined]
 
 
 def _guided(told: Prediction, untold: Tensor, active: Tensor, head: nn.Module) -> Prediction:

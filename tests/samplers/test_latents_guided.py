@@ -141,6 +141,16 @@ def test_a_guided_code_has_the_normalised_power_law(weight):
     assert (shares - told / told.sum()).abs().max() > 0.02  # far from the law without guidance
 
 
+def test_tokens_under_uniform_noise_are_guided_by_their_law():
+    """Not as vectors are: the head gives normalised log probabilities, of V outputs."""
+    pair = source("continuous", tables())
+    pair = replace(pair, tokens=replace(pair.tokens, process=UniformProcess(LINEAR, VOCABULARY)))
+    t, z = torch.full((4,), 0.5, dtype=torch.float64), torch.ones(4, LENGTH, WIDTH)
+    tokens, _ = guided_source(pair, Guidance(2.0, 1.0, [0.0, 1.0])).predict(all_masked(4), z, t, t)
+    assert isinstance(tokens.head, GuidedHead)
+    assert tokens.head.out_features == VOCABULARY
+
+
 def test_guided_vectors_are_combined():
     head, hidden = GuidedVectors(nn.Linear(2, 3), 2.0), torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(head(hidden), 2 * head.head(hidden[:, :2]) - head.head(hidden[:, 2:]))
