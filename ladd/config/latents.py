@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from ladd.config.blocks import (
     Batch,
     Block,
     Count,
+    Fraction,
     GaussianName,
     Key,
     LatentChannelConfig,
@@ -136,6 +137,22 @@ class PriorConfig(Block):
     schedule: GaussianName  # of the latents' noise
     network: NetworkConfig
     training: TrainingConfig
+
+
+class StudentConfig(PriorConfig):
+    """A prior that was distilled from another: it predicts where the path of its teacher ends, in few passes."""
+
+    teacher: Key  # another prior of these latents
+    teacher_steps: Annotated[int, Field(ge=1, le=10_000)] = 16  # T of the path, on an even grid
+    from_noise: Fraction = 0.5  # share of sequences at t = 1, where every sample begins; the others are spread evenly
+
+
+def of_prior(values: Any, _: Any) -> Any:
+    """A prior, or one with a teacher."""
+    if isinstance(values, PriorConfig):
+        return values
+    student = isinstance(values, dict) and values.get("teacher") is not None
+    return (StudentConfig if student else PriorConfig).model_validate(values)
 
 
 class CodebookConfig(Block):

@@ -9,6 +9,7 @@ from typing import Any
 
 from ladd.config.claims import quantities
 from ladd.config.evaluation import GivenConfig, SweepConfig
+from ladd.config.latents import StudentConfig
 from ladd.config.models import SystemSettings
 from ladd.config.replicates import OF_REPLICATE, TRAINED
 from ladd.config.suite import Suite
@@ -97,6 +98,16 @@ class Relations:
             _find(f"priors.{key}.latents", self.latents, prior.latents)
             if suite.latent_shape(prior.latents).codebook is not None:
                 raise ValueError(f"priors.{key}.latents: {prior.latents!r} is discrete; a prior draws vectors")
+            if isinstance(prior, StudentConfig):
+                self._check_student(f"priors.{key}", prior)
+
+    def _check_student(self, key: str, student: StudentConfig) -> None:
+        teacher = _find(f"{key}.teacher", self.suite.priors, student.teacher)
+        if isinstance(teacher, StudentConfig):
+            raise ValueError(f"{key}.teacher: {student.teacher!r} is distilled itself; name {teacher.teacher!r}")
+        for name in ("latents", "schedule"):
+            if (own := getattr(student, name)) != (other := getattr(teacher, name)):
+                raise ValueError(f"{key}.{name}: {own!r} must be that of its teacher, {other!r}")
 
     def _check_system(self, key: str, model: SystemSettings, *, with_latents: bool) -> None:
         suite = self.suite
@@ -112,6 +123,10 @@ class Relations:
             shape, learned = suite.latent_shape(model.latents_name), suite.latents.get(model.latents_name)
         with _at(key):
             model.system.check(model, shape, learned)
+        if (start := getattr(model, "start", None)) is not None:
+            baseline = _find(f"{key}.start", suite.baselines, start)
+            with _at(key):
+                model.check_start(baseline)  # type: ignore[attr-defined]
 
     def _check_sweep(self, key: str, sweep: SweepConfig) -> None:
         suite = self.suite
@@ -157,7 +172,7 @@ class Relations:
                 )
 
     def _check_prior(self, key: str, sweep: SweepConfig, model: SystemSettings) -> None:
-        fitting = self.suite.priors_of(model.latents_name)
+        suite, fitting = self.suite, self.suite.priors_of(model.latents_name)
         if not model.system.needs_prior(model, sweep.schedule):
             if sweep.prior is not None:
                 raise ValueError(f"{key}: {sweep.prior!r}; {model.family} draws no latents from it here, write null")
@@ -166,6 +181,16 @@ class Relations:
                 f"{key}: {sweep.prior!r} draws no latents {model.latents_name!r}, which the {sweep.schedule} schedule "
                 f"starts with; those of `priors` that do are {fitting}"
             )
+        elif (distilled := isinstance(suite.priors[sweep.prior], StudentConfig)) != self._wants_student(sweep, model):
+            such = [name for name in fitting if isinstance(suite.priors[name], StudentConfig) != distilled]
+            raise ValueError(
+                f"{key}: {sweep.prior!r} has {'a' if distilled else 'no'} teacher, and the {sweep.schedule} schedule "
+                f"wants a prior with{'out' if distilled else ''} one; those of `priors` that fit are {such}"
+            )
+
+    @staticmethod
+    def _wants_student(sweep: SweepConfig, model: SystemSettings) -> bool:
+        return getattr(model.system.samplers(model)[sweep.schedule], "distilled", False)
 
     def _check_given(self, key: str, sweep: SweepConfig, model: SystemSettings) -> None:
         if (given := sweep.given) is None:

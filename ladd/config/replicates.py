@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SEPARATOR = "_"  # MLflow takes it in names of tags
 OF_REPLICATE = re.compile(rf"(.+){SEPARATOR}(\d+)")  # no key of params.yaml that is trained or sampled has this form
 TRAINED = ("latents", "codebooks", "priors", "baselines", "models")
-REFERRING = ("latents", "model", "prior")  # settings that name an entry of these blocks
+REFERRING = ("latents", "model", "prior", "start", "teacher")  # settings that name an entry of these blocks
 
 
 def replicate_of(key: str) -> int:

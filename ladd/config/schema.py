@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from ladd.config.blocks import AdamWConfig, Block, MuonConfig
 from ladd.config.evaluation import SweepConfig
 from ladd.config.inherit import CLAIMS, DEFAULTS, EXTENDS
+from ladd.config.latents import PriorConfig, StudentConfig
 from ladd.config.suite import Suite
 from ladd.registry import discover, suite_folder
 
@@ -34,6 +35,7 @@ def schema(folder: str | Path = ".") -> Json:
     with suite_folder(Path(folder)):
         chosen = {block: _classes(*place) for block, place in CHOSEN.items()}
         chosen["sweeps"].append(SweepConfig)
+        chosen["priors"] = [PriorConfig, StudentConfig]
         # Settings of the first class may be of one of the others, which a name in them chooses.
         nested = (import_module("ladd.samplers.tokens").TokenOptions, _classes("Sampler", "Nested"))
     kinds_of: dict[type[Block], list[type[Block]]] = dict([(AdamWConfig, [AdamWConfig, MuonConfig]), nested])

@@ -14,7 +14,7 @@ from ladd.config.claims import Claim
 from ladd.config.data import DataConfig
 from ladd.config.evaluation import EvaluationConfig, Sweep, SweepConfig
 from ladd.config.inherit import read_settings
-from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, PriorConfig
+from ladd.config.latents import CodebookConfig, EncoderConfig, LatentsConfig, LatentShape, PriorConfig, of_prior
 from ladd.config.messages import checked
 from ladd.config.models import SystemConfig, SystemSettings
 from ladd.config.replicates import replicated
@@ -56,7 +56,7 @@ class Suite(Block):
     encoders: dict[Key, EncoderConfig] = Field(default={})
     latents: dict[Key, LatentsConfig] = Field(default={})
     codebooks: dict[Key, CodebookConfig] = Field(default={})
-    priors: dict[Key, PriorConfig] = Field(default={})
+    priors: dict[Key, Annotated[SerializeAsAny[PriorConfig], WrapValidator(of_prior)]] = Field(default={})
     baselines: dict[Key, SystemConfig] = Field(default={})  # systems without latents
     models: dict[Key, SystemConfig] = Field(default={})
     sweeps: dict[Key, Sweep]

@@ -8,6 +8,7 @@ from pathlib import Path
 from ladd.config.replicates import without_replicate
 from ladd.generation.model import Model
 from ladd.generation.served import defaults_of, example_of
+from ladd.stages.planned import trained_by
 
 LOADER = "ladd.generation.served"
 
@@ -25,14 +26,13 @@ def register(model: Model, name: str, *, alias: str | None = None) -> str:
     """
     from ladd.tracking import register_model  # here, as mlflow takes seconds to import
 
-    stage = "baseline" if model.key in model.suite.baselines else "stage2"
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / without_replicate(model.key)
         model.save_pretrained(folder)
         return register_model(
             Path(model.suite.root),
             suite=model.suite.suite,
-            stage=f"{stage}@{model.key}",
+            stage=f"{trained_by(model.suite, model.key)}@{model.key}",
             folder=folder,
             name=name,
             alias=alias,

@@ -157,7 +157,7 @@ def alone(suite: Suite, key: str) -> dict[str, Any]:
         "latents": [latents] if latents in suite.latents else [],
         "codebooks": [latents] if latents in suite.codebooks else [],
         "priors": suite.priors_of(latents) if latents is not None else [],
-        "baselines": [key] if key in suite.baselines else [],
+        "baselines": [each for each in (key, getattr(config, "start", None)) if each in suite.baselines],
         "models": [key] if key in suite.models else [],
         "sweeps": [name for name, sweep in suite.sweeps.items() if sweep.model == key],
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ladd.config import Suite, SweepConfig
+from ladd.config.latents import StudentConfig
 from ladd.config.messages import checked
 from ladd.errors import ConfigError, nearest
 from ladd.systems.base import DEFAULT_SAMPLER, System
@@ -114,13 +115,19 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str, called: 
     latent_steps = System.of(suite, base["model"]).latent_steps(LATENT_STEPS) if "latent_steps" in reads else 0
     settings = {"schedule": schedule, "latent_steps": latent_steps, "latent_lead": 1.0, "prior": None}
     if config.system.needs_prior(config, schedule):
-        if not (priors := suite.priors_of(config.latents_name)):
+        distilled = getattr(config.system.samplers(config)[schedule], "distilled", False)
+        priors = [key for key in suite.priors_of(config.latents_name) if _is_student(suite, key) == distilled]
+        if not priors:
             raise ConfigError(
                 f"{called['schedule']} {schedule}: it starts with latents {config.latents_name!r}, and the suite has "
-                "no prior of them; add one to `priors`"
+                f"no prior of them{' with a teacher' if distilled else ''}; add one to `priors`"
             )
         settings["prior"] = priors[0]
     return settings
+
+
+def _is_student(suite: Suite, prior: str) -> bool:
+    return isinstance(suite.priors[prior], StudentConfig)
 
 
 def own_settings(settings: type[SweepConfig]) -> list[str]:

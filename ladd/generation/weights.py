@@ -12,6 +12,7 @@ from ladd.config import Suite, SweepConfig
 from ladd.errors import ArtifactError, ConfigError
 from ladd.files import WEIGHTS
 from ladd.stages.manifest import check_outputs, remembered
+from ladd.stages.planned import TRAINS_MODELS, keys_of, trained_by
 from ladd.stages.trained import load_sampled
 
 URI_SCHEMES = ("runs:/", "models:/")
@@ -56,9 +57,11 @@ def tracked_weights(suite: Suite, uri: str) -> Weights:
             f"{uri} is of suite {found.suite!r}, and this is {suite.suite!r}; name the folder of its suite with --suite"
         )
     stage, _, key = found.stage.partition("@")
-    known = {"baseline": suite.baselines.keys(), "stage2": suite.models.keys()}
+    known = {name: keys_of(suite, name) for name in TRAINS_MODELS}
     if stage not in known:
-        raise ConfigError(f"{uri} is of {found.stage}, which gives no text; name a run of baseline@M or stage2@M")
+        raise ConfigError(
+            f"{uri} is of {found.stage}, which gives no text; name a run of baseline@M, stage2@M or adapt@M"
+        )
     if key not in known[stage]:
         raise ConfigError(f"{uri} is of {found.stage}, but this suite has only {sorted(known[stage])}")
     path = Path(found.path)
@@ -91,4 +94,4 @@ def load_model(suite: Suite, sweep: SweepConfig, weights: Weights, device: torch
 
 
 def _stage(suite: Suite, key: str) -> str:
-    return f"{'baseline' if key in suite.baselines else 'stage2'}@{key}"
+    return f"{trained_by(suite, key)}@{key}"

@@ -26,7 +26,7 @@ Plan = dict[str, dict[str, Entry]]  # stage -> key -> entry; a stage without key
 ALL = "all"
 CLAIMS = "claims.yaml"
 OF_LATENTS = Path("results/stage1")  # which `compare` reads, and no stage of a suite without latents writes
-IN_PATHS = ("data", "latents", "model", "drawn_by")  # settings that dvc.yaml fills into paths
+IN_PATHS = ("data", "latents", "model", "drawn_by", "start", "teacher")  # settings that dvc.yaml fills into paths
 
 
 def renew_plan(folder: Path = Path()) -> bool:

@@ -5,7 +5,7 @@ A stage runs again when its entry changes, or an output of another stage that it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -26,6 +26,7 @@ class Planned(NamedTuple):
         besides: of the code that is left out elsewhere, what counts here.
         without: code that its modules import and it does not run.
         words: whether it shows what things are called.
+        takes: which entries of its blocks are its own.
     """
 
     blocks: tuple[str, ...]
@@ -34,6 +35,7 @@ class Planned(NamedTuple):
     besides: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     words: bool = False
+    takes: Callable[[Any], bool] = lambda entry: True
 
 
 def make_plan(suite: Suite, code: Code) -> Plan:
@@ -41,21 +43,27 @@ def make_plan(suite: Suite, code: Code) -> Plan:
     return {stage: {key: entry_of(suite, code, stage, key) for key in keys_of(suite, stage)} for stage in PLANNED}
 
 
-def stages_in_order(blocks: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str | None]]:
+def stages_in_order(blocks: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str | None]]:
     """Name and key of all stages, where each comes after those that it reads.
 
     Args:
-        blocks: of params.yaml with their keys.
+        blocks: of params.yaml with their entries, as objects or as plain values.
     """
     for stage, planned in PLANNED.items():
-        keys = [key for block in planned.blocks for key in blocks[block]]
+        keys = [key for block in planned.blocks for key, entry in blocks[block].items() if planned.takes(entry)]
         yield from ((stage, key) for key in (keys if planned.blocks else [None]))
 
 
 def keys_of(suite: Suite, stage: str) -> list[str]:
     """Keys of a stage."""
-    blocks = PLANNED[stage].blocks
-    return [key for block in blocks for key in getattr(suite, block)] if blocks else [ALL]
+    planned = PLANNED[stage]
+    entries = [pair for block in planned.blocks for pair in getattr(suite, block).items()]
+    return [key for key, entry in entries if planned.takes(entry)] if planned.blocks else [ALL]
+
+
+def trained_by(suite: Suite, model: str) -> str:
+    """The stage that trains a baseline or model."""
+    return next(stage for stage in TRAINS_MODELS if model in keys_of(suite, stage))
 
 
 def entry_of(suite: Suite, code: Code, stage: str, key: str) -> Entry:
@@ -179,10 +187,26 @@ def _shown(suite: Suite, key: str) -> list[str]:
     return sorted(systems | {module for data in suite.data for module in _metrics(suite, data)})
 
 
+def _with(field: str) -> Callable[[Any], bool]:
+    """Whether an entry, as an object or as plain values, has a value of a setting."""
+
+    def has(entry: Any) -> bool:
+        return (entry.get(field) if isinstance(entry, Mapping) else getattr(entry, field, None)) is not None
+
+    return has
+
+
+def _without(field: str) -> Callable[[Any], bool]:
+    has = _with(field)
+    return lambda entry: not has(entry)
+
+
 # A system is one file: its bounds and what samplers ask of it stand beside its loss. So is a task.
 EVALUATION, SAMPLERS, METRICS = ("ladd/evaluation/",), ("ladd/samplers/",), ("ladd/metrics/",)
 NOT_TRAINED_WITH = EVALUATION + SAMPLERS
 NOT_BUILT_WITH = (*NOT_TRAINED_WITH, *METRICS, "ladd/systems/")
+
+TRAINS_MODELS = ("baseline", "stage2", "adapt")
 
 PLANNED = {
     "data": Planned(("data",), _data, _task, without=NOT_BUILT_WITH),
@@ -191,9 +215,11 @@ PLANNED = {
     ),
     "codebook": Planned(("codebooks",), _codebook),
     "stage1": Planned(("latents",), _latents, without=NOT_TRAINED_WITH),
-    "prior": Planned(("priors",), _prior, without=NOT_TRAINED_WITH),
+    "prior": Planned(("priors",), _prior, without=NOT_TRAINED_WITH, takes=_without("teacher")),
+    "distil": Planned(("priors",), _prior, without=NOT_TRAINED_WITH, takes=_with("teacher")),
     "baseline": Planned(("baselines",), _model, _system, without=NOT_TRAINED_WITH),
-    "stage2": Planned(("models",), _model, _system, without=NOT_TRAINED_WITH),
+    "stage2": Planned(("models",), _model, _system, without=NOT_TRAINED_WITH, takes=_without("start")),
+    "adapt": Planned(("models",), _model, _system, without=NOT_TRAINED_WITH, takes=_with("start")),
     "sample": Planned(("sweeps",), _sweep, _sampler, without=(*EVALUATION, *METRICS)),
     "bound": Planned(
         ("baselines", "models"),

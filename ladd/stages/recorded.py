@@ -13,9 +13,13 @@ from ladd.tracking import TrackedRun
 _CHECKPOINT = re.compile(r"checkpoints/(step-(\d+))\.safetensors")
 
 
+FILED_AS = {"distil": "prior", "adapt": "stage2"}  # stages that train some keys of a block in place of another stage
+
+
 def history_path(stage: str) -> Path:
-    """The history of a training, by NAME@KEY."""
-    return Path(f"results/history/{stage.replace('@', '-')}.csv")
+    """The history of a training, by NAME@KEY; one file for a key, whichever stage trains it."""
+    name, _, key = stage.partition("@")
+    return Path(f"results/history/{FILED_AS.get(name, name)}-{key}.csv")
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

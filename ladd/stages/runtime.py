@@ -34,7 +34,8 @@ from ladd.stages.plan import check_plan, renew_plan, started_by_dvc
 
 WORK = Path(".work")
 TIMED = "sample"  # the stage that measures seconds; it takes its turn itself, in the process that samples
-FILED = ("stage1", "codebook", "prior", "baseline", "stage2", "measure", "compare")  # stages that MLflow hears of
+# Stages that MLflow hears of.
+FILED = ("stage1", "codebook", "prior", "distil", "baseline", "stage2", "adapt", "measure", "compare")
 KEPT_STATES = 2  # resume states of a stage under other settings
 EXIT_INTERRUPTED = 130  # as shells have it
 EXIT_TEMPORARY = 75  # "temporary failure" of sysexits.h: a later try may succeed

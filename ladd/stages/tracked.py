@@ -11,20 +11,13 @@ from ladd.errors import ArtifactError
 from ladd.stages.chain import describe_chain, describe_model
 from ladd.stages.declaration import Declaration, read_declaration
 from ladd.stages.manifest import dvc_hash
+from ladd.stages.planned import keys_of
 from ladd.stages.runtime import Stage
 from ladd.tracking import TrackedRun, flatten
 from ladd.yaml_files import write_yaml
 
 log = logging.getLogger(__name__)
-# Stages that have a run, and their block.
-TRACKED = {
-    "stage1": "latents",
-    "codebook": "codebooks",
-    "prior": "priors",
-    "baseline": "baselines",
-    "stage2": "models",
-    "measure": "sweeps",
-}
+TRACKED = ("stage1", "codebook", "prior", "distil", "baseline", "stage2", "adapt", "measure")  # stages that have a run
 LIBRARIES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "vector-quantize-pytorch")
 
 
@@ -37,7 +30,7 @@ def describe_run(suite: Suite, stage_name: str, key: str) -> tuple[str, dict[str
         shape, chain = suite.latent_shape(key), describe_chain(suite, latents=key)
         kind = "discrete" if shape.codebook else "continuous"
         tags = {"role": "latents", "kind": kind, "L": shape.length, "K": shape.codebook, "w": shape.width}
-    elif stage_name == "prior":
+    elif stage_name in ("prior", "distil"):
         shape, chain = suite.latent_shape(suite.priors[key].latents), describe_chain(suite, prior=key)
         tags = {"role": "prior", "kind": "prior", "L": shape.length, "w": shape.width}
     elif stage_name == "measure":
@@ -104,7 +97,7 @@ def versions() -> str:
     return " ".join(found)
 
 
-def current_fingerprints(suite: Suite, stages: Collection[str] = TRACKED.keys()) -> dict[str, str | None]:
+def current_fingerprints(suite: Suite, stages: Collection[str] = TRACKED) -> dict[str, str | None]:
     """Fingerprint of every tracked stage by NAME@KEY, of what is on disk; None where an input is missing.
 
     Results can be there without the artifacts behind them, in a fresh clone."""
@@ -122,5 +115,5 @@ def current_fingerprints(suite: Suite, stages: Collection[str] = TRACKED.keys())
 
 def tracked_declarations(suite: Suite) -> Iterator[Declaration]:
     """Every stage of the suite that has a run, in the order of the pipeline."""
-    for name, block in TRACKED.items():
-        yield from (read_declaration(name, key) for key in getattr(suite, block))
+    for name in TRACKED:
+        yield from (read_declaration(name, key) for key in keys_of(suite, name))

@@ -12,6 +12,7 @@ from ladd.cli import main
 from ladd.config import load_suite
 from ladd.errors import TrackingError
 from ladd.stages import compare
+from ladd.stages.planned import stages_in_order
 from ladd.stages.runtime import FILED, execute
 from ladd.stages.tracked import TRACKED
 from ladd.tracking import store
@@ -30,7 +31,7 @@ def away(suite, monkeypatch) -> str:
 
 
 def first_key(name: str) -> str | None:
-    return next(iter(tiny_values().get(TRACKED[name], {})), None) if name in TRACKED else None
+    return next((key for stage, key in stages_in_order(tiny_values()) if stage == name), None)
 
 
 @pytest.mark.parametrize("name", [name for name in FILED if name == "compare" or first_key(name)])

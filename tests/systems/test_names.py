@@ -42,6 +42,9 @@ STANDING = {
     "ladd/systems/ccdd.py": ({"co-ladd"}, "it is that system with one rule more"),
     "ladd/systems/co_ladd.py": ({"joint"}, "its bound is under the latents' clock of that sampler"),
     "ladd/systems/dcd.py": ({"ar"}, "one of its two models is trained as that system"),
+    "ladd/samplers/sequential_renoised.py": ({"sequential"}, "it is that sampler with another step of the latents"),
+    "ladd/systems/diladiff.py": ({"co-ladd", "mdlm"}, "it is the first with a network that starts as the second"),
+    "ladd/systems/latent_diffusion.py": ({"decoded"}, "it is drawn from by that sampler"),
     "ladd/systems/ladd_uniform.py": ({"co-ladd", "di-ladd"}, "they are those systems on another process"),
     "ladd/tasks/molecules/__init__.py": (
         {"valid_molecules", "unique_molecules", "novel_molecules", "fcd", "snn", "frag", "scaf", "int_div"}

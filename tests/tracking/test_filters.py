@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ladd.config import Suite
+from ladd.stages.planned import keys_of
 from ladd.stages.tracked import TRACKED, describe_run
 from ladd.tracking import Experiment, TrackedRun
 from tests.builders import suite_values
@@ -37,8 +38,8 @@ def ablation() -> Suite:
 def experiment(root) -> Experiment:
     """Runs of every tracked stage, and an older run of each."""
     suite, current = ablation(), {}
-    for name, block in TRACKED.items():
-        for key in getattr(suite, block):
+    for name in TRACKED:
+        for key in keys_of(suite, name):
             title, _, described = describe_run(suite, name, key)
             current[f"{name}@{key}"] = f"{name} {key}"
             for fingerprint in (f"{name} {key}", f"older {name} {key}"):
