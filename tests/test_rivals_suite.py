@@ -77,4 +77,4 @@ def test_all_are_of_one_size_and_see_as_many_sequences(key):
     assert blocks_of(key) == pytest.approx(blocks_of("mdlm"), rel=0.05)
     assert steps_of(key) == 2000
     batches = {each.training.batch for each in (*SUITE.baselines.values(), *SUITE.models.values())}
-    assert batches == {128}
+    assert batches == {64}

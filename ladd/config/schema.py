@@ -50,6 +50,8 @@ def schema(folder: str | Path = ".") -> Json:
         references[base]["$ref"]: {"anyOf": [references[kind] for kind in kinds]} for base, kinds in kinds_of.items()
     }
     definitions = {name: _open(value, instead) for name, value in whole["$defs"].items()}
+    for kinds in chosen.values():
+        _removable_in_each([definitions[references[kind]["$ref"].rpartition("/")[2]] for kind in kinds])
     properties = {name: value for name, value in top["properties"].items() if name != Path(CLAIMS).stem}
     for block, kinds in chosen.items():
         either: Json = {"anyOf": [references[kind] for kind in kinds]}
@@ -102,6 +104,13 @@ def _open(block: Json, instead: dict[str, Json]) -> Json:
     }
     properties |= {EXTENDS: {"type": "string", "description": "another entry of the block, that this one takes over"}}
     return {name: value for name, value in block.items() if name != "required"} | {"properties": properties}
+
+
+def _removable_in_each(kinds: list[Json]) -> None:
+    """A setting of one kind of entry may be null in another, which has no such setting: a default is taken away."""
+    names = {name for kind in kinds for name in kind["properties"]}
+    for kind in kinds:
+        kind["properties"] = dict.fromkeys(sorted(names), {"type": "null"}) | kind["properties"]
 
 
 def _or_null(value: Json) -> Json:

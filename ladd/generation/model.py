@@ -22,7 +22,7 @@ from ladd.generation.data import sequences
 from ladd.generation.denoiser import starting_tokens
 from ladd.generation.draw import Drawn, draw
 from ladd.generation.generate import check_prefix, given_tokens
-from ladd.generation.settings import OPTIONS, sweep_of
+from ladd.generation.settings import OPTIONS, fitting_priors, sweep_of
 from ladd.latents.frozen import LatentEncoder
 from ladd.latents.reduction import Reduction
 from ladd.registry import suite_folder
@@ -101,8 +101,13 @@ class Model(ModelHubMixin, library_name="ladd", tags=["ladd", "diffusion", "mask
         config = self.suite.model(self.key)
         with self._here():
             process = getattr(System.of(self.suite, self.key), "process", None)
-            kinds = config.system.samplers(config).values()
-            return [kind.name for kind in kinds if isinstance(process, getattr(kind, "processes", object))]
+            kinds = config.system.samplers(config).items()
+            return [
+                kind.name
+                for schedule, kind in kinds
+                if isinstance(process, getattr(kind, "processes", object))
+                and (not config.system.needs_prior(config, schedule) or fitting_priors(self.suite, config, schedule))
+            ]
 
     def __repr__(self) -> str:
         return f"<ladd.Model {without_replicate(self.key)}: {self.suite.model(self.key).family}, N = {self.tokens}>"

@@ -8,6 +8,7 @@ from typing import Any
 from ladd.config import Suite, SweepConfig
 from ladd.config.latents import StudentConfig
 from ladd.config.messages import checked
+from ladd.config.models import SystemSettings
 from ladd.errors import ConfigError, nearest
 from ladd.systems.base import DEFAULT_SAMPLER, System
 
@@ -115,19 +116,25 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str, called: 
     latent_steps = System.of(suite, base["model"]).latent_steps(LATENT_STEPS) if "latent_steps" in reads else 0
     settings = {"schedule": schedule, "latent_steps": latent_steps, "latent_lead": 1.0, "prior": None}
     if config.system.needs_prior(config, schedule):
-        distilled = getattr(config.system.samplers(config)[schedule], "distilled", False)
-        priors = [key for key in suite.priors_of(config.latents_name) if _is_student(suite, key) == distilled]
-        if not priors:
+        if not (priors := fitting_priors(suite, config, schedule)):
             raise ConfigError(
                 f"{called['schedule']} {schedule}: it starts with latents {config.latents_name!r}, and the suite has "
-                f"no prior of them{' with a teacher' if distilled else ''}; add one to `priors`"
+                f"no prior of them{' with a teacher' if _distilled(config, schedule) else ''}; add one to `priors`"
             )
         settings["prior"] = priors[0]
     return settings
 
 
-def _is_student(suite: Suite, prior: str) -> bool:
-    return isinstance(suite.priors[prior], StudentConfig)
+def fitting_priors(suite: Suite, config: SystemSettings, schedule: str) -> list[str]:
+    """Priors that draw the latents which a sampler starts with: those with a teacher, or those without."""
+    distilled = _distilled(config, schedule)
+    return [
+        key for key in suite.priors_of(config.latents_name) if isinstance(suite.priors[key], StudentConfig) == distilled
+    ]
+
+
+def _distilled(config: SystemSettings, schedule: str) -> bool:
+    return getattr(config.system.samplers(config)[schedule], "distilled", False)
 
 
 def own_settings(settings: type[SweepConfig]) -> list[str]:
