@@ -22,7 +22,7 @@ from ladd.generation.data import sequences
 from ladd.generation.denoiser import starting_tokens
 from ladd.generation.draw import Drawn, draw
 from ladd.generation.generate import check_prefix, given_tokens
-from ladd.generation.settings import OPTIONS, fitting_priors, sweep_of
+from ladd.generation.settings import OPTIONS, fitting_priors, needs_prior, sweep_of
 from ladd.latents.frozen import LatentEncoder
 from ladd.latents.reduction import Reduction
 from ladd.registry import suite_folder
@@ -106,7 +106,7 @@ class Model(ModelHubMixin, library_name="ladd", tags=["ladd", "diffusion", "mask
                 kind.name
                 for schedule, kind in kinds
                 if isinstance(process, getattr(kind, "processes", object))
-                and (not config.system.needs_prior(config, schedule) or fitting_priors(self.suite, config, schedule))
+                and (fitting_priors(self.suite, config, schedule) or not needs_prior(config, schedule))
             ]
 
     def __repr__(self) -> str:

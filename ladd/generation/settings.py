@@ -115,7 +115,7 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str, called: 
     reads = config.system.samplers(config)[schedule].options()
     latent_steps = System.of(suite, base["model"]).latent_steps(LATENT_STEPS) if "latent_steps" in reads else 0
     settings = {"schedule": schedule, "latent_steps": latent_steps, "latent_lead": 1.0, "prior": None}
-    if config.system.needs_prior(config, schedule):
+    if needs_prior(config, schedule):
         if not (priors := fitting_priors(suite, config, schedule)):
             raise ConfigError(
                 f"{called['schedule']} {schedule}: it starts with latents {config.latents_name!r}, and the suite has "
@@ -131,6 +131,11 @@ def fitting_priors(suite: Suite, config: SystemSettings, schedule: str) -> list[
     return [
         key for key in suite.priors_of(config.latents_name) if isinstance(suite.priors[key], StudentConfig) == distilled
     ]
+
+
+def needs_prior(config: SystemSettings, schedule: str) -> bool:
+    """Whether a sampler draws latents by a prior of vectors; a distilled one can draw no others."""
+    return config.system.needs_prior(config, schedule) or _distilled(config, schedule)
 
 
 def _distilled(config: SystemSettings, schedule: str) -> bool:
