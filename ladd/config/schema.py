@@ -110,7 +110,7 @@ def _removable_in_each(kinds: list[Json]) -> None:
     """A setting of one kind of entry may be null in another, which has no such setting: a default is taken away."""
     names = {name for kind in kinds for name in kind["properties"]}
     for kind in kinds:
-        kind["properties"] = dict.fromkeys(sorted(names), {"type": "null"}) | kind["properties"]
+        kind["properties"] = {name: {"type": "null"} for name in sorted(names)} | kind["properties"]
 
 
 def _or_null(value: Json) -> Json:
