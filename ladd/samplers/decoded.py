@@ -17,7 +17,7 @@ from ladd.config.evaluation import SweepConfig
 from ladd.diffusion.heads import parts_of
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import Prediction, Step
-from ladd.samplers.base import State, reverse_tokens, start_state, time_grid
+from ladd.samplers.base import Sampler, State, reverse_tokens, start_state, time_grid
 from ladd.samplers.defaults import DefaultSampler
 from ladd.samplers.sources import PriorSource, Stream
 
@@ -76,7 +76,7 @@ class Decoded(DefaultSampler):
 
     def update(self, state: State, step: Step) -> State:
         if state.memory:
-            return replace(self._latent_step(state, step), memory=state.memory - 1)
+            return replace(prior_step(self, self.source.prior, state, step), memory=state.memory - 1)
         z = state.latents
         assert z is not None
         if self.decoding == "draw":
@@ -87,15 +87,16 @@ class Decoded(DefaultSampler):
         tokens = torch.where(state.free, tokens, state.tokens)
         return replace(state, tokens=tokens, token_passes=state.token_passes + rows)
 
-    def _latent_step(self, state: State, step: Step) -> State:
-        prior, z = self.source.prior, state.latents
-        assert z is not None
-        draws, rows = state.draws[prior.latents.name].at(step.index), torch.ones(len(z), dtype=torch.bool)
-        rows = rows.to(z.device)
-        wanted = prior.latents.process.wanted(z, step, draws)
-        predicted = prior.predict(z, step.t.expand(len(z)))._replace(rows=rows)
-        z = prior.latents.process.reverse(z, wanted, predicted, step, draws, self.draw_settings)
-        return replace(state, latents=z, latent_passes=state.latent_passes + 1)
+
+def prior_step(sampler: Sampler, prior: PriorSource, state: State, step: Step) -> State:
+    """A reverse step of the latents alone."""
+    process, z = prior.latents.process, state.latents
+    assert z is not None
+    draws, rows = state.draws[prior.latents.name].at(step.index), torch.ones(len(z), dtype=torch.bool, device=z.device)
+    wanted = process.wanted(z, step, draws)
+    predicted = prior.predict(z, step.t.expand(len(z)))._replace(rows=rows)
+    z = process.reverse(z, wanted, predicted, step, draws, sampler.draw_settings)
+    return replace(state, latents=z, latent_passes=state.latent_passes + 1)
 
 
 def likeliest(prediction: Prediction) -> Tensor:

@@ -10,13 +10,12 @@ from typing import Any
 from torch import nn
 
 from ladd.config import Suite
-from ladd.files import WEIGHTS
-from ladd.stages.artifacts import REDUCTION, load_weights, save_weights
+from ladd.stages.artifacts import REDUCTION, save_weights
 from ladd.stages.models import build_training
 from ladd.stages.runtime import Stage, run_stage
+from ladd.stages.stage2 import start_from_stage1
 from ladd.stages.train import Training, train_stage
 from ladd.stages.trained import load_trained
-from ladd.systems.stage1 import LearnedLatents
 
 
 def main(stage: Stage) -> None:
@@ -29,7 +28,7 @@ def training(stage: Stage) -> Training:
     settings: Any = suite.model(stage.key)
     folder = Path(f"artifacts/latents/{settings.latents}")
     start_from_baseline(suite, settings.start, made.task.model)
-    start_from_encoder(suite, settings.latents, folder, made.task.model)
+    start_from_stage1(suite, settings.latents, folder, made.task.model)
 
     def finish(average: nn.Module, output: Path) -> None:
         save_weights(average, output)
@@ -45,17 +44,6 @@ def start_from_baseline(suite: Suite, baseline: str, model: Any) -> None:
     state = load_trained(suite, baseline, device).state_dict()
     own = model.denoiser.state_dict()
     model.denoiser.load_state_dict(state | {name: own[name] for name in own if model.denoiser.is_new(name)})
-
-
-def start_from_encoder(suite: Suite, latents: str, folder: Path, model: Any) -> None:
-    """Take over the encoder of Stage 1, where one was learned, so that the model can encode other sequences."""
-    if latents not in suite.latents:
-        return
-    config = suite.latents[latents]
-    data = suite.data[config.data]
-    trained = LearnedLatents(config, data.vocabulary, data.tokens).build()
-    load_weights(trained, folder / WEIGHTS)
-    model.encoder.load_state_dict(trained.encoder.state_dict())
 
 
 if __name__ == "__main__":

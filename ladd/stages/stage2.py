@@ -51,10 +51,7 @@ def start_from_stage1(suite: Suite, latents: str, folder: Path, model: Any) -> N
     data = suite.data[config.data]
     trained = LearnedLatents(config, data.vocabulary, data.tokens).build()
     load_weights(trained, folder / WEIGHTS)
-    model.denoiser.load_state_dict(trained.denoiser.state_dict())
-    model.encoder.load_state_dict(trained.encoder.state_dict())
-    if model.codebook is not None:
-        model.codebook.load_state_dict(trained.frozen_codebook().state_dict())
+    model.start_from(trained)
 
 
 if __name__ == "__main__":

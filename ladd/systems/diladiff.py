@@ -23,7 +23,7 @@ from ladd.samplers.base import Sampler
 from ladd.systems.base import Passes, SampleCost, Values, backbone_macs
 from ladd.systems.channels import pair_losses
 from ladd.systems.co_ladd import CoLadd, CoLaddSettings
-from ladd.systems.ladd import LaddModel
+from ladd.systems.ladd import EncodedModel, LaddModel
 from ladd.systems.stage1 import build_encoder
 
 BEGINS_AS = "mdlm"
@@ -108,7 +108,7 @@ class Diladiff(CoLadd):
             **settings.network.model_dump(),
         )
         encoder = None if self.learned is None else build_encoder(self.vocabulary, self.learned)
-        return LaddModel(denoiser, encoder, None, shape.scale)
+        return EncodedModel(denoiser, encoder, None, shape.scale)
 
     def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         """The token loss given latents, nats per token."""

@@ -22,8 +22,8 @@ from ladd.diffusion.schedules import DISCRETE_SCHEDULES
 from ladd.diffusion.times import ChannelTimes, TimeDraw, draw_channel_times
 from ladd.evaluation.bounds import BoundSettings, LossByTime, average_draws, loss_by_time
 from ladd.latents.codebook import Codebook
-from ladd.latents.model import encode_frozen
-from ladd.networks import Encoder, MMDiT
+from ladd.latents.model import LatentModel, encode_frozen
+from ladd.networks import Encoder
 from ladd.progress import counted
 from ladd.samplers.sources import PairSource
 from ladd.systems.base import Passes, SampleCost, Surroundings, System, Values, backbone_macs
@@ -78,7 +78,7 @@ class LaddModel(nn.Module):
     """A latent-augmented model: everything that sampling and evaluation need.
 
     Args:
-        denoiser: two-stream network.
+        denoiser: two-stream network, or whatever stands in its place.
         encoder: learned in Stage 1 and frozen; None where a pretrained encoder is used, which is no part of the model.
         codebook: frozen (Di-LADD), or None.
         scale: norm of the latent vectors.
@@ -87,7 +87,7 @@ class LaddModel(nn.Module):
         pretrained_encoder: clean tokens (B, N) -> (B, L, w), of a model without a learned one; set by whoever encodes.
     """
 
-    def __init__(self, denoiser: MMDiT, encoder: Encoder | None, codebook: Codebook | None, scale: float):
+    def __init__(self, denoiser: Any, encoder: Encoder | None, codebook: Codebook | None, scale: float):
         super().__init__()
         self.denoiser = denoiser
         self.prior: LatentPrior | None = None
@@ -95,11 +95,27 @@ class LaddModel(nn.Module):
         self.codebook, self.scale = codebook, scale
         self.pretrained_encoder: Callable[[Tensor], Tensor] | None = None
 
+    def start_from(self, trained: LatentModel) -> None:
+        """Take over the encoder, the denoiser and the codebook of Stage 1."""
+        assert self.encoder is not None
+        self.denoiser.load_state_dict(trained.denoiser.state_dict())
+        self.encoder.load_state_dict(trained.encoder.state_dict())
+        if self.codebook is not None:
+            self.codebook.load_state_dict(trained.frozen_codebook().state_dict())
+
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Latents of clean tokens x int64 (B, N): vectors (B, L, w), and codes int64 (B, L) or None."""
         encoder = self.encoder or self.pretrained_encoder
         assert encoder is not None, "the model was loaded without its pretrained encoder"
         return encode_frozen(encoder, self.codebook, self.scale, x)
+
+
+class EncodedModel(LaddModel):
+    """A model with a denoiser of its own, not that of Stage 1, on the latents of its encoder."""
+
+    def start_from(self, trained: LatentModel) -> None:
+        assert self.encoder is not None
+        self.encoder.load_state_dict(trained.encoder.state_dict())
 
 
 class Ladd(System):

@@ -1,4 +1,4 @@
-"""Latent diffusion with a terminal decoder (TEncDM, COSMOS; LD4LG but for its autoregressive decoder).
+"""Latent diffusion with a terminal decoder (TEncDM, COSMOS; that of LD4LG is `latent_diffusion_ar`).
 
 The latents and their prior are those of other stages; the model is the decoder, which predicts all tokens at once from
 the latents, and is trained on noisy or incomplete ones so that it can read what the prior draws. It is the two-stream
@@ -113,19 +113,23 @@ class LatentDiffusion(System):
 
     def losses(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise, step: int) -> Values:
         """Cross-entropy of all tokens given noisy latents, nats per token."""
-        assert latents is not None
-        z, settings = latents.float(), self.settings
-        low, high = settings.latent_noise
-        times = low_discrepancy_times(noise.whole.uniform("t_z", step, 1)[:, 0]).select(noise.rows)
-        of_latents = StreamNoise(noise, "latent", step)
-        z = self.latents.corrupt(z, low + (high - low) * times.t, of_latents).state
-        if settings.latent_masking:
-            z = z * (of_latents.uniform("masking", *z.shape[1:]) >= settings.latent_masking)
+        z = self.noisy(latents, noise, step)
         masked = torch.ones_like(x, dtype=torch.bool)
         one = torch.ones(len(x), dtype=torch.float64, device=x.device)
         prediction = self._decoded(model.denoiser, model.denoiser, z)
         noised = Noised(torch.full_like(x, self.process.mask_id), masked)
         return {"loss": self.process.loss(prediction, x, noised, TimeDraw(one, one), "constant").mean() / self.tokens}
+
+    def noisy(self, latents: Tensor | None, noise: SampleNoise, step: int) -> Tensor:
+        """What the decoder sees of stored latents in training, (B, L, w)."""
+        assert latents is not None
+        low, high = self.settings.latent_noise
+        times = low_discrepancy_times(noise.whole.uniform("t_z", step, 1)[:, 0]).select(noise.rows)
+        of_latents = StreamNoise(noise, "latent", step)
+        z = self.latents.corrupt(latents.float(), low + (high - low) * times.t, of_latents).state
+        if self.settings.latent_masking:
+            z = z * (of_latents.uniform("masking", *z.shape[1:]) >= self.settings.latent_masking)
+        return z
 
     def _decoded(self, denoiser: MMDiT, network: Any, z: Tensor) -> Prediction:
         """Of all tokens, as if the latents z (B, L, w) were clean."""

@@ -32,6 +32,7 @@ def values() -> dict:
     channel = {"schedule": prior["schedule"], "times": "independent", "dropout": 0.0}
     few = {"schedule": "sequential-renoised", "prior": "few", "model": "adapted"}
     decoded = {"schedule": "decoded", "prior": LATENTS, "model": "decoder", "latent_steps": 0}
+    written = {"schedule": "decoded-ar", "model": "writer"}
     return found | {
         "latents": {LATENTS: latents},
         "priors": {LATENTS: prior, "few": prior | {"teacher": LATENTS, "teacher_steps": 4}},
@@ -41,8 +42,9 @@ def values() -> dict:
             | {"family": "diladiff", "start": "mdlm", "network": mdlm["network"], "readers": 1}
             | {"token_channel": mdlm["token_channel"], "latent_channel": channel},
             "decoder": shared | {"family": "latent-diffusion", "network": latents["denoiser"]},
+            "writer": shared | {"family": "latent-diffusion-ar", "network": mdlm["network"]},
         },
-        "sweeps": {"few": sweep | few, "decoded": sweep | decoded},
+        "sweeps": {"few": sweep | few, "decoded": sweep | decoded, "written": sweep | decoded | written},
     }
 
 
@@ -66,7 +68,7 @@ def weights(folder: Path, place: str) -> dict[str, torch.Tensor]:
 def test_each_key_belongs_to_the_stage_that_its_settings_ask_for(folder):
     suite = load_suite(folder / "params.yaml")
     assert (keys_of(suite, "prior"), keys_of(suite, "distil")) == ([LATENTS], ["few"])
-    assert (keys_of(suite, "stage2"), keys_of(suite, "adapt")) == (["decoder"], ["adapted"])
+    assert (keys_of(suite, "stage2"), keys_of(suite, "adapt")) == (["decoder", "writer"], ["adapted"])
     assert [trained_by(suite, key) for key in ("mdlm", "decoder", "adapted")] == ["baseline", "stage2", "adapt"]
     assert Path("artifacts/priors/co") in read_declaration("distil", "few", folder).dependencies
     assert Path("artifacts/models/mdlm") in read_declaration("adapt", "adapted", folder).dependencies
@@ -95,7 +97,7 @@ def test_adapted_model_has_grown_from_its_baseline(folder):
 
 
 def test_samples_are_whole(folder):
-    for sweep in ("few", "decoded"):
+    for sweep in ("few", "decoded", "written"):
         files = sorted((folder / "artifacts/samples" / sweep).glob("*.npy"))
         assert files
         assert all(np.isin(np.load(file), [0, 1]).all() for file in files)
