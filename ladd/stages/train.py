@@ -12,18 +12,19 @@ from typing import Any
 
 import torch
 
-from ladd.cluster import Workers, train_on_workers
+from ladd.cluster import training_workers
 from ladd.config import TrainingConfig
 from ladd.diffusion.noise import derive
 from ladd.distributed import rank
 from ladd.errors import TrainingError
 from ladd.files import write_atomically
+from ladd.stages.handover import forget_training, train_together
 from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
 from ladd.stages.signals import EndRequests
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.training.batches import TokenTask
-from ladd.training.checkpoint import AVERAGE, checkpoint_step, latest_step
+from ladd.training.checkpoint import AVERAGE, checkpoint_step
 from ladd.training.executor import STOP, GroupContext, InlineContext
 from ladd.training.loop import Trainer
 
@@ -63,11 +64,10 @@ def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
     """
     with EndRequests(stage.work / STOP) as requests:
         training = build(stage)
-        executor = training.config.executor
-        if executor.kind == "ray":
-            workers = Workers(executor.workers, gpu=stage.suite.compute.device == "cuda")
-            with stage_run(stage):
-                train_on_workers(_train_worker, (stage,), workers, lambda: latest_step(stage.work))
+        on_workers = training.config.executor.kind == "ray"
+        if on_workers:
+            with stage_run(stage) as run:
+                train_together(stage, _train_worker, training_workers(training.config, stage.suite.compute), run)
         with stage_run(stage) as run:
             trainer = _trainer(stage, training, InlineContext(stage.work, run.log_row, run.run_id))
             model = trainer.train()
@@ -78,6 +78,8 @@ def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
             _write_history(history_path(stage.declaration.name), trainer.history)
             record_training(stage.declaration, run)
             tag_outputs(stage.declaration, run)
+        if on_workers:
+            forget_training(stage)
 
 
 def _train_worker(stage: Stage) -> None:

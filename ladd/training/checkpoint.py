@@ -21,7 +21,7 @@ from ladd.files import file_hash, replace_folder, save_tensors
 
 logger = logging.getLogger(__name__)
 
-_DESCRIPTION = "checkpoint.json"
+DESCRIPTION = "checkpoint.json"
 _CHECKSUM = "checksum"  # in it: SHA-256 of all else that it holds
 AVERAGE = "average.safetensors"
 MODEL = "model.safetensors"
@@ -51,7 +51,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         CheckpointError: it cannot be written, for example to a full disk; what there was before is as it was.
     """
-    target = folder / f"step-{checkpoint.step:08d}"
+    target = checkpoint_folder(folder, checkpoint.step)
     partial = folder / f".partial-{checkpoint.step:08d}"
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -79,7 +79,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         "history": checkpoint.history,
         "recent": checkpoint.recent,
     }
-    (folder / _DESCRIPTION).write_text(json.dumps(description | {_CHECKSUM: _checksum(description)}, indent=1))
+    (folder / DESCRIPTION).write_text(json.dumps(description | {_CHECKSUM: _checksum(description)}, indent=1))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ValueError: a file's hash differs from the JSON, or the JSON is not what was written.
         OSError: a file is missing.
     """
-    description = _read(path / _DESCRIPTION)
+    description = _read(path / DESCRIPTION)
     for name, expected in description["sha256"].items():
         if (found := file_hash(path / name)) != expected:
             raise ValueError(f"{name} has sha256 {found[:12]}, expected {expected[:12]}")
@@ -132,6 +132,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         recent=description["recent"],
         run_id=description["run_id"],
     )
+
+
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}"
 
 
 def checkpoint_step(path: Path) -> int:
