@@ -17,16 +17,17 @@ from ladd.config import TrainingConfig
 from ladd.diffusion.noise import derive
 from ladd.distributed import rank
 from ladd.errors import TrainingError
-from ladd.files import write_atomically
+from ladd.files import save_tensors, write_atomically
 from ladd.stages.handover import forget_training, train_together
 from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
 from ladd.stages.signals import EndRequests
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.training.batches import TokenTask
-from ladd.training.checkpoint import AVERAGE, checkpoint_step
+from ladd.training.checkpoint import AVERAGE, AVERAGE_SHARDS, checkpoint_step
 from ladd.training.executor import STOP, GroupContext, InlineContext
 from ladd.training.loop import Trainer
+from ladd.training.sharded import read_average
 
 
 def seed_weights(stage: Stage) -> None:
@@ -106,7 +107,7 @@ def _keep_checkpoints(work: Path, kept: Collection[int], folder: Path) -> None:
     Raises:
         TrainingError: those of a step are missing; without them the output would be another one.
     """
-    there = {checkpoint_step(path): path for path in work.glob("step-*") if (path / AVERAGE).is_file()}
+    there = {checkpoint_step(path): path for path in work.glob("step-*") if _has_average(path)}
     if missing := sorted(set(kept) - there.keys()):
         raise TrainingError(
             f"{work} lacks the averaged weights of steps {', '.join(map(str, missing))}, which the output keeps: "
@@ -114,7 +115,15 @@ def _keep_checkpoints(work: Path, kept: Collection[int], folder: Path) -> None:
         )
     folder.mkdir()
     for step in sorted(kept):
-        (folder / f"{there[step].name}.safetensors").write_bytes((there[step] / AVERAGE).read_bytes())
+        target = folder / f"{there[step].name}.safetensors"
+        if (there[step] / AVERAGE).is_file():
+            target.write_bytes((there[step] / AVERAGE).read_bytes())
+        else:
+            save_tensors(target, read_average(there[step]))
+
+
+def _has_average(path: Path) -> bool:
+    return (path / AVERAGE).is_file() or (path / AVERAGE_SHARDS).is_dir()
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:

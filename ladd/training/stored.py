@@ -17,8 +17,16 @@ from ladd.errors import StoreError
 from ladd.files import replace_folder
 from ladd.lock import turn
 from ladd.object_store import ObjectStore
-from ladd.training.checkpoint import DESCRIPTION, Checkpoint, checkpoint_folder, checkpoint_step, load_checkpoint
+from ladd.training.checkpoint import (
+    DESCRIPTION,
+    Checkpoint,
+    checkpoint_folder,
+    checkpoint_step,
+    describe,
+    load_checkpoint,
+)
 from ladd.training.executor import POLL, STOP, GroupContext
+from ladd.training.sharded import all_hashes, has_shards, write_shards
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +60,19 @@ class StoredCheckpoints:
 
     def upload(self, path: Path) -> None:
         """Store a checkpoint of a folder; one of the same step makes room for it."""
-        place = self._place(checkpoint_step(path))
-        self.store.remove(f"{place}/{DESCRIPTION}")
-        for name in _files_of((path / DESCRIPTION).read_text()):
+        step = checkpoint_step(path)
+        self.withdraw(step)
+        for name in [*_files_of((path / DESCRIPTION).read_text()), DESCRIPTION]:
             if (path / name).exists():  # else it was pruned
-                self.store.put(path / name, f"{place}/{name}")
-        self.store.put(path / DESCRIPTION, f"{place}/{DESCRIPTION}")
+                self.put(step, path, name)
+
+    def withdraw(self, step: int) -> None:
+        """From here on there is no checkpoint of this step."""
+        self.store.remove(f"{self._place(step)}/{DESCRIPTION}")
+
+    def put(self, step: int, folder: Path, name: str) -> None:
+        """Store one file of a checkpoint."""
+        self.store.put(folder / name, f"{self._place(step)}/{name}")
 
     def prune(self, kept: Collection[int], whole: int = 2) -> None:
         """As `ladd.training.checkpoint.prune_checkpoints` does in a folder."""
@@ -195,11 +210,27 @@ class StoredContext(GroupContext):
     def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
         super().save(checkpoint, kept)
         if rank() == 0:
-            self.stored.upload(checkpoint_folder(self.folder, checkpoint.step))
+            if not has_shards(checkpoint):
+                self.stored.upload(checkpoint_folder(self.folder, checkpoint.step))
             self.stored.prune(kept)
             if self.pending:
                 self._send_rows()
         self._sum(0.0)  # no worker goes on before the store has it
+
+    def save_shards(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
+        partial = self.folder / f".partial-{checkpoint.step:08d}-{rank()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        own = write_shards(partial, checkpoint)
+        if rank() == 0:
+            self.stored.withdraw(checkpoint.step)
+        hashes = all_hashes(own)  # which also holds the others until then
+        for name in own:
+            self.stored.put(checkpoint.step, partial, name)
+        self._sum(0.0)
+        if rank() == 0:
+            describe(partial, checkpoint, hashes)
+            self.stored.put(checkpoint.step, partial, DESCRIPTION)
+        shutil.rmtree(partial)
 
     def report(self, row: dict[str, float]) -> None:
         self.rows[row["step"]] = row

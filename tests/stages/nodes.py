@@ -19,6 +19,7 @@ from tests.stages.tiny import environment
 
 # Mount an empty folder over the first argument, and become the rest.
 HIDDEN = 'mount -t tmpfs none "$1" && shift && exec "$@"'
+HEAD = ["--num-cpus=0", "--include-dashboard=false"]
 UNSHARE = ["unshare", "--mount", "--propagation", "private"]
 
 
@@ -44,7 +45,7 @@ class Nodes:
         self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
         self.processes: dict[str, subprocess.Popen] = {}
         self.address = ""
-        self.start("head", "--head", f"--port={self.port}", f"--temp-dir={self.temporary}", "--num-cpus=0")
+        self.start("head", "--head", f"--port={self.port}", f"--temp-dir={self.temporary}", *HEAD)
 
     @property
     def settings(self) -> dict[str, str]:
