@@ -2,13 +2,14 @@
 
 One, two and four processes (gloo, on this machine) hold a model with its average and its moments in shards (FSDP2) and
 write a checkpoint: as it was written before, put together on every worker and written by the first, and each worker its
-own shards. Printed is a table of the worst worker: what its state takes, and how far the peak of its memory
-(`VmHWM`, reset before) rises above what it had.
+own shards. Printed is a table of the worst worker: the bytes of its state, and the peak of its memory while it writes
+(`VmHWM`, reset before) above what it had before it made the state.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import tempfile
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import Any
 
 import torch
 from torch import multiprocessing, nn
+from torch.utils._pytree import tree_leaves
 
-from ladd.distributed import rank
+from ladd.distributed import local, rank
 from ladd.training.checkpoint import Checkpoint, save_checkpoint
 from ladd.training.replica import whole_state
 from ladd.training.sharded import write_shards
@@ -66,29 +68,29 @@ def measure(worker: int, workers: int, layers: int, folder: str, results: Any) -
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/{workers}", rank=worker, world_size=workers
     )
-    write_shards(Path(folder) / f"warm-{workers}", small())  # imports and first messages
-    gc.collect()
-    before = status("VmRSS")
+    write_shards(Path(folder) / f"warm-{workers}", trained(1))  # imports and first messages
+    before = settled()
     checkpoint = trained(layers)
-    gc.collect()
-    held = status("VmRSS")
-    found = {"worker": worker, "workers": workers, "held": held - before}
+    tensors = tree_leaves((checkpoint.model, checkpoint.average, checkpoint.optimiser))
+    found = {"state": sum(local(each).nbytes for each in tensors if isinstance(each, torch.Tensor)) / MEBI}
     for name in ("shards", "whole"):
+        settled()
         torch.distributed.barrier()
-        start = status("VmRSS")
         reset_peak()
         if name == "shards":
             write_shards(Path(folder) / f"shards-{workers}", checkpoint)
         else:
             write_whole(Path(folder) / f"whole-{workers}", checkpoint)
-        found[name] = status("VmHWM") - start
-        gc.collect()
+        found[name] = status("VmHWM") - before
     results.put(found)
     torch.distributed.destroy_process_group()
 
 
-def small() -> Checkpoint:
-    return Checkpoint(1, {"a": torch.zeros(2)}, {"a": torch.zeros(2)}, 1, [])
+def settled() -> float:
+    """Memory of this process, MiB, when what is not used has gone back to the system."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return status("VmRSS")
 
 
 def write_whole(folder: Path, checkpoint: Checkpoint) -> None:
@@ -107,7 +109,7 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     total = options.layers * (WIDTH**2 + WIDTH) * 16 / MEBI
     print(f"{total:.0f} MiB of weights, averages and moments in all; MiB of the worst worker:\n")
-    print("| workers | state | peak above it, in shards | peak above it, whole |")
+    print("| workers | state | peak, written in shards | peak, written whole |")
     print("|---|---|---|---|")
     for workers in options.workers:
         results: Any = context.SimpleQueue()
@@ -117,7 +119,7 @@ def main() -> None:
             found = [results.get() for _ in range(workers)]
             while not processes.join():
                 pass
-        worst = [max(each[name] for each in found) for name in ("held", "shards", "whole")]
+        worst = [max(each[name] for each in found) for name in ("state", "shards", "whole")]
         print(f"| {workers} | {' | '.join(f'{value:.0f}' for value in worst)} |", flush=True)
 
 

@@ -30,6 +30,7 @@ from ladd.tracking import TrackedRun
 from ladd.training.checkpoint import checkpoint_step, latest_step
 from ladd.training.executor import STOP
 from ladd.training.loop import Trainer
+from ladd.training.pace import publish_pace
 from ladd.training.stored import StoredCheckpoints, StoredContext
 
 logger = logging.getLogger(__name__)
@@ -162,7 +163,9 @@ def _train_on_node(stage: Stage, stored: StoredCheckpoints, inputs: Mapping[str,
     training = import_module(f"ladd.stages.{stage.declaration.name.partition('@')[0]}").training(stage)
     device = next(training.task.model.parameters()).device
     context = StoredContext(stage.work.absolute(), device, stored)
-    Trainer(training.task, training.config, context, seed=stage.seed).train()
+    trainer = Trainer(training.task, training.config, context, seed=stage.seed)
+    publish_pace(trainer)
+    trainer.train()
     os.chdir(before)
     shutil.rmtree(folder, ignore_errors=True)  # inputs stay among the files of the node
 

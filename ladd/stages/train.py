@@ -27,6 +27,7 @@ from ladd.training.batches import TokenTask
 from ladd.training.checkpoint import AVERAGE, AVERAGE_SHARDS, checkpoint_step
 from ladd.training.executor import STOP, GroupContext, InlineContext
 from ladd.training.loop import Trainer
+from ladd.training.pace import publish_pace
 from ladd.training.sharded import read_average
 
 
@@ -92,7 +93,9 @@ def _train_worker(stage: Stage) -> None:
         return
     run = stage_run(stage)
     try:
-        _trainer(stage, training, GroupContext(stage.work, device, run.log_row, run.run_id)).train()
+        trainer = _trainer(stage, training, GroupContext(stage.work, device, run.log_row, run.run_id))
+        publish_pace(trainer)
+        trainer.train()
     finally:
         run.flush()
 

@@ -178,7 +178,7 @@ class StoredContext(GroupContext):
     """
 
     def __init__(self, folder: Path, device: torch.device, stored: StoredCheckpoints):
-        super().__init__(folder, device)
+        super().__init__(folder, device, self._keep_row)
         self.stored = stored
         self.rows: dict[float, dict[str, float]] = {}
         self.sent = self.looked = 0.0
@@ -232,7 +232,7 @@ class StoredContext(GroupContext):
             self.stored.put(checkpoint.step, partial, DESCRIPTION)
         shutil.rmtree(partial)
 
-    def report(self, row: dict[str, float]) -> None:
+    def _keep_row(self, row: dict[str, float]) -> None:
         self.rows[row["step"]] = row
         self.pending = rank() == 0
         if self.pending and time.monotonic() > self.sent + _PAUSE:
