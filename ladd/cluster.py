@@ -8,6 +8,7 @@ needed.
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import tempfile
@@ -16,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ladd.config import ComputeConfig
-from ladd.errors import ClusterError, ConfigError, LaddError
+from ladd.config import ComputeConfig, TrainingConfig
+from ladd.errors import ClusterError, ConfigError, LaddError, StoreError
+from ladd.object_store import VARIABLE, ObjectStore, store_asked
 
-_CODE = str(Path(__file__).resolve().parents[1])
+_PACKAGE = Path(__file__).resolve().parent
+_CODE = str(_PACKAGE.parent)
 TRIES = 3  # starts of the workers in a row without a new checkpoint
 _NOTES = Path(".work")
 _OBJECT_STORE = 2**28  # bytes; data and checkpoints go through files
@@ -31,6 +34,7 @@ _SETTINGS = {
     "RAY_TRAIN_V2_ENABLED": "1",
 }
 _FORWARDED = ("AWS_", "LADD_", "MLFLOW_", "OMP_")  # variables that begin so are given to workers
+_OF_NODES = ("LADD_NODE_FOLDER",)  # but not these: each node has its own
 
 
 @dataclass(frozen=True)
@@ -42,26 +46,52 @@ class Workers:
 
 
 def workers_asked(compute: ComputeConfig) -> Workers | None:
-    """The workers that ``LADD_WORKERS`` asks for, to share out what gives the same bytes on any number of them.
-    Raises ConfigError: it is no positive number."""
-    asked = os.environ.get("LADD_WORKERS")
-    if asked is None:
+    """The workers that ``LADD_WORKERS`` asks for, to share out what gives the same bytes on any number of them; none
+    where nodes have no folder in common. Raises ConfigError: it is no positive number."""
+    asked = _number("LADD_WORKERS")
+    if asked is not None and store_asked() is not None:
+        logging.getLogger(__name__).warning(
+            "LADD_WORKERS is left aside, as %s is set: without a folder in common, this process does it all", VARIABLE
+        )
         return None
-    if not asked.isdecimal() or int(asked) < 1:
-        raise ConfigError(f"LADD_WORKERS is {asked!r}; give it the number of Ray workers, at least 1, or unset it")
-    return Workers(int(asked), gpu=compute.device == "cuda")
+    return None if asked is None else Workers(asked, gpu=compute.device == "cuda")
+
+
+def training_workers(training: TrainingConfig, compute: ComputeConfig) -> Workers:
+    """The workers of a training: as many as its settings say, or as ``LADD_TRAINING_WORKERS`` says, with which a
+    training goes on where the cluster has become smaller or larger. Raises ConfigError: that does not divide the
+    batch."""
+    count, part = _number("LADD_TRAINING_WORKERS"), training.executor.micro_batch or 1
+    if count is not None and training.batch % (count * part):
+        raise ConfigError(
+            f"LADD_TRAINING_WORKERS is {count}, and batch {training.batch} cannot be shared out evenly to so many in "
+            f"parts of {part}; give it a number that divides {training.batch // part}, or unset it"
+        )
+    return Workers(count or training.executor.workers, gpu=compute.device == "cuda")
+
+
+def _number(variable: str) -> int | None:
+    asked = os.environ.get(variable)
+    if asked is not None and (not asked.isdecimal() or int(asked) < 1):
+        raise ConfigError(f"{variable} is {asked!r}; give it the number of Ray workers, at least 1, or unset it")
+    return None if asked is None else int(asked)
 
 
 def train_on_workers(
-    function: Callable[..., None], arguments: Sequence[Any], workers: Workers, progress: Callable[[], int]
+    function: Callable[..., None],
+    arguments: Sequence[Any],
+    workers: Workers,
+    progress: Callable[[], int],
+    store: ObjectStore | None = None,
 ) -> None:
     """Call a function on all workers of a process group; start them again when one dies. Raises LaddError: one that
     the function raised: another try would raise it again. ClusterError: the workers died ``TRIES`` times without a
     new checkpoint, or the cluster is gone. ``function``: importable by name; it is called in this process's working
-    directory. ``progress``: step of the latest checkpoint; the workers are started again as long as it grows."""
-    with _cluster(workers):
+    directory, where all nodes have that. ``progress``: step of the latest checkpoint; the workers are started again
+    as long as it grows. ``store``: of nodes that have no folder in common; they get the code from this process, too."""
+    with _cluster(workers, ship=store is not None):
         step, tries = progress(), 0
-        while (failure := _attempt(function, arguments, workers)) is not None:
+        while (failure := _attempt(function, arguments, workers, store)) is not None:
             tries = 1 if progress() > step else tries + 1
             step = progress()
             if tries == TRIES or not _alive():
@@ -92,7 +122,9 @@ def share_out(function: Callable[..., None], arguments: Sequence[Any], workers: 
             raise ClusterError(f"{error}\nRun the stage again: it goes on from the files that are finished.") from error
 
 
-def _attempt(function: Callable[..., None], arguments: Sequence[Any], workers: Workers) -> str | None:
+def _attempt(
+    function: Callable[..., None], arguments: Sequence[Any], workers: Workers, store: ObjectStore | None
+) -> str | None:
     """One start of all workers; None where they ended well, and what happened where one died."""
     from ray.exceptions import RayError
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -105,14 +137,18 @@ def _attempt(function: Callable[..., None], arguments: Sequence[Any], workers: W
         def _register_sigint_handler(self, controller: Any) -> None:
             pass
 
-    _NOTES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=_NOTES.absolute(), ignore_cleanup_errors=True) as notes:
+    with _notes(store) as (system, notes):
         trainer = Trainer(
             _call_in_group,
-            train_loop_config={"call": (function, tuple(arguments), os.getcwd())},
+            train_loop_config={"call": (function, tuple(arguments), None if store else os.getcwd())},
             scaling_config=ScalingConfig(num_workers=workers.count, use_gpu=workers.gpu),
-            # Ray keeps notes of its own, where all nodes see them. It starts nothing again: it does not know the steps.
-            run_config=RunConfig(name="run", storage_path=notes, failure_config=FailureConfig(max_failures=0)),
+            # It starts nothing again: it does not know the steps.
+            run_config=RunConfig(
+                name="run",
+                storage_path=notes,
+                storage_filesystem=system,
+                failure_config=FailureConfig(max_failures=0),
+            ),
         )
         try:
             trainer.fit()
@@ -125,11 +161,27 @@ def _attempt(function: Callable[..., None], arguments: Sequence[Any], workers: W
     return None
 
 
+@contextlib.contextmanager
+def _notes(store: ObjectStore | None) -> Iterator[tuple[Any, str]]:
+    """A file system, None for that of this machine, and a folder of it for notes of Ray, where all nodes see them."""
+    if store is not None:
+        name = f"ray/{secrets.token_hex(8)}"
+        try:
+            yield store.arrow(name)
+        finally:
+            with contextlib.suppress(StoreError):
+                store.remove(name)
+        return
+    _NOTES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=_NOTES.absolute(), ignore_cleanup_errors=True) as notes:
+        yield None, notes
+
+
 def _own_error(errors: Iterable[BaseException | None]) -> LaddError | None:
-    """The error of ours among those of workers, which Ray wraps."""
+    """The error of ours among those of workers, which Ray wraps. A store that is away may be back for the next try."""
     for error in errors:
         while error is not None:
-            if isinstance(error, LaddError):
+            if isinstance(error, LaddError) and not isinstance(error, StoreError):
                 return error
             error = getattr(error, "_base_exc", None) or getattr(error, "cause", None) or error.__cause__
     return None
@@ -139,26 +191,25 @@ def _call_in_group(config: dict[str, Any]) -> None:
     _call(*config["call"])
 
 
-def _call(function: Callable[..., None], arguments: Sequence[Any], folder: str) -> None:
-    """On a worker: call the function where the driver is."""
+def _call(function: Callable[..., None], arguments: Sequence[Any], folder: str | None) -> None:
+    """On a worker: call the function where the driver is, or, without a folder in common, where Ray started it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    os.chdir(folder)
+    if folder is not None:
+        os.chdir(folder)
     function(*arguments)
 
 
 @contextlib.contextmanager
-def _cluster(workers: Workers) -> Iterator[None]:
+def _cluster(workers: Workers, *, ship: bool = False) -> Iterator[None]:
     """Join the cluster of ``RAY_ADDRESS``, or start one on this machine that ends with the block. Raises
-    ClusterError: Ray is not installed, or the cluster cannot be joined."""
+    ClusterError: Ray is not installed, or the cluster cannot be joined. ``ship``: send the code to the nodes."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError as error:
         raise ClusterError(f"{error}: Ray is not part of the default install; add it: make install-cluster") from None
-    variables = {name: value for name, value in os.environ.items() if name.startswith(_FORWARDED)}
-    # Workers run the code that this process runs, whatever else is installed.
-    variables["PYTHONPATH"] = os.pathsep.join([_CODE, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = _environment(ship=ship)
     with tempfile.TemporaryDirectory(prefix="ladd-ray-", ignore_cleanup_errors=True) as temporary:
         own: dict[str, Any] = {
             "address": "local",
@@ -172,7 +223,7 @@ def _cluster(workers: Workers) -> Iterator[None]:
             _knock(address)
         handler = signal.getsignal(signal.SIGTERM)  # Ray puts one of its own in its place
         try:
-            ray.init(**({} if address else own), runtime_env={"env_vars": variables}, logging_level=logging.WARNING)
+            ray.init(**({} if address else own), runtime_env=environment, logging_level=logging.WARNING)
         except Exception as error:  # Ray has a type for every reason
             where = f"the cluster of RAY_ADDRESS={address} cannot be joined" if address else "Ray does not start"
             raise ClusterError(f"{where}: {error}") from error
@@ -181,6 +232,16 @@ def _cluster(workers: Workers) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _environment(*, ship: bool) -> dict[str, Any]:
+    """What workers get from this process. They run the code that it runs, whatever else is installed."""
+    names = (name for name in os.environ if name.startswith(_FORWARDED) and name not in _OF_NODES)
+    variables = {name: os.environ[name] for name in names}
+    if ship:
+        return {"env_vars": variables, "py_modules": [str(_PACKAGE)], "excludes": ["**/__pycache__"]}
+    variables["PYTHONPATH"] = os.pathsep.join([_CODE, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"env_vars": variables}
 
 
 def _knock(address: str) -> None:

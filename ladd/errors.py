@@ -67,6 +67,10 @@ class StorageError(LaddError):
     """A file cannot be read or written: the disk is full, or permission is missing."""
 
 
+class StoreError(LaddError):
+    """The store that driver and workers share does not answer, or refuses."""
+
+
 class LaunchError(LaddError):
     """A launch cannot be made ready: the code is not committed, or git or DVC refuse."""
 

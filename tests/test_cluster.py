@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,10 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from ladd.cluster import TRIES, Workers, share_out, train_on_workers, workers_asked
-from ladd.config import ComputeConfig
-from ladd.errors import ClusterError, ConfigError, TrainingError
+from ladd.cluster import (
+    TRIES,
+    Workers,
+    _environment,
+    _own_error,
+    share_out,
+    train_on_workers,
+    training_workers,
+    workers_asked,
+)
+from ladd.config import ComputeConfig, TrainingConfig
+from ladd.errors import ClusterError, ConfigError, StoreError, TrainingError
 from tests import on_workers
+from tests.builders import executor, training
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TWO = Workers(2, gpu=False)
@@ -20,8 +31,9 @@ TWO = Workers(2, gpu=False)
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch):
-    """No variable of another test leads to a cluster."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    """No variable of another test leads to a cluster or a store."""
+    for name in ("RAY_ADDRESS", "LADD_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 # Found, not imported: Ray reads how it is to be protected when it is imported, and ladd.cluster says so before.
@@ -116,6 +128,44 @@ def test_number_of_workers(monkeypatch):
     monkeypatch.setenv("LADD_WORKERS", "3")
     assert workers_asked(ComputeConfig(device="cpu", threads=1)) == Workers(3, gpu=False)
     assert workers_asked(ComputeConfig(device="cuda", threads=1)) == Workers(3, gpu=True)
+
+
+def test_training_goes_on_with_another_number_of_workers_that_divides_its_batch(monkeypatch):
+    config = TrainingConfig.model_validate(training(batch=8, executor=executor(kind="ray", workers=4, micro_batch=2)))
+    cpu = ComputeConfig(device="cpu", threads=1)
+    monkeypatch.delenv("LADD_TRAINING_WORKERS", raising=False)
+    assert training_workers(config, cpu) == Workers(4, gpu=False)
+    monkeypatch.setenv("LADD_TRAINING_WORKERS", "2")
+    assert training_workers(config, cpu) == Workers(2, gpu=False)
+    for number, message in (("3", "cannot be shared out evenly"), ("8", "divides 4"), ("0", "at least 1")):
+        monkeypatch.setenv("LADD_TRAINING_WORKERS", number)
+        with pytest.raises(ConfigError, match=rf"LADD_TRAINING_WORKERS is '?{number}'?[,;] .*{message}"):
+            training_workers(config, cpu)
+
+
+def test_without_a_common_folder_nothing_is_shared_out(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("LADD_WORKERS", "3")
+    monkeypatch.setenv("LADD_STORAGE", str(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        assert workers_asked(ComputeConfig(device="cpu", threads=1)) is None
+    assert "LADD_WORKERS is left aside, as LADD_STORAGE is set" in caplog.text
+
+
+def test_workers_get_the_settings_of_the_stage_and_nodes_keep_theirs(monkeypatch):
+    given = {"AWS_ENDPOINT_URL": "http://a", "LADD_STORAGE": "s3://b", "LADD_NODE_FOLDER": "/here", "SECRET": "c"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    for ship in (False, True):
+        environment = _environment(ship=ship)
+        found = environment["env_vars"]
+        assert {name: found.get(name) for name in given} == {**given, "LADD_NODE_FOLDER": None, "SECRET": None}
+        assert ("py_modules" in environment) == ship == ("PYTHONPATH" not in found)
+
+
+def test_error_of_a_worker_ends_the_training_unless_its_store_was_away():
+    lost, wrong = StoreError("away"), TrainingError("nan")
+    assert _own_error([ValueError(), lost]) is None
+    assert _own_error([lost, wrong]) is wrong
 
 
 def test_nothing_imports_ray_until_it_is_wanted():

@@ -28,6 +28,7 @@ LEFT_OUT: Mapping[str, str] = {
     "ladd/stages/__init__.py": "says when a process started",
     "ladd/stages/code.py": "hashes code",
     "ladd/stages/recorded.py": "files histories and checkpoints in MLflow",
+    "ladd/stages/handover.py": "carries inputs and checkpoints between a stage and its workers",
     "ladd/stages/declaration.py": "reads dvc.yaml, and compares settings and files with what they were",
     "ladd/stages/manifest.py": "hashes files and outputs",
     "ladd/stages/plan.py": "writes plan.json",

@@ -12,20 +12,23 @@ from typing import Any
 
 import torch
 
-from ladd.cluster import Workers, train_on_workers
+from ladd.cluster import training_workers
 from ladd.config import TrainingConfig
 from ladd.diffusion.noise import derive
 from ladd.distributed import rank
 from ladd.errors import TrainingError
-from ladd.files import write_atomically
+from ladd.files import save_tensors, write_atomically
+from ladd.stages.handover import forget_training, train_together
 from ladd.stages.recorded import history_path, record_training
 from ladd.stages.runtime import Stage
 from ladd.stages.signals import EndRequests
 from ladd.stages.tracked import stage_run, tag_outputs
 from ladd.training.batches import TokenTask
-from ladd.training.checkpoint import AVERAGE, checkpoint_step, latest_step
+from ladd.training.checkpoint import AVERAGE, AVERAGE_SHARDS, checkpoint_step
 from ladd.training.executor import STOP, GroupContext, InlineContext
 from ladd.training.loop import Trainer
+from ladd.training.pace import publish_pace
+from ladd.training.sharded import read_average
 
 
 def seed_weights(stage: Stage) -> None:
@@ -63,11 +66,10 @@ def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
     """
     with EndRequests(stage.work / STOP) as requests:
         training = build(stage)
-        executor = training.config.executor
-        if executor.kind == "ray":
-            workers = Workers(executor.workers, gpu=stage.suite.compute.device == "cuda")
-            with stage_run(stage):
-                train_on_workers(_train_worker, (stage,), workers, lambda: latest_step(stage.work))
+        on_workers = training.config.executor.kind == "ray"
+        if on_workers:
+            with stage_run(stage) as run:
+                train_together(stage, _train_worker, training_workers(training.config, stage.suite.compute), run)
         with stage_run(stage) as run:
             trainer = _trainer(stage, training, InlineContext(stage.work, run.log_row, run.run_id))
             model = trainer.train()
@@ -78,6 +80,8 @@ def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
             _write_history(history_path(stage.declaration.name), trainer.history)
             record_training(stage.declaration, run)
             tag_outputs(stage.declaration, run)
+        if on_workers:
+            forget_training(stage)
 
 
 def _train_worker(stage: Stage) -> None:
@@ -89,7 +93,9 @@ def _train_worker(stage: Stage) -> None:
         return
     run = stage_run(stage)
     try:
-        _trainer(stage, training, GroupContext(stage.work, device, run.log_row, run.run_id)).train()
+        trainer = _trainer(stage, training, GroupContext(stage.work, device, run.log_row, run.run_id))
+        publish_pace(trainer)
+        trainer.train()
     finally:
         run.flush()
 
@@ -104,7 +110,7 @@ def _keep_checkpoints(work: Path, kept: Collection[int], folder: Path) -> None:
     Raises:
         TrainingError: those of a step are missing; without them the output would be another one.
     """
-    there = {checkpoint_step(path): path for path in work.glob("step-*") if (path / AVERAGE).is_file()}
+    there = {checkpoint_step(path): path for path in work.glob("step-*") if _has_average(path)}
     if missing := sorted(set(kept) - there.keys()):
         raise TrainingError(
             f"{work} lacks the averaged weights of steps {', '.join(map(str, missing))}, which the output keeps: "
@@ -112,7 +118,15 @@ def _keep_checkpoints(work: Path, kept: Collection[int], folder: Path) -> None:
         )
     folder.mkdir()
     for step in sorted(kept):
-        (folder / f"{there[step].name}.safetensors").write_bytes((there[step] / AVERAGE).read_bytes())
+        target = folder / f"{there[step].name}.safetensors"
+        if (there[step] / AVERAGE).is_file():
+            target.write_bytes((there[step] / AVERAGE).read_bytes())
+        else:
+            save_tensors(target, read_average(there[step]))
+
+
+def _has_average(path: Path) -> bool:
+    return (path / AVERAGE).is_file() or (path / AVERAGE_SHARDS).is_dir()
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -39,14 +40,23 @@ class Batches:
         steps: of the run.
         ahead: read the next batch in a thread while this one is computed: for a GPU. Beside a computation on a CPU a
             second thread takes time from it.
+    Attributes:
+        waited: seconds that all asking has taken so far.
     """
 
     def __init__(self, read: Callable[[int], Batch], steps: int, *, ahead: bool):
         self.read, self.steps = read, steps
         self.thread = ThreadPoolExecutor(1, "batches") if ahead else None
         self.pending: dict[int, Future[Batch]] = {}
+        self.waited = 0.0
 
     def __getitem__(self, step: int) -> Batch:
+        start = time.perf_counter()
+        batch = self._get(step)
+        self.waited += time.perf_counter() - start
+        return batch
+
+    def _get(self, step: int) -> Batch:
         if self.thread is None:
             return self.read(step)
         ready = self.pending.pop(step, None) or self.thread.submit(self.read, step)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from ladd.files import file_hash, replace_folder, save_tensors
 
 logger = logging.getLogger(__name__)
 
-_DESCRIPTION = "checkpoint.json"
+DESCRIPTION = "checkpoint.json"
 _CHECKSUM = "checksum"  # in it: SHA-256 of all else that it holds
 AVERAGE = "average.safetensors"
 MODEL = "model.safetensors"
 OPTIMISER = "optimiser.pt"
+STATE_SHARDS, AVERAGE_SHARDS = "state", "average"  # folders in the place of the files (`ladd.training.sharded`)
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Checkpoint:
     history: list[dict[str, float]] = field(default_factory=list)  # metric rows so far
     recent: list[dict[str, float]] = field(default_factory=list)  # losses of the steps since the last row
     run_id: str = ""  # of the tracked run
+    shards: Path | None = None  # where the state is, if it is not whole and not read yet
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -51,8 +53,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         CheckpointError: it cannot be written, for example to a full disk; what there was before is as it was.
     """
-    target = folder / f"step-{checkpoint.step:08d}"
-    partial = folder / f".partial-{checkpoint.step:08d}"
+    target, partial = checkpoint_folder(folder, checkpoint.step), partial_folder(folder, checkpoint.step)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
@@ -71,15 +72,20 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     save_tensors(folder / MODEL, checkpoint.model)
     save_tensors(folder / AVERAGE, checkpoint.average)
     torch.save(checkpoint.optimiser, folder / OPTIMISER)
+    describe(folder, checkpoint, {name: file_hash(folder / name) for name in (MODEL, AVERAGE, OPTIMISER)})
+
+
+def describe(folder: Path, checkpoint: Checkpoint, hashes: Mapping[str, str]) -> None:
+    """Write the JSON of a checkpoint, given the SHA-256 of its files by name."""
     description = {
         "step": checkpoint.step,
         "run_id": checkpoint.run_id,
         "average_updates": checkpoint.average_updates,
-        "sha256": {name: file_hash(folder / name) for name in (MODEL, AVERAGE, OPTIMISER)},
+        "sha256": hashes,
         "history": checkpoint.history,
         "recent": checkpoint.recent,
     }
-    (folder / _DESCRIPTION).write_text(json.dumps(description | {_CHECKSUM: _checksum(description)}, indent=1))
+    (folder / DESCRIPTION).write_text(json.dumps(description | {_CHECKSUM: _checksum(description)}, indent=1))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -118,20 +124,32 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ValueError: a file's hash differs from the JSON, or the JSON is not what was written.
         OSError: a file is missing.
     """
-    description = _read(path / _DESCRIPTION)
+    description = _read(path / DESCRIPTION)
     for name, expected in description["sha256"].items():
         if (found := file_hash(path / name)) != expected:
             raise ValueError(f"{name} has sha256 {found[:12]}, expected {expected[:12]}")
+    whole = MODEL in description["sha256"]
     return Checkpoint(
         step=description["step"],
-        model=load_file(path / MODEL),
-        average=load_file(path / AVERAGE),
+        model=load_file(path / MODEL) if whole else {},
+        average=load_file(path / AVERAGE) if whole else {},
         average_updates=description["average_updates"],
-        optimiser=torch.load(path / OPTIMISER, weights_only=True),
+        optimiser=torch.load(path / OPTIMISER, weights_only=True) if whole else [],
         history=description["history"],
         recent=description["recent"],
         run_id=description["run_id"],
+        shards=None if whole else path,
     )
+
+
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}"
+
+
+def partial_folder(folder: Path, step: int) -> Path:
+    """Where it is written."""
+    return folder / f".partial-{step:08d}"
 
 
 def checkpoint_step(path: Path) -> int:
@@ -152,3 +170,4 @@ def prune_checkpoints(folder: Path, kept: Collection[int], whole: int = 2) -> No
             continue
         for name in (OPTIMISER, MODEL):
             (path / name).unlink(missing_ok=True)
+        shutil.rmtree(path / STATE_SHARDS, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -9,12 +10,17 @@ import torch
 
 from ladd.distributed import rank, sum_over_workers, world_size
 from ladd.errors import CheckpointError, TrainingError
+from ladd.files import replace_folder
 from ladd.training.checkpoint import (
     Checkpoint,
+    checkpoint_folder,
+    describe,
     load_latest_checkpoint,
+    partial_folder,
     prune_checkpoints,
     save_checkpoint,
 )
+from ladd.training.sharded import all_hashes, has_shards, write_shards
 
 STOP = "stop"  # a file of this name, beside the checkpoints, asks the workers to save and end
 POLL = 10  # steps between two looks of a group of workers: they must agree, which takes a message
@@ -84,6 +90,9 @@ class GroupContext(InlineContext):
         return checkpoint
 
     def save(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
+        if has_shards(checkpoint):
+            self.save_shards(checkpoint, kept)
+            return
         failed: CheckpointError | None = None
         if rank() == 0:
             try:
@@ -92,6 +101,19 @@ class GroupContext(InlineContext):
                 failed = error
         if self._sum(float(failed is not None)):  # also holds the others until the checkpoint is there
             raise failed or CheckpointError("the first worker could not write the checkpoint")
+
+    def save_shards(self, checkpoint: Checkpoint, kept: Collection[int]) -> None:
+        """Keep a checkpoint of which each worker has a part."""
+        checkpoint.run_id, partial = self.run_id, partial_folder(self.folder, checkpoint.step)
+        if rank() == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+        self._sum(0.0)
+        hashes = all_hashes(write_shards(partial, checkpoint))
+        if rank() == 0:
+            describe(partial, checkpoint, hashes)
+            replace_folder(partial, checkpoint_folder(self.folder, checkpoint.step))
+            prune_checkpoints(self.folder, kept)
+        self._sum(0.0)
 
     def stopping(self, step: int) -> bool:
         return step % POLL == 0 and self._sum(float(super().stopping(step))) > 0

@@ -19,6 +19,7 @@ from ladd.training.checkpoint import Checkpoint
 from ladd.training.executor import InlineContext
 from ladd.training.optimiser import Optimiser, rate_share
 from ladd.training.replica import Replica, shard_like, whole_state
+from ladd.training.sharded import read_shards
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -175,15 +176,12 @@ class Trainer:
         if self.saved == self.step:
             return
         self.gather_losses()
-        state = whole_state(
-            (self.task.model.state_dict(), self.average.model.state_dict(), self.optimiser.state_dict())
-        )
         checkpoint = Checkpoint(
             step=self.step,
-            model=state[0],
-            average=state[1],
+            model=self.task.model.state_dict(),
+            average=self.average.model.state_dict(),
             average_updates=self.average.updates,
-            optimiser=state[2],
+            optimiser=self.optimiser.state_dict(),
             history=self.history,
             recent=self.recent,
         )
@@ -207,6 +205,7 @@ class Trainer:
                 f"the latest checkpoint is at step {checkpoint.step}, beyond steps {self.config.steps}: "
                 "raise steps, or remove the checkpoints to train anew"
             )
+        read_shards(checkpoint, self.task.model, self.average.model, self.optimiser)
         for model, state in ((self.task.model, checkpoint.model), (self.average.model, checkpoint.average)):
             model.load_state_dict(shard_like(state, dict(model.state_dict())))
         self.average.updates = checkpoint.average_updates

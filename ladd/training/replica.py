@@ -86,7 +86,7 @@ def shard(module: nn.Module) -> None:
 
 def whole_state(state: Any) -> Any:
     """A nested state with whole tensors in place of shards; all workers must call it."""
-    return tree_map(lambda value: value.full_tensor() if _is_shard(value) else value, state)
+    return tree_map(lambda value: value.full_tensor() if is_shard(value) else value, state)
 
 
 def shard_like(state: dict[str, Tensor], shards: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -108,12 +108,13 @@ def shard_optimiser(state: dict[str, Any], optimiser: torch.optim.Optimizer) -> 
 
 
 def _cut(value: Tensor, like: Tensor) -> Tensor:
-    if not _is_shard(like):
+    if is_shard(value) or not is_shard(like):
         return value
     from torch.distributed.tensor import distribute_tensor
 
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)  # type: ignore[attr-defined]
 
 
-def _is_shard(value: Any) -> bool:
+def is_shard(value: Any) -> bool:
+    """Whether it is a tensor that is spread over workers."""
     return isinstance(value, Tensor) and hasattr(value, "full_tensor")

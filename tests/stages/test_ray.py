@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,15 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from mlflow import MlflowClient
-from safetensors.torch import load_file
 
 from ladd.files import file_hash
 from ladd.stages.recorded import read_history
 from ladd.stages.runtime import EXIT_TEMPORARY
-from tests.builders import executor, text_suite_values
+from tests.builders import text_suite_values
+from tests.stages.attempts import PATIENCE, Attempt, change, run, tracked_steps, wait_for, weights_of
 from tests.stages.text_assets import write_assets
-from tests.stages.tiny import environment, make_suite, stage_command, tiny_values, write_params
+from tests.stages.tiny import make_suite, tiny_values, write_params
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,7 +28,7 @@ pytestmark = [
 ]
 
 KEY, STEPS, EVERY = "mdlm", 800, 20
-PATIENCE = 1800.0  # seconds; Ray starts in ten, and in minutes where the machine is busy
+MODEL = f"artifacts/models/{KEY}"
 KILLS = 20
 
 
@@ -45,63 +43,12 @@ def suite(tmp_path_factory) -> Path:
     return folder
 
 
-def change(folder: Path, block: str, key: str, **ways) -> None:
-    """Give a training an executor."""
-    values = yaml.safe_load((folder / "params.yaml").read_text())
-    values[block][key]["training"]["executor"] = executor(**ways)
-    write_params(folder, values)
-
-
-class Attempt:
-    """A stage in a process of its own, its output in a file."""
-
-    def __init__(self, folder: Path, *stage: str, **settings: str):
-        self.log = folder / f".work/attempt-{time.monotonic_ns()}.log"
-        self.log.parent.mkdir(exist_ok=True)
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                stage_command(*stage), cwd=folder, env=environment() | settings, stdout=log, stderr=subprocess.STDOUT
-            )
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text()
-
-    def finish(self, code: int = 0) -> str:
-        """Wait for the end; the output."""
-        assert self.process.wait(PATIENCE) == code, self.output
-        return self.output
-
-    def part(self, *names: str) -> list[psutil.Process]:
-        """Processes under the stage with such a word in their command line."""
-        try:
-            below = psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
-        return [child for child in below if any(name in command_of(child) for name in names)]
-
-
-def command_of(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
-def run(folder: Path, *stage: str, code: int = 0, **settings: str) -> str:
-    return Attempt(folder, *stage, **settings).finish(code)
-
-
-def weights_of(folder: Path, name: str = f"artifacts/models/{KEY}") -> dict:
-    return load_file(folder / name / "weights.safetensors")
-
-
 @pytest.fixture(scope="module")
 def inline(suite) -> dict:
     """Weights and curves of one process."""
     change(suite, "baselines", KEY)
     run(suite, "baseline", KEY)
-    return {"weights": weights_of(suite), "history": read_history(suite / f"results/history/baseline-{KEY}.csv")}
+    return {"weights": weights_of(suite, MODEL), "history": read_history(suite / f"results/history/baseline-{KEY}.csv")}
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +56,13 @@ def two(suite, inline) -> dict:
     """Weights of two workers that nobody disturbed."""
     change(suite, "baselines", KEY, kind="ray", workers=2)
     run(suite, "baseline", KEY)
-    return {"weights": weights_of(suite), "history": read_history(suite / f"results/history/baseline-{KEY}.csv")}
+    return {"weights": weights_of(suite, MODEL), "history": read_history(suite / f"results/history/baseline-{KEY}.csv")}
 
 
 def test_one_worker_ends_with_the_weights_of_the_inline_path(suite, inline):
     change(suite, "baselines", KEY, kind="ray")
     run(suite, "baseline", KEY)
-    found = weights_of(suite)
+    found = weights_of(suite, MODEL)
     assert found.keys() == inline["weights"].keys()
     assert all(value.equal(inline["weights"][name]) for name, value in found.items())
 
@@ -136,13 +83,6 @@ VICTIMS: dict[str, Callable[[Attempt], list[psutil.Process]]] = {
 }
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.05)
-
-
 def checkpoints(folder: Path) -> list[Path]:
     return sorted((folder / ".work").glob("baseline@*/*/step-*"))
 
@@ -158,18 +98,11 @@ def disturbed(folder: Path, number: int) -> Path:
 
 
 def assert_nothing_lost(folder: Path, two: dict) -> None:
-    found = weights_of(folder)
+    found = weights_of(folder, MODEL)
     assert all(value.equal(two["weights"][name]) for name, value in found.items())
     assert read_history(folder / f"results/history/baseline-{KEY}.csv") == two["history"]
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/.mlflow/mlflow.db")
-    [experiment] = [each for each in client.search_experiments() if each.name == "tiny"]
     keep = yaml.safe_load((folder / "params.yaml").read_text())["baselines"][KEY]["training"]["keep"]
-    [tracked] = client.search_runs(
-        [experiment.experiment_id], f"params.`model.training.keep` = '{keep}' and tags.role = 'model'"
-    )
-    points = client.get_metric_history(tracked.info.run_id, "validation/loss")
-    assert [point.step for point in points] == list(range(0, STEPS + 1, EVERY))
-    assert tracked.info.status == "FINISHED"
+    assert tracked_steps(folder, keep) == ("FINISHED", list(range(0, STEPS + 1, EVERY)))
 
 
 @pytest.mark.parametrize("victim", VICTIMS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -10,7 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from ladd.files import file_hash
+from ladd.training.checkpoint import MODEL, OPTIMISER, load_latest_checkpoint, prune_checkpoints
 from ladd.training.executor import InlineContext
+from ladd.training.sharded import read_average
 from tests.training.workers import MUON, STEPS, TASKS, Trainer, few, mdlm, outcome, trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +138,63 @@ def test_muon_of_two_workers_is_that_of_one_but_for_its_bfloat16(folder, shardin
     buffers, others = (list(made["optimiser"][1]["state"].values()) for made in (found, expected))
     assert len(buffers) == len(others) > 0
     torch.testing.assert_close(buffers, others, atol=2e-3, rtol=0.02)
+
+
+def assert_same(found: dict, expected: dict) -> None:
+    """To the bit."""
+    assert found["history"] == expected["history"]
+    for part in ("model", "average"):
+        assert all(value.equal(expected[part][name]) for name, value in found[part].items())
+
+
+def test_shards_of_a_checkpoint_are_files_of_their_workers(folder):
+    path = folder / "fsdp-mdlm" / "step-00000012"
+    files = json.loads((path / "checkpoint.json").read_text())["sha256"]
+    assert files == {name: file_hash(path / name) for name in files}
+    assert {f"{part}/__{rank}_0.distcp" for part in ("state", "average") for rank in range(2)} <= files.keys()
+    assert not (path / MODEL).exists()
+    sizes = [(path / f"average/__{rank}_0.distcp").stat().st_size for rank in range(2)]
+    assert max(sizes) < 1.5 * min(sizes)
+
+
+def test_workers_go_on_from_their_shards_to_the_bit(folder):
+    assert_same(left(folder, "from-shards"), left(folder, "fsdp-mdlm"))
+
+
+def test_average_of_shards_is_the_whole_average(folder):
+    average = read_average(folder / "fsdp-mdlm" / "step-00000012")
+    expected = left(folder, "fsdp-mdlm")["average"]
+    assert average.keys() == expected.keys()
+    assert all(value.equal(expected[name]) for name, value in average.items())
+
+
+@pytest.mark.parametrize("name", ["state/__1_0.distcp", "average/__0_0.distcp", "state/.metadata", OPTIMISER])
+def test_damaged_shard_is_named_and_the_checkpoint_before_is_used(folder, tmp_path, caplog, name):
+    for step in (6, 12):
+        shutil.copytree(folder / "fsdp-mdlm" / f"step-{step:08d}", tmp_path / f"step-{step:08d}")
+    with (tmp_path / "step-00000012" / name).open("r+b") as file:
+        file.seek(-3, 2)
+        file.write(b"!!!")
+    with caplog.at_level(logging.WARNING):
+        assert load_latest_checkpoint(tmp_path).step == 6
+    assert f"step-00000012 is damaged ({name} has sha256" in caplog.text
+
+
+def test_pruned_shards_leave_the_average(folder, tmp_path):
+    for step in (6, 8, 12):
+        shutil.copytree(folder / "fsdp-mdlm" / "step-00000006", tmp_path / f"step-{step:08d}")
+    prune_checkpoints(tmp_path, {6})
+    left_over = {path.name for path in (tmp_path / "step-00000006").iterdir()}
+    assert left_over == {"average", "checkpoint.json"}
+    assert read_average(tmp_path / "step-00000006")
+
+
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_workers_without_a_common_folder_do_what_those_with_one_do(folder, sharding):
+    for node in ("first", "second"):
+        assert_same(left(folder, f"{node}-{sharding}"), left(folder, f"{sharding}-mdlm"))
+    steps = {path.name for path in (folder / "store" / sharding).glob("step-*")}
+    assert steps == {"step-00000006", "step-00000012"}
 
 
 @pytest.mark.parametrize("source", ["ddp-mdlm", "fsdp-mdlm"])

@@ -5,6 +5,7 @@ All scenarios run in one process group, because its start takes longer than they
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import nn
 from ladd.config import LatentsConfig, TrainingConfig
 from ladd.distributed import gather_rows, own_rows
 from ladd.errors import LaddError
+from ladd.object_store import ObjectStore
 from ladd.systems.stage1 import LearnedLatents
 from ladd.tasks.sawtooth import draw_sequences
 from ladd.training.batches import Batch, TokenTask
@@ -21,6 +23,7 @@ from ladd.training.checkpoint import Checkpoint, save_checkpoint
 from ladd.training.executor import STOP, GroupContext
 from ladd.training.loop import Trainer
 from ladd.training.replica import whole_state
+from ladd.training.stored import StoredCheckpoints, StoredContext
 from tests.builders import blocks, executor, network, system, training, untrained
 
 STEPS = 12
@@ -154,6 +157,28 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         run = trainer(mdlm, context(folder / f"from-one-{sharding}"), executor=ways)
         run.train()
         leave(f"from-one-{sharding}", outcome(run))
+
+    if rank == 0:
+        shutil.copytree(folder / "fsdp-mdlm" / "step-00000006", folder / "from-shards" / "step-00000006")
+    torch.distributed.barrier()
+    ways = executor(kind="ray", workers=2, sharding="fsdp")
+    run = trainer(mdlm, context(folder / "from-shards"), executor=ways)
+    run.train()
+    leave("from-shards", outcome(run))
+
+    for sharding in ("ddp", "fsdp"):  # two nodes with folders of their own, and then two others
+        ways = executor(kind="ray", workers=2, sharding=sharding)
+        stored = StoredCheckpoints(ObjectStore(str(folder / "store")), sharding)
+        for node in ("first", "second"):
+            own = folder / f"{node}-{sharding}-{rank}"
+            own.mkdir()
+            run = trainer(mdlm, StoredContext(own, CPU, stored), executor=ways)
+            run.train()
+            leave(f"{node}-{sharding}", outcome(run))
+            torch.distributed.barrier()
+            if node == "first" and rank == 0:
+                stored.withdraw(STEPS)  # as if the first two had been killed before
+            torch.distributed.barrier()
 
     def poisoned() -> TokenTask:
         task = mdlm()
