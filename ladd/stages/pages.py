@@ -15,17 +15,18 @@ from ladd.config import Suite
 from ladd.config.replicates import replicate_of, without_replicate
 from ladd.errors import ArtifactError
 from ladd.git import git_tags, last_change
+from ladd.report import drawings
 from ladd.report.claims import Judged, judge, judged
 from ladd.report.curves import loss_by_time_caption, plot_codebook, plot_curves, plot_loss_by_time
 from ladd.report.figures import sample_figures
-from ladd.report.labels import family_name, references, schedule_name, steps_name
+from ladd.report.labels import family_name, plain_name, references, steps_name
 from ladd.report.page import SampleGroup, sample_metrics, write_page, write_samples_page
 from ladd.report.select import summarise
+from ladd.report.story import contests
 from ladd.stages.results import read_loss_by_time, read_results
 from ladd.stages.seconds import METRIC
 from ladd.stages.tracked import versions
 from ladd.tasks import Task, task_of
-from ladd.tasks.pictures import Picture, Pictured
 from ladd.yaml_files import write_yaml
 
 RESULTS = Path("results")
@@ -61,6 +62,7 @@ def report(
         summary=summary,
         claims=claims,
         figures=figures,
+        beside=_beside(suite, summary),
         animation=ANIMATION.read_text() if ANIMATION.is_file() else "",
         parameters=write_yaml(suite.written.model_dump(mode="json")),
         provenance=made,
@@ -70,7 +72,7 @@ def report(
 def samples(suite: Suite, summary: pl.DataFrame, path: Path) -> None:
     """Write the page of samples, of the first training of each model."""
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
-    groups = [group for key in keys if replicate_of(key) == 1 for group in _sample_groups(suite, key, summary)]
+    groups = [group for key in keys if replicate_of(key) == 1 for group in sample_groups(suite, key, summary)]
     write_samples_page(path, groups, title=f"ladd: samples of {suite.suite}")
 
 
@@ -156,33 +158,53 @@ def draw(suite: Suite, summary: pl.DataFrame, plots: Path) -> dict[str, Path]:
     return figures
 
 
-def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[SampleGroup]:
-    """The first samples of every point of a sweep, or of real data."""
-    sweep = suite.sweeps.get(key)
-    title, model, given = "Real data", key.replace("reference-", "real-"), ""
-    if sweep is not None:
-        family = family_name(suite.model(sweep.model).family, key)
-        title, model = f"{family} {schedule_name(sweep.schedule, sweep.latent_steps)} ({key})".replace("  ", " "), key
-        given = "" if sweep.given is None else sweep.given.name
-    task = task_of(suite, key.removeprefix("reference-") if sweep is None else sweep.data)
-    groups = []
-    for point in json.loads(_there(RESULTS / "samples" / f"{key}.json").read_text()):
+def sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[SampleGroup]:
+    """The first samples of every point of a sweep, or of real data, whose key is reference-KEY."""
+    points = json.loads(_there(RESULTS / "samples" / f"{key}.json").read_text())
+    if key not in suite.sweeps:
+        return _real_groups(suite, key.removeprefix("reference-"), points, summary)
+    sweep, groups = suite.sweeps[key], []
+    task, given = task_of(suite, sweep.data), "" if sweep.given is None else sweep.given.name
+    for point in points:
         steps, temperature = point["token_steps"], point["temperature"]
-        subtitle = "" if steps is None else f"{steps_name(steps)}, temperature {temperature:g}"
-        groups.append(
-            SampleGroup(
-                title=title,
-                subtitle=subtitle + (f", given {given}" if given else ""),
-                items=[[(text, flag) for text, flag in item] for item in point["items"]],
-                pictures=_pictures(task, point["items"]),
-                metrics=sample_metrics(summary, model=model, token_steps=steps, temperature=temperature, given=given),
-            )
-        )
+        words = [steps_name(steps)] * (steps is not None)
+        words += [f"temperature {temperature:g}"] * (temperature not in (None, 1)) + [f"given {given}"] * bool(given)
+        measured = sample_metrics(summary, model=key, token_steps=steps, temperature=temperature, given=given)
+        groups.append(_group(task, f"{_name(suite, key, summary)} ({key})", ", ".join(words), point["items"], measured))
     return groups
 
 
-def _pictures(task: Task, items: list[list[list[Any]]]) -> list[Picture]:
-    """Of samples, where the task draws them."""
-    if not isinstance(task, Pictured):
-        return []
-    return [task.picture("".join(text for text, _ in item)) for item in items]
+def _real_groups(suite: Suite, key: str, points: list[dict[str, Any]], summary: pl.DataFrame) -> list[SampleGroup]:
+    task = task_of(suite, key)
+    found = [point["items"] for point in points] or [[[[text, False]] for text in drawings.real(task)]]
+    measured = sample_metrics(summary, model=f"real-{key}", token_steps=None, temperature=None)
+    return [_group(task, "Real data", "", items, measured) for items in found if items]
+
+
+def _group(task: Task, title: str, subtitle: str, items: list[Any], measured: Mapping[str, str]) -> SampleGroup:
+    pictures, look = drawings.drawn(task, ["".join(text for text, _ in item) for item in items])
+    shown = [[(text, flag) for text, flag in item] for item in items]
+    return SampleGroup(title, subtitle, shown, measured, pictures, look)
+
+
+def _name(suite: Suite, key: str, summary: pl.DataFrame) -> str:
+    """Plain name of a sweep."""
+    rows = summary.filter(model=key).drop_nulls("token_steps").head(1).rows(named=True)
+    if rows:
+        return plain_name(rows[0] | {"temperature": None})
+    return family_name(suite.model(suite.sweeps[key].model).family, key)
+
+
+def _beside(suite: Suite, summary: pl.DataFrame) -> list[SampleGroup]:
+    """Real data, and at the smallest and the largest budget the best model and the one that it is held against."""
+    found = contests(summary)
+    groups = [group for key in suite.data for group in sample_groups(suite, f"reference-{key}", summary)[:1]]
+    for contest in dict.fromkeys((0, len(found) - 1)) if found else ():
+        budget, (best, *_), held = found[contest]
+        for key in dict.fromkeys(row["model"] for row in (held, best) if row):
+            groups += [
+                group._replace(title=_name(suite, key, summary))
+                for group in sample_groups(suite, key, summary)
+                if group.subtitle == steps_name(budget)
+            ]
+    return groups
