@@ -136,7 +136,7 @@ def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
     latents_first = (rows["latent_steps"].fill_null(0) > 0).any()
     return tabulate(
         f"{shown.title}, by token steps" + (f", given {given}" if given else ""),
-        labels.sampling_note(rows) + ("; +N: N latent steps first" if latents_first else ""),
+        labels.sampling_note(rows),
         rows,
         _steps(rows) or ["any"],
         _step,
@@ -145,6 +145,7 @@ def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
         essential=shown.essential and not given,
         better=_best_side(shown),
         means=shown.meaning,
+        names_note="+N: N latent steps first" if latents_first else "",
     )
 
 

@@ -20,15 +20,16 @@ class Drawing(NamedTuple):
 
     picture: Callable[[str], Picture]  # of a decoded sample; it says all that the text says
     look: str  # of a list of pictures: "strips" stand below each other, "cells" side by side
+    says: str  # what they show, in a sentence
     real: Callable[[Any], list[str]] | None = None  # of the task: decoded data, where its results hold none
 
 
-def drawn(task: Task, texts: Sequence[str]) -> tuple[list[Picture], str]:
-    """Pictures of samples, and their look; neither where the task has none."""
+def drawn(task: Task, texts: Sequence[str]) -> tuple[list[Picture], str, str]:
+    """Pictures of samples, their look and what they show; none of it where the task has none."""
     if task.name in DRAWINGS:
         drawing = DRAWINGS[task.name]
-        return [drawing.picture(text) for text in texts], drawing.look
-    return ([task.picture(text) for text in texts], "") if isinstance(task, Pictured) else ([], "")
+        return [drawing.picture(text) for text in texts], drawing.look, drawing.says
+    return ([task.picture(text) for text in texts] if isinstance(task, Pictured) else []), "", ""
 
 
 def real(task: Task) -> list[str]:
@@ -100,4 +101,7 @@ def _repeated(digits: str, places: Sequence[int]) -> list[int]:
     return [at for at in places if counts[digits[at]] > 1]
 
 
-DRAWINGS = {"sawtooth": Drawing(strip, "strips", _sequences), "shidoku": Drawing(grid, "cells")}
+DRAWINGS = {
+    "sawtooth": Drawing(strip, "strips", "A strip is a sequence, black where a token is 1", _sequences),
+    "shidoku": Drawing(grid, "cells", "Red: a digit that its row, column or quarter has twice"),
+}

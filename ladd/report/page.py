@@ -39,6 +39,7 @@ class SampleGroup(NamedTuple):
     metrics: Mapping[str, str] = {}  # measured on the whole set of samples, as text by name
     pictures: Sequence[Picture] = ()  # of the items, where they are drawn
     look: str = ""  # of the list of pictures, where they stand for the text too (`ladd.report.drawings`)
+    says: str = ""  # what the pictures show, in a sentence
 
 
 def write_page(

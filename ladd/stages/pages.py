@@ -31,6 +31,11 @@ from ladd.yaml_files import write_yaml
 
 RESULTS = Path("results")
 ANIMATION = RESULTS / "animation.html"  # of `ladd generate SWEEP --animate`; no stage writes it
+CURVES = (
+    "Training curves. Strong: validation, faint: training. The loss is what is minimised, token and latent are its "
+    "parts, the bound is on -log p(x); what begins far above may leave a panel"
+)
+CODES = "Use of the codes. How often each code of a codebook is used, the most used first"
 
 
 def rebuild(suite: Suite, folder: Path) -> None:
@@ -148,13 +153,13 @@ def draw(suite: Suite, summary: pl.DataFrame, plots: Path) -> dict[str, Path]:
     }
     figures = sample_figures(summary, plots)
     plot_curves(histories, plots / "curves.png", priors)
-    figures["Training curves"] = plots / "curves.png"
+    figures[CURVES] = plots / "curves.png"
     if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
         figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"
         plot_loss_by_time(losses, plots / "loss-by-time.png")
     if usage:
         plot_codebook(usage, plots / "codebook.png")
-        figures["Use of the codes"] = plots / "codebook.png"
+        figures[CODES] = plots / "codebook.png"
     return figures
 
 
@@ -182,9 +187,9 @@ def _real_groups(suite: Suite, key: str, points: list[dict[str, Any]], summary: 
 
 
 def _group(task: Task, title: str, subtitle: str, items: list[Any], measured: Mapping[str, str]) -> SampleGroup:
-    pictures, look = drawings.drawn(task, ["".join(text for text, _ in item) for item in items])
+    pictures, look, says = drawings.drawn(task, ["".join(text for text, _ in item) for item in items])
     shown = [[(text, flag) for text, flag in item] for item in items]
-    return SampleGroup(title, subtitle, shown, measured, pictures, look)
+    return SampleGroup(title, subtitle, shown, measured, pictures, look, says)
 
 
 def _name(suite: Suite, key: str, summary: pl.DataFrame) -> str:
@@ -196,12 +201,15 @@ def _name(suite: Suite, key: str, summary: pl.DataFrame) -> str:
 
 
 def _beside(suite: Suite, summary: pl.DataFrame) -> list[SampleGroup]:
-    """Real data, and at the smallest and the largest budget the best model and the one that it is held against."""
+    """Real data; at the smallest and the largest budget the best model, and the one that it is held against, or where it
+    is that itself, the best of another family."""
     found = contests(summary)
     groups = [group for key in suite.data for group in sample_groups(suite, f"reference-{key}", summary)[:1]]
-    for contest in dict.fromkeys((0, len(found) - 1)) if found else ():
-        budget, (best, *_), held = found[contest]
-        for key in dict.fromkeys(row["model"] for row in (held, best) if row):
+    for place in sorted({0, len(found) - 1}) if found else ():
+        budget, (best, *rest), held = found[place]
+        others = [held, *(row for row in rest if row["family"] != best["family"])]
+        other = next((row for row in others if row and row["model"] != best["model"]), best)
+        for key in dict.fromkeys((other["model"], best["model"])):
             groups += [
                 group._replace(title=_name(suite, key, summary))
                 for group in sample_groups(suite, key, summary)

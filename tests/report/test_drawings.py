@@ -56,8 +56,9 @@ def test_tasks_with_a_drawing(folder, look, monkeypatch):
     suite = load_suite()
     task = task_of(suite, next(iter(suite.data)))
     texts = drawings.real(task) or [VALID]
-    pictures, found = drawings.drawn(task, texts)
+    pictures, found, says = drawings.drawn(task, texts)
     assert found == look
+    assert says
     assert all(picture.good and "<svg" in picture.svg for picture in pictures)
     assert all(len(text) == 64 for text in texts if look == "strips")
 
@@ -66,5 +67,5 @@ def test_a_task_without_one_shows_text(monkeypatch):
     monkeypatch.chdir(REPOSITORY / "suites/text-demo")
     suite = load_suite()
     task = task_of(suite, next(iter(suite.data)))
-    assert drawings.drawn(task, ["some text"]) == ([], "")
+    assert drawings.drawn(task, ["some text"]) == ([], "", "")
     assert drawings.real(task) == []
