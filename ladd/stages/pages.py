@@ -201,8 +201,8 @@ def _name(suite: Suite, key: str, summary: pl.DataFrame) -> str:
 
 
 def _beside(suite: Suite, summary: pl.DataFrame) -> list[SampleGroup]:
-    """Real data; at the smallest and the largest budget the best model, and the one that it is held against, or where it
-    is that itself, the best of another family."""
+    """Real data; at the smallest and the largest budget the best model beside the one that it is held against; where
+    these are one, beside the best of another family."""
     found = contests(summary)
     groups = [group for key in suite.data for group in sample_groups(suite, f"reference-{key}", summary)[:1]]
     for place in sorted({0, len(found) - 1}) if found else ():
