@@ -22,15 +22,22 @@ MOST_FRAMES = 400  # of a longer trajectory some are left out, never the last
 MOST_NUMBERS = 64  # of a latent vector
 
 PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>TITLE</title>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>TITLE</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 1rem auto; max-width: 70rem; padding: 0 1rem;
+  color: #222 }
+h1 { font-size: 1.1rem; margin: 0 } p { margin: .6rem 0 }
 #tokens { font: 14px/1.7 ui-monospace, monospace; overflow-wrap: anywhere; margin: 1rem 0 }
 #tokens span { padding: 1px 3px; margin: 1px; border-radius: 3px; background: #e8eef6; white-space: pre-wrap;
   display: inline-block; min-width: .6em; text-align: center }
 #tokens .masked { background: #ddd; color: #ddd } #tokens .new { background: #ffd27f }
 #tokens .given { background: #d5e8d0 }
-#latents { display: flex; flex-wrap: wrap; gap: 8px; min-height: 2rem } #latents div { display: flex }
+#tokens.bits { display: flex; height: 2.2rem; border: 1px solid #888 }
+#tokens.bits span { flex: 1; margin: 0; padding: 0; min-width: 0; border-radius: 0; font-size: 0; background: #fff }
+#tokens.bits .one { background: #1d2126 }
+#tokens.bits .masked { background: #ccc } #tokens.bits .new { box-shadow: inset 0 -5px #f5a800 }
+#latents { display: flex; flex-wrap: wrap; gap: 8px; min-height: 26px } #latents div { display: flex }
 #latents i { width: 14px; height: 26px } #latents b { font: 14px ui-monospace, monospace; padding: 2px 8px;
   border-radius: 3px; background: #dcd0ec } #latents b.masked { background: #ddd; color: #888 }
 input { width: 100% }
@@ -38,11 +45,15 @@ input { width: 100% }
 <h1>TITLE</h1>
 <p><button id="play">Play</button> <span id="said"></span></p>
 <input id="at" type="range" min="0" value="0" aria-label="step">
-<div id="latents"></div><div id="tokens"></div>
-<p>Grey: masked. Yellow: of this step. Green: given. Above the tokens: latents, by position.</p>
+<p id="above">Latents, by position</p><div id="latents"></div>
+<p id="key">Tokens; grey: masked, yellow: of this step, green: given</p><div id="tokens"></div>
 <script>
 const F = FRAMES, W = WORDS, G = GIVEN, at = document.getElementById("at");
-let timer = null; at.max = F.length - 1;
+const bits = Object.values(W).every(w => w === "0" || w === "1");
+let timer = null; at.max = F.length - 1; document.getElementById("tokens").classList.toggle("bits", bits);
+if (!F[0].z) document.getElementById("above").remove();
+if (bits)
+  document.getElementById("key").textContent = "Tokens; black: 1, white: 0, grey: masked, yellow edge: of this step";
 const put = (tag, text, kind) => Object.assign(document.createElement(tag), {textContent: text, className: kind});
 const cell = c => { const e = put("i", "", ""); e.style.background = shade(c / 2); e.title = c; return e };
 const shade = v => v > 0 ? `rgba(0,114,178,${Math.min(v, 1)})` : `rgba(213,94,0,${Math.min(-v, 1)})`;
@@ -50,8 +61,9 @@ function show() {
   const k = +at.value, f = F[k], before = k ? F[k - 1].x : null;
   document.getElementById("said").textContent = f.said;
   const tokens = document.getElementById("tokens"), latents = document.getElementById("latents");
-  tokens.replaceChildren(...f.x.map((v, i) => put("span", v < 0 ? "_" : W[v],
-    v < 0 ? "masked" : G[i] ? "given" : before && before[i] !== v ? "new" : "")));
+  const one = v => bits && W[v] === "1" ? " one" : "";
+  const kind = (v, i) => v < 0 ? "masked" : G[i] ? "given" : before && before[i] !== v ? "new" : "";
+  tokens.replaceChildren(...f.x.map((v, i) => put("span", v < 0 ? "_" : W[v], kind(v, i) + one(v))));
   latents.replaceChildren(...(f.z || []).map(v => {
     if (!Array.isArray(v)) return put("b", v < 0 ? "_" : v, v < 0 ? "masked" : "");
     const row = put("div", "", ""); row.append(...v.map(cell)); return row }));
@@ -103,7 +115,7 @@ def frames(sampler: Sampler, start: Tensor, noise: SampleNoise, vocabulary: int)
 
     def keep(step: Step, state: State) -> None:
         passes = int(state.token_passes + state.latent_passes)
-        line = f"step {step.index + 1}: t {float(step.t):.3f} to {float(step.s):.3f}, {passes} passes so far"
+        line = f"step {step.index + 1}: t {float(step.t):.3f} to {float(step.s):.3f}, {passes} network passes so far"
         seen.append(_frame(sampler, state, vocabulary, line))
 
     first = sampler.initialise(start, noise)

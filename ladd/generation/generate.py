@@ -22,6 +22,7 @@ from ladd.generation.watch import Show, watch
 from ladd.generation.weights import URI_SCHEMES, final_weights, load_model, tracked_weights
 from ladd.stages.artifacts import use_device
 from ladd.stages.manifest import check_outputs
+from ladd.systems.base import systems
 from ladd.tasks import Task, task_of
 
 Parts = Sequence[str | int]  # text, and gaps by their number of tokens
@@ -110,7 +111,8 @@ def generate(
     if show is not None:
         watch(*one, show, vocabulary=vocabulary)
     if animation is not None:
-        title = f"{request.name}, {one[0].name}, {sweep.points[0].token_steps} token steps"
+        label = systems()[suite.model(sweep.model).family].label
+        title = f"{label}, {one[0].name}: a sample in {sweep.points[0].token_steps} token steps ({request.name})"
         animate(*one, animation, vocabulary=vocabulary, title=title)
     samples = draw(suite, sweep, model, starts, batch=request.batch, what=request.name)
     (point,), dumped = sweep.points, sweep.model_dump()

@@ -16,6 +16,7 @@ class ClosedRings(MoleculeMetric):
     name = "closed_rings"
     version = "1"
     title = "Samples whose ring bonds are all closed, percent"
+    meaning = "a part of validity: every ring that is opened is closed; higher is better"
     factor, digits, order = 100.0, 1, 36
     short, better, real_label = "rings", "higher", "Train set"
     against = ("token_steps",)

@@ -21,6 +21,7 @@ class _Fcd(MoleculeMetric):
 
     version = "1"
     digits, real_label = 3, "Train set"
+    meaning = "how far the distribution of chemical features is from that of real molecules; lower is better"
     compared: ClassVar[Against]
 
     def measure(self, samples: Samples) -> Estimate:

@@ -16,6 +16,7 @@ class FiltersPassed(MoleculeMetric):
     name = "filters_passed"
     version = "1"
     title = "Molecules without unwanted substructures, percent of the valid ones"
+    meaning = "by the rules that chose the molecules of the data; higher is better"
     factor, digits, order = 100.0, 1, 28
     short, better, real_label = "filters", "higher", "Train set"
 

@@ -15,6 +15,7 @@ class _Frag(MoleculeMetric):
 
     version = "1"
     digits, better, real_label = 3, "higher", "Train set"
+    meaning = "whether the same chemical fragments occur as often as in real molecules; higher is better"
     compared: ClassVar[Against]
 
     def measure(self, samples: Samples) -> Estimate:

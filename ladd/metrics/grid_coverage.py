@@ -17,6 +17,7 @@ class GridCoverage(Metric):
     name = "grid_coverage"
     version = "1"
     title = "Different valid grids among the samples"
+    meaning = "how many of all grids are among the samples; low where a model draws the same few; higher is better"
     digits, essential, order = 1, True, 1
     short, axis = "covered", "different valid grids among the samples"
     better = "higher"

@@ -21,6 +21,7 @@ class GridTotalVariation(Metric):
     name = "grid_total_variation"
     version = "1"
     title = "Total variation from the uniform law over grids, of n samples"
+    meaning = "how far the shares of the grids are from equal; lower is better, and a finite set is never at 0"
     digits, essential, order = 4, True, 2
     short, axis = "TV", "total variation from the uniform law over grids"
     real_label, against = "Real data (floor)", ("token_steps",)

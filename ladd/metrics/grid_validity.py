@@ -26,6 +26,7 @@ class GridValidity(Metric):
     name = "grid_validity"
     version = "1"
     title = "Valid grids, % of samples"
+    meaning = "samples in which no row, column or quarter holds a digit twice; higher is better"
     factor, digits, essential, order = 100.0, 2, True, 0
     short, axis = "valid grids", "valid grids (% of samples)"
     real_label, against, better = "Real data", ("token_steps", "gmacs_per_sample"), "higher"

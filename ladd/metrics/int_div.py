@@ -19,6 +19,7 @@ class IntDiv(MoleculeMetric):
     name = "int_div"
     version = "1"
     title = "Internal diversity of the valid samples (1 - mean similarity of pairs)"
+    meaning = "low where molecules resemble each other; the nearer to real data the better"
     digits, order = 3, 27
     short, better, real_label = "IntDiv", "higher", "Train set"
     role, equal = "diversity", 0.02

@@ -13,6 +13,7 @@ class LengthDistance(MoleculeMetric):
     name = "length_distance"
     version = "1"
     title = "Distance of the lengths from those of the train set (1-Wasserstein, tokens; 0 is best)"
+    meaning = "how many tokens longer or shorter, in the mean; lower is better"
     digits, order = 2, 37
     short, real_label = "length W1", "Train set"
     needs = ("real",)

@@ -16,6 +16,7 @@ class MatchedBrackets(MoleculeMetric):
     name = "matched_brackets"
     version = "1"
     title = "Samples whose brackets all have partners, percent"
+    meaning = "a part of validity: every bracket has its partner; higher is better"
     factor, digits, order = 100.0, 1, 35
     short, better, real_label = "brackets", "higher", "Train set"
     against = ("token_steps",)

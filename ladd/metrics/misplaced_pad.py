@@ -13,6 +13,7 @@ class MisplacedPad(MoleculeMetric):
     name = "misplaced_pad"
     version = "1"
     title = "Samples with a token behind padding, percent"
+    meaning = "rows that are no string; 0 is best"
     factor, digits, order = 100.0, 1, 39
     short, real_label = "misplaced", "Train set"
 

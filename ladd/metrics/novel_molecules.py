@@ -13,6 +13,7 @@ class NovelMolecules(MoleculeMetric):
     name = "novel_molecules"
     version = "1"
     title = "Molecules that are not in the published training set, percent of the different valid ones"
+    meaning = "low where a model copies what it was trained on; higher is better"
     factor, digits, order = 100.0, 1, 22
     short, better, real_label = "novel", "higher", "Train set"
 

@@ -13,6 +13,7 @@ class PadShare(MoleculeMetric):
     name = "pad_share"
     version = "1"
     title = "Padding, percent of the positions"
+    meaning = "too much where strings are short, too little where they are long; the nearer to real data the better"
     factor, digits, order = 100.0, 1, 38
     short, real_label = "padding", "Train set"
 

@@ -15,6 +15,7 @@ class _Scaf(MoleculeMetric):
 
     version = "1"
     digits, better, real_label = 3, "higher", "Train set"
+    meaning = "whether the same ring systems occur as often as in real molecules; higher is better"
     compared: ClassVar[Against]
 
     def measure(self, samples: Samples) -> Estimate:

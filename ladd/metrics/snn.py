@@ -21,6 +21,7 @@ class _Snn(MoleculeMetric):
 
     version = "1"
     digits, better, real_label = 3, "higher", "Train set"
+    meaning = "how near a sample is to the most similar real molecule; higher is better"
     compared: ClassVar[Against]
 
     def measure(self, samples: Samples) -> Estimate:

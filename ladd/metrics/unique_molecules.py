@@ -13,6 +13,7 @@ class UniqueMolecules(MoleculeMetric):
     name = "unique_molecules"
     version = "1"
     title = "Different molecules, percent of the valid ones"
+    meaning = "low where samples repeat each other; higher is better"
     factor, digits, order = 100.0, 1, 21
     short, better, real_label = "unique", "higher", "Train set"
 

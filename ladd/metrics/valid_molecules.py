@@ -16,6 +16,7 @@ class ValidMolecules(MoleculeMetric):
     name = "valid_molecules"
     version = "1"
     title = "Valid molecules, percent of samples"
+    meaning = "strings that RDKit reads as a molecule; higher is better"
     factor, digits, essential, order = 100.0, 1, True, 20
     short, axis, real_label = "valid", "valid molecules (percent)", "Train set"
     better, against = "higher", ("token_steps",)

@@ -30,7 +30,7 @@ PRICES = {
     ),
     MADE: Cost(
         "backbone GFLOPs made per sample ($10^9$ multiply-adds, latent passes included)",
-        "made backbone GFLOPs",
+        "backbone GFLOPs made",
         "passes that were needed: none where a step reveals nothing",
         "made",
     ),
@@ -59,7 +59,7 @@ class Figure(NamedTuple):
     @property
     def caption(self) -> str:
         """What it shows, and where good models are."""
-        against = "token steps" if self.x == TOKEN_STEPS else f"{PRICES[self.x].unit}: {PRICES[self.x].rule}"
+        against = "token steps" if self.x == TOKEN_STEPS else f"{PRICES[self.x].unit} ({PRICES[self.x].rule})"
         equal = ", at equal diversity" * (self.metric.role == "quality")
         return f"{self.metric.short} against {against}; {self.metric.better} is better{equal}"
 

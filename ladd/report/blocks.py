@@ -12,6 +12,7 @@ from ladd.report import against, labels
 from ladd.report.cells import EMPTY, Block, Record, flagged, tabulate
 from ladd.report.equal_diversity import equal_diversity
 from ladd.report.matched import few_step_half, matched
+from ladd.report.others import others
 from ladd.report.select import at_base_temperature, quality, sampled
 
 PANELS = 3  # step budgets of the frontier
@@ -44,7 +45,7 @@ def blocks(summary: pl.DataFrame) -> list[Block]:
             for given in sorted(set(summary["given"]) - {""})
             for name in labels.sampling()
         ],
-        "Everything else": [_others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept))],
+        "Everything else": others(summary.filter(~bounds & ~of_text & ~zero_shot & ~swept)),
     }
     made = [replace(block, topic=topic) for topic, found in topics.items() for block in found]
     return [block for block in made if block.rows or block.references]
@@ -135,7 +136,7 @@ def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
     latents_first = (rows["latent_steps"].fill_null(0) > 0).any()
     return tabulate(
         f"{shown.title}, by token steps" + (f", given {given}" if given else ""),
-        labels.sampling_note(rows) + ("; +N: N latent steps first" if latents_first else ""),
+        labels.sampling_note(rows),
         rows,
         _steps(rows) or ["any"],
         _step,
@@ -144,6 +145,7 @@ def _by_steps(summary: pl.DataFrame, metric: str, given: str) -> Block:
         essential=shown.essential and not given,
         better=_best_side(shown),
         means=shown.meaning,
+        names_note="+N: N latent steps first" if latents_first else "",
     )
 
 
@@ -178,15 +180,6 @@ def throughput(summary: pl.DataFrame) -> Block:
         better="higher",
         means="what one gets for a second of sampling on this machine; higher is better",
     )
-
-
-def _others(summary: pl.DataFrame) -> Block:
-    def column(row: Record) -> str:
-        steps = "" if row["token_steps"] is None else f"{row['token_steps']} steps"
-        return ", ".join(filter(None, [row["metric"], steps, row["given"]]))
-
-    labels = sorted({column(row) for row in summary.iter_rows(named=True)})
-    return tabulate("Other measurements, each in its own unit", "", summary, labels, column, flagged(4))
 
 
 def frontier(summary: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, list[int]]:

@@ -42,6 +42,7 @@ class Block:
     references: tuple[Cells, ...]  # rows that models are compared with
     rows: tuple[Cells, ...]
     names: int = len(NAMES)
+    names_note: str = ""  # what these columns say in the terminal; a page has names in words
     essential: bool = True  # printed in the terminal too
     topic: str = ""  # of the page
     meaning: str = ""  # of its metric, in one line
@@ -88,7 +89,8 @@ class Block:
             right = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)][self.names :]
             return "  ".join(left + right).rstrip()
 
-        lines = [self.title, *(textwrap.wrap(f"({self.note})", NOTE_WIDTH) if self.note else [])]
+        note = "; ".join(filter(None, (self.note, self.names_note)))
+        lines = [self.title, *(textwrap.wrap(f"({note})", NOTE_WIDTH) if note else [])]
         lines += [rule, line(self.columns), rule, *map(line, self.references)]
         lines += [rule] * bool(self.references and self.rows)
         return "\n".join([*lines, *map(line, self.rows)])
@@ -109,6 +111,7 @@ def tabulate(
     essential: bool = True,
     better: str = "",
     means: str = "",
+    names_note: str = "",
 ) -> Block:
     """Cells of a block. A row whose ``column`` is None holds for all columns, as the floor of real data does.
 
@@ -119,6 +122,7 @@ def tabulate(
         text: cell of a row of ``summary``.
         latents, essential: see `Block`.
         means: its ``meaning``.
+        names_note: see `Block`.
         better: "lower" or "higher", or "" where no value is the best.
     """
     cells: dict[tuple, dict[str, str]] = {}
@@ -145,6 +149,7 @@ def tabulate(
         tuple(map(line, above)),
         tuple(map(line, below)),
         essential=essential,
+        names_note=names_note,
         meaning=means,
         named=tuple(described(dict(zip(ROW, key, strict=True))) for key in (*above, *below)),
         best=best_cells(grid, better) if better else frozenset(),

@@ -21,10 +21,11 @@ from ladd.report.blocks import blocks
 from ladd.report.cells import BEST_NOTE
 from ladd.report.claims import NOTE, Judged, tally
 from ladd.report.labels import error_note, families, meaning, metrics, plain_name, references, uncertain
-from ladd.report.story import charts, drawn, findings
+from ladd.report.story import charts, drawn, findings, further
 from ladd.tasks.pictures import Picture
 
 SHOWN = 4  # samples per group
+BESIDE = 3  # samples per group of the report
 FIRST = 8  # claims that are not folded
 
 
@@ -36,7 +37,9 @@ class SampleGroup(NamedTuple):
     # In the order in which they were drawn, each as pieces of text, with whether a piece was given to the sampler.
     items: Sequence[Sequence[tuple[str, bool]]]
     metrics: Mapping[str, str] = {}  # measured on the whole set of samples, as text by name
-    pictures: Sequence[Picture] = ()  # of the items, where the task draws them
+    pictures: Sequence[Picture] = ()  # of the items, where they are drawn
+    look: str = ""  # of the list of pictures, where they stand for the text too (`ladd.report.drawings`)
+    says: str = ""  # what the pictures show, in a sentence
 
 
 def write_page(
@@ -46,6 +49,7 @@ def write_page(
     summary: pl.DataFrame,
     figures: Mapping[str, Path],
     claims: Sequence[Judged] = (),
+    beside: Sequence[SampleGroup] = (),
     animation: str = "",
     parameters: str,
     provenance: Mapping[str, str],
@@ -56,6 +60,7 @@ def write_page(
         title: headline, plain text.
         summary: what `summarise` returns.
         claims: with their verdicts.
+        beside: samples of models beside real data, of which the first BESIDE are shown.
         figures: further ones, PNG files by caption, in the order of the page; their bytes go into the page.
         animation: a page that `ladd generate --animate` wrote, shown within this one.
         parameters: text of params.yaml.
@@ -77,7 +82,10 @@ def write_page(
         "first": FIRST,
         "claims_note": NOTE,
         "errors": error_note(summary)[:1].upper() + error_note(summary)[1:],
+        "beside": beside,
+        "shown": BESIDE,
         "charts": charts(summary),
+        "further": further(summary),
         "rows": _glossary(summary),
         "topics": topics,
         "best_note": BEST_NOTE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -28,23 +28,39 @@ class Finding(NamedTuple):
     others: tuple[tuple[str, str], ...]  # name and value
 
 
-def findings(summary: pl.DataFrame) -> tuple[str, list[Finding]]:
-    """Title of the main metric, and who is best in it at the smallest, a middle and the largest common budget."""
+class Contest(NamedTuple):
+    """Models at one budget, in the main metric."""
+
+    budget: int  # token steps
+    ranked: list[dict[str, Any]]  # rows of the summary, the best first
+    held: dict[str, Any] | None  # the best model that others are held against
+
+
+def contests(summary: pl.DataFrame) -> list[Contest]:
+    """Models at the smallest, a middle and the largest budget that several of them have."""
     metric = labels.main_metric(summary)
     rows = _shown(summary, metric)
     models = rows.drop_nulls("token_steps").filter(~pl.col("family").is_in([*labels.references()]))
     models = models.filter(~labels.of_systems("left_to_right"))
     counts = models.group_by("token_steps").len().filter(pl.col("len") > 1)
     budgets = sorted(counts["token_steps"])
-    chosen = sorted({budgets[0], budgets[len(budgets) // 2], budgets[-1]}) if budgets else []
+    made = []
+    for budget in sorted({budgets[0], budgets[len(budgets) // 2], budgets[-1]}) if budgets else []:
+        there = models.filter(token_steps=budget).sort("value", descending=metric.better == "higher")
+        held = there.filter(pl.col("family").is_in(labels.systems_that("comparator"))).rows(named=True)
+        made.append(Contest(budget, there.rows(named=True), held[0] if held else None))
+    return made
+
+
+def findings(summary: pl.DataFrame) -> tuple[str, list[Finding]]:
+    """Title of the main metric, and who is best in it at each budget of `contests`."""
+    metric = labels.main_metric(summary)
+    rows = _shown(summary, metric)
     names, real = labels.plain_names(rows), rows.filter(family=labels.REAL).rows(named=True)
     made = []
-    for budget in chosen:
-        there = models.filter(token_steps=budget).sort("value", descending=metric.better == "higher")
-        best = there.row(0, named=True)
-        held = there.filter(pl.col("family").is_in(labels.systems_that("comparator"))).rows(named=True)
-        others = [row for row in [*held[:1], *real[:1]] if labels.row_key(row) != labels.row_key(best)]
-        ties = [names[labels.row_key(row)] for row in there.rows(named=True)[1:] if _tied(row, best)]
+    for budget, (best, *rest), held in contests(summary):
+        others = [row for row in (held, *real[:1]) if row and labels.row_key(row) != labels.row_key(best)]
+        ties = [names[labels.row_key(row)] for row in rest if _tied(row, best)]
         said = tuple((names[labels.row_key(row)], _value(row, metric)) for row in others)
         several = f"{len(ties)} others" if len(ties) > 1 else ties[0] if ties else ""
         said = ((f"no worse within {CLEAR:g} standard errors:", several), *said) if ties else said
@@ -58,8 +74,7 @@ def _tied(row: Record, best: Record) -> bool:
 
 def drawn(summary: pl.DataFrame) -> set[str]:
     """Captions of the figures (`ladd.report.figures`) that the charts stand for."""
-    metric = labels.main_metric(summary)
-    return {frontier_caption(summary), *(figure.caption for figure in against.figures() if figure.metric is metric)}
+    return {frontier_caption(summary), *(figure.caption for figure in against.figures())}
 
 
 def charts(summary: pl.DataFrame) -> list[Chart | DotChart]:
@@ -76,6 +91,15 @@ def charts(summary: pl.DataFrame) -> list[Chart | DotChart]:
     made += [_frontier(summary)] if swept else []
     likelihood = _likelihood(summary)
     return [*made, likelihood] if likelihood is not None else made
+
+
+def further(summary: pl.DataFrame) -> list[Chart]:
+    """All other metrics against their budgets."""
+    main, shown = labels.main_metric(summary), {}
+    for figure in against.figures():
+        if figure.metric is not main and metric_lines(summary, figure):
+            shown.setdefault(figure.metric.name, []).append(figure)
+    return [_budgets(summary, of_metric) for of_metric in shown.values()]
 
 
 def _shown(summary: pl.DataFrame, metric: type[Metric]) -> pl.DataFrame:

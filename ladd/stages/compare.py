@@ -12,6 +12,7 @@ from ladd.files import write_atomically, write_json
 from ladd.git import git_tags
 from ladd.report.blocks import headline, render
 from ladd.report.claims import Judged, block, counts, judge, judged
+from ladd.report.labels import main_metric
 from ladd.report.select import summarise
 from ladd.stages import pages
 from ladd.stages.pages import RESULTS
@@ -72,12 +73,15 @@ def show_comparison(suite: Suite) -> None:
     experiment = Experiment(root, suite.suite)
     experiment.mark(current_fingerprints(suite))
     compare = read_results(RESULTS / "compare.csv")
+    summary = summarise(compare)
+    main = main_metric(summary)
     tops = (RESULTS / "compare.txt", RESULTS / "report.html", Path("params.yaml"))
     plots = sorted((RESULTS / "plots").glob("*.png"))
     experiment.publish(
         table=("compare.json", compare.columns, compare.rows()),
         files=[*((path, None) for path in tops), *((path, "plots") for path in plots)],
-        metrics=headline(summarise(compare)),
+        metrics=headline(summary),
+        main=(main.name, main.better == "higher"),
         tags=git_tags(root) | flow_tags(),
     )
 

@@ -15,21 +15,27 @@ from ladd.config import Suite
 from ladd.config.replicates import replicate_of, without_replicate
 from ladd.errors import ArtifactError
 from ladd.git import git_tags, last_change
+from ladd.report import drawings
 from ladd.report.claims import Judged, judge, judged
 from ladd.report.curves import loss_by_time_caption, plot_codebook, plot_curves, plot_loss_by_time
 from ladd.report.figures import sample_figures
-from ladd.report.labels import family_name, references, schedule_name, steps_name
+from ladd.report.labels import family_name, plain_name, references, steps_name
 from ladd.report.page import SampleGroup, sample_metrics, write_page, write_samples_page
 from ladd.report.select import summarise
+from ladd.report.story import contests
 from ladd.stages.results import read_loss_by_time, read_results
 from ladd.stages.seconds import METRIC
 from ladd.stages.tracked import versions
 from ladd.tasks import Task, task_of
-from ladd.tasks.pictures import Picture, Pictured
 from ladd.yaml_files import write_yaml
 
 RESULTS = Path("results")
 ANIMATION = RESULTS / "animation.html"  # of `ladd generate SWEEP --animate`; no stage writes it
+CURVES = (
+    "Training curves. Strong: validation, faint: training. The loss is what is minimised, token and latent are its "
+    "parts, the bound is on -log p(x); what begins far above may leave a panel"
+)
+CODES = "Use of the codes. How often each code of a codebook is used, the most used first"
 
 
 def rebuild(suite: Suite, folder: Path) -> None:
@@ -61,6 +67,7 @@ def report(
         summary=summary,
         claims=claims,
         figures=figures,
+        beside=_beside(suite, summary),
         animation=ANIMATION.read_text() if ANIMATION.is_file() else "",
         parameters=write_yaml(suite.written.model_dump(mode="json")),
         provenance=made,
@@ -70,7 +77,7 @@ def report(
 def samples(suite: Suite, summary: pl.DataFrame, path: Path) -> None:
     """Write the page of samples, of the first training of each model."""
     keys = [*(f"reference-{key}" for key in suite.data), *suite.sweeps]
-    groups = [group for key in keys if replicate_of(key) == 1 for group in _sample_groups(suite, key, summary)]
+    groups = [group for key in keys if replicate_of(key) == 1 for group in sample_groups(suite, key, summary)]
     write_samples_page(path, groups, title=f"ladd: samples of {suite.suite}")
 
 
@@ -146,43 +153,66 @@ def draw(suite: Suite, summary: pl.DataFrame, plots: Path) -> dict[str, Path]:
     }
     figures = sample_figures(summary, plots)
     plot_curves(histories, plots / "curves.png", priors)
-    figures["Training curves"] = plots / "curves.png"
+    figures[CURVES] = plots / "curves.png"
     if not (losses := read_loss_by_time(dict.fromkeys(sweep.model for sweep in suite.sweeps.values()))).is_empty():
         figures[loss_by_time_caption(losses)] = plots / "loss-by-time.png"
         plot_loss_by_time(losses, plots / "loss-by-time.png")
     if usage:
         plot_codebook(usage, plots / "codebook.png")
-        figures["Use of the codes"] = plots / "codebook.png"
+        figures[CODES] = plots / "codebook.png"
     return figures
 
 
-def _sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[SampleGroup]:
-    """The first samples of every point of a sweep, or of real data."""
-    sweep = suite.sweeps.get(key)
-    title, model, given = "Real data", key.replace("reference-", "real-"), ""
-    if sweep is not None:
-        family = family_name(suite.model(sweep.model).family, key)
-        title, model = f"{family} {schedule_name(sweep.schedule, sweep.latent_steps)} ({key})".replace("  ", " "), key
-        given = "" if sweep.given is None else sweep.given.name
-    task = task_of(suite, key.removeprefix("reference-") if sweep is None else sweep.data)
-    groups = []
-    for point in json.loads(_there(RESULTS / "samples" / f"{key}.json").read_text()):
+def sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[SampleGroup]:
+    """The first samples of every point of a sweep, or of real data, whose key is reference-KEY."""
+    points = json.loads(_there(RESULTS / "samples" / f"{key}.json").read_text())
+    if key not in suite.sweeps:
+        return _real_groups(suite, key.removeprefix("reference-"), points, summary)
+    sweep, groups = suite.sweeps[key], []
+    task, given = task_of(suite, sweep.data), "" if sweep.given is None else sweep.given.name
+    for point in points:
         steps, temperature = point["token_steps"], point["temperature"]
-        subtitle = "" if steps is None else f"{steps_name(steps)}, temperature {temperature:g}"
-        groups.append(
-            SampleGroup(
-                title=title,
-                subtitle=subtitle + (f", given {given}" if given else ""),
-                items=[[(text, flag) for text, flag in item] for item in point["items"]],
-                pictures=_pictures(task, point["items"]),
-                metrics=sample_metrics(summary, model=model, token_steps=steps, temperature=temperature, given=given),
-            )
-        )
+        words = [steps_name(steps)] * (steps is not None)
+        words += [f"temperature {temperature:g}"] * (temperature not in (None, 1)) + [f"given {given}"] * bool(given)
+        measured = sample_metrics(summary, model=key, token_steps=steps, temperature=temperature, given=given)
+        groups.append(_group(task, f"{_name(suite, key, summary)} ({key})", ", ".join(words), point["items"], measured))
     return groups
 
 
-def _pictures(task: Task, items: list[list[list[Any]]]) -> list[Picture]:
-    """Of samples, where the task draws them."""
-    if not isinstance(task, Pictured):
-        return []
-    return [task.picture("".join(text for text, _ in item)) for item in items]
+def _real_groups(suite: Suite, key: str, points: list[dict[str, Any]], summary: pl.DataFrame) -> list[SampleGroup]:
+    task = task_of(suite, key)
+    found = [point["items"] for point in points] or [[[[text, False]] for text in drawings.real(task)]]
+    measured = sample_metrics(summary, model=f"real-{key}", token_steps=None, temperature=None)
+    return [_group(task, "Real data", "", items, measured) for items in found if items]
+
+
+def _group(task: Task, title: str, subtitle: str, items: list[Any], measured: Mapping[str, str]) -> SampleGroup:
+    pictures, look, says = drawings.drawn(task, ["".join(text for text, _ in item) for item in items])
+    shown = [[(text, flag) for text, flag in item] for item in items]
+    return SampleGroup(title, subtitle, shown, measured, pictures, look, says)
+
+
+def _name(suite: Suite, key: str, summary: pl.DataFrame) -> str:
+    """Plain name of a sweep."""
+    rows = summary.filter(model=key).drop_nulls("token_steps").head(1).rows(named=True)
+    if rows:
+        return plain_name(rows[0] | {"temperature": None})
+    return family_name(suite.model(suite.sweeps[key].model).family, key)
+
+
+def _beside(suite: Suite, summary: pl.DataFrame) -> list[SampleGroup]:
+    """Real data; at the smallest and the largest budget the best model beside the one that it is held against; where
+    these are one, beside the best of another family."""
+    found = contests(summary)
+    groups = [group for key in suite.data for group in sample_groups(suite, f"reference-{key}", summary)[:1]]
+    for place in sorted({0, len(found) - 1}) if found else ():
+        budget, (best, *rest), held = found[place]
+        others = [held, *(row for row in rest if row["family"] != best["family"])]
+        other = next((row for row in others if row and row["model"] != best["model"]), best)
+        for key in dict.fromkeys((other["model"], best["model"])):
+            groups += [
+                group._replace(title=_name(suite, key, summary))
+                for group in sample_groups(suite, key, summary)
+                if group.subtitle == steps_name(budget)
+            ]
+    return groups

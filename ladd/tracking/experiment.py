@@ -119,10 +119,11 @@ class Experiment:
         files: Iterable[tuple[Path, str | None]],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
+        main: tuple[str, bool] = ("", False),
     ) -> None:
         """Show the results of the suite on its run. What was there is replaced, and equal results add no point.
         ``table``: name of the file, columns and rows. ``files``: each with the folder that it goes to, None for the
-        top."""
+        top. ``main``: the main metric, and whether higher values of it are better."""
         name, columns, rows = table
         self.client.log_dict(self.parent_id, {"columns": columns, "data": rows}, name)
         data, now = self.client.get_run(self.parent_id).data, milliseconds()
@@ -135,7 +136,8 @@ class Experiment:
         tags = origin_tags("compare", tags.get("git.commit", "")) | dict(tags)
         set_tags(self.client, self.parent_id, {**tags, _TABLES: json.dumps([{"path": name, "type": "table"}])})
         self.client.set_terminated(self.parent_id)  # at this time
-        for key, value in experiment_tags(self.parent_id, (each.partition("/")[0] for each in metrics)).items():
+        names = (each.partition("/")[0] for each in metrics)
+        for key, value in experiment_tags(names, main).items():
             self.client.set_experiment_tag(self.id, key, value)
 
 

@@ -11,6 +11,7 @@ import getpass
 import json
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from mlflow.entities import Experiment
 
@@ -20,24 +21,29 @@ STATE = f"mlflow.sharedViewState.{VIEW}"
 NOTE = "mlflow.note.content"  # shown as Markdown
 TAGS = ("role", "schedule", "L", "K", "ladd.state")
 PARAMETERS = ("model.network.width", "model.network.layers", "model.training.steps", "model.training.batch")
-_METRICS = 3  # of them, each with its error, in sight
+_METRICS = 3  # of them in sight, the first with its error
 _LONGEST = 7500  # characters of a note; MLflow takes 8,000
 _HEAD = "Results of the suite"
 
 
-def experiment_tags(parent_id: str, metrics: Iterable[str]) -> dict[str, str]:
-    """Tags of an experiment that choose what its table shows.
+def experiment_tags(metrics: Iterable[str], main: tuple[str, bool] = ("", False)) -> dict[str, str]:
+    """Tags of an experiment that choose what its table shows: runs by the main metric, the best first.
+
+    MLflow folds runs below that of their suite, whatever a state says, unless they are in the order of a metric.
 
     Args:
-        parent_id: run of the suite, which is unfolded.
         metrics: the most important last, as the bounds come first.
+        main: the main metric, and whether higher values of it are better; without it, the last of ``metrics``.
     """
-    names = list(dict.fromkeys(metrics))[::-1][:_METRICS]
-    columns = [_column("metrics", each) for name in names for each in (name, f"{name}/stderr")]
+    every = list(dict.fromkeys(metrics))[::-1]
+    names = [*(name for name in every if name == main[0]), *(name for name in every if name != main[0])][:_METRICS]
+    shown = [*names[:1], *(f"{name}/stderr" for name in names[:1]), *names[1:]]
+    columns = [_column("metrics", name) for name in shown]
     columns += [_column("tags", name) for name in TAGS]
     columns += [_column("params", name) for name in PARAMETERS]
-    columns += [_column("attributes", name) for name in ("User", "Source")]
-    state = {"selectedColumns": columns, "runsExpanded": {parent_id: True}}
+    state: dict[str, Any] = {"selectedColumns": columns}
+    if names:
+        state |= {"orderByKey": _column("metrics", names[0]), "orderByAsc": not main[1]}
     return KIND | {STATE: json.dumps(state)}
 
 

@@ -78,7 +78,7 @@ def test_charts_of_text_have_every_budget_and_the_trade(text_rows, table):
     quality, trade, likelihood = charts(summarise(table(text_rows + heats)))
     assert quality.tabs
     assert [panel.title for panel in quality.panels] == [
-        *("token steps", "backbone GFLOPs", "made backbone GFLOPs", "true GFLOPs", "seconds")
+        *("token steps", "backbone GFLOPs", "backbone GFLOPs made", "true GFLOPs", "seconds")
     ]
     assert all(len(series.marks) >= 2 for series in trade.panels[0].series if series.name == "MDLM")
     assert {dot.kind for name, dots in likelihood.rows for dot in dots if "Co-LADD" in name} == {1}

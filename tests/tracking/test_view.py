@@ -25,20 +25,21 @@ def publish(experiment: Experiment, folder, text: str) -> dict[str, str]:
     return experiment.client.get_run(experiment.parent_id).data.tags
 
 
-def test_table_is_unfolded_and_has_columns_of_what_was_measured(root, tmp_path):
+def test_table_is_in_the_order_of_a_metric_and_has_columns_of_what_was_measured(root, tmp_path):
     experiment = Experiment(root, "columns")
     publish(experiment, tmp_path, "the table\n")
     state = json.loads(experiment.client.get_experiment(experiment.id).tags[STATE])
-    assert state["runsExpanded"] == {experiment.parent_id: True}
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`swd`", True)  # else runs are folded
     assert state["selectedColumns"][:2] == ["metrics.`swd`", "metrics.`swd/stderr`"]
     assert "metrics.`full_bound`" in state["selectedColumns"]
-    assert {"tags.`role`", "params.`model.training.steps`", "attributes.`User`"} < set(state["selectedColumns"])
+    assert {"tags.`role`", "params.`model.training.steps`"} < set(state["selectedColumns"])
 
 
 def test_metrics_in_sight_are_few_and_the_last_ones():
-    state = json.loads(experiment_tags("p", ["a", "b", "c", "b", "d"])[STATE])
+    state = json.loads(experiment_tags(["a", "b", "c", "b", "d"], ("c", True))[STATE])
     shown = [each for each in state["selectedColumns"] if each.startswith("metrics.") and "stderr" not in each]
-    assert shown == ["metrics.`d`", "metrics.`c`", "metrics.`b`"]
+    assert shown == ["metrics.`c`", "metrics.`d`", "metrics.`b`"]
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`c`", False)
 
 
 def test_address_names_the_state_of_the_table_once_it_is_there(root, tmp_path):

@@ -47,7 +47,12 @@ class Molecules(Task[MoleculesConfig, MoleculesEvaluationConfig], MoleculeSource
         ),
         "ngram": Reference("n-gram", meaning="each token by those before it, counted in the training data"),
         **{
-            name: Reference(published.label, meaning="as published, of all training strings and 30,000 samples")
+            name: Reference(
+                published.label,
+                meaning="real molecules, the values as published"
+                if name == "published-train"
+                else "a trained model, the values as published: of all training strings and 30,000 samples",
+            )
             for name, published in PUBLISHED.items()
         },
     }

@@ -80,9 +80,7 @@ class Shidoku(Task[ShidokuConfig, ShidokuEvaluationConfig], GridSource):
     real_split = "reference"
     given = False
     references: ClassVar[Mapping[str, Reference]] = {
-        "exact": Reference(
-            "Exact", exact=True, meaning="the exact denoiser without latents, its law at K steps by enumeration"
-        ),
+        "exact": Reference("Exact", exact=True, meaning="the best denoiser without a latent, computed and not trained"),
         "perfect": Reference(
             "Perfect", exact=True, meaning="every grid equally likely: what a set as large would show"
         ),
