@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,12 @@ from ladd.object_store import VARIABLE, ObjectStore, store_asked
 _PACKAGE = Path(__file__).resolve().parent
 _CODE = str(_PACKAGE.parent)
 TRIES = 3  # starts of the workers in a row without a new checkpoint
+_PAUSE = 20.0  # seconds after a try for which the store was away
 _NOTES = Path(".work")
 _OBJECT_STORE = 2**28  # bytes; data and checkpoints go through files
 _SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # 2 s otherwise, and as long for each start and end
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",  # 60 s otherwise, after which a slow start begins anew, for ever
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -137,6 +140,12 @@ def _attempt(
         def _register_sigint_handler(self, controller: Any) -> None:
             pass
 
+    if store is not None:
+        try:
+            store.check()
+        except StoreError as error:
+            time.sleep(_PAUSE)
+            return str(error)
     with _notes(store) as (system, notes):
         trainer = Trainer(
             _call_in_group,

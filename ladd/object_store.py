@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -132,6 +133,7 @@ class ObjectStore:
             import fsspec  # here: most trainings need none
 
             protocol = fsspec.utils.get_protocol(self.url)
+            logging.getLogger("aiobotocore").setLevel(logging.WARNING)  # it says where it found each key
             options = _OPTIONS.get(protocol, {}) | {"use_listings_cache": False, "skip_instance_cache": True}
             try:
                 system, root = fsspec.core.url_to_fs(self.url, **options)

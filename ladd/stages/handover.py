@@ -182,6 +182,7 @@ class _Follower:
     def __init__(self, work: Path, stored: StoredCheckpoints, run: TrackedRun):
         self.work, self.stored, self.run = work, stored, run
         self._ended, self._asked, self._warned = threading.Event(), False, False
+        self._step = 0
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
 
     def __enter__(self) -> _Follower:
@@ -204,8 +205,10 @@ class _Follower:
             self._fetch()
 
     def step(self) -> int:
-        """Of the newest checkpoint."""
-        return max(self.stored.steps(), default=0)
+        """Of the newest checkpoint that is known: the store may be away for a while."""
+        with contextlib.suppress(StoreError):
+            self._step = max(self.stored.steps(), default=0)
+        return self._step
 
     def _follow(self) -> None:
         fetched = 0.0

@@ -63,18 +63,18 @@ class Nodes:
         ray += ["--object-store-memory=80000000", "--disable-usage-stats"]
         command = [*UNSHARE, "sh", "-ceu", HIDDEN, "sh", str(self.hidden), *ray, *arguments]
         kept = {key: value for key, value in environment().items() if not key.startswith(("AWS_", "LADD_", "RAY_"))}
-        with (own / "log").open("a") as log:
-            self.processes[name] = subprocess.Popen(
-                command, cwd=own, env=kept | self.token | {"LADD_NODE_FOLDER": str(own)}, stdout=log, stderr=log
-            )
-        until(lambda: self._is_up(name), f"the start of {name}")
+        kept |= self.token | {"LADD_NODE_FOLDER": str(own), "RAY_worker_niceness": "0"}
+
+        def is_up() -> bool:
+            """Ray gives up a start after 30 seconds, which is not enough on a busy machine."""
+            if name not in self.processes or self.processes[name].poll() is not None:
+                with (own / "log").open("w") as log:
+                    self.processes[name] = subprocess.Popen(command, cwd=own, env=kept, stdout=log, stderr=log)
+            return bool(self.raylet(name)) and "Ray runtime started" in (own / "log").read_text()
+
+        until(is_up, f"the start of {name}")
         if name == "head":
             self.address = re.findall(r"--address='([\d.:]+)'", (own / "log").read_text())[-1]
-
-    def _is_up(self, name: str) -> bool:
-        log = (self.folder / name / "log").read_text()
-        assert self.processes[name].poll() is None, log
-        return bool(self.raylet(name)) and "Ray runtime started" in log
 
     def raylet(self, name: str) -> list[psutil.Process]:
         return below(self.processes[name].pid, "raylet/raylet")

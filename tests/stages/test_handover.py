@@ -146,3 +146,15 @@ def test_store_that_goes_away_stops_the_driver_at_the_end_and_not_before(stored,
         monkeypatch.setattr(StoredCheckpoints, "mirror", away)
         assert soon(lambda: len(tries) > 2)
     assert not follower._thread.is_alive()
+
+
+def test_step_is_known_while_the_store_is_away(stored, tmp_path, monkeypatch):
+    def away(self):
+        raise StoreError("the store is away")
+
+    save_checkpoint(tmp_path / "work", checkpoint(3))
+    with _Follower(tmp_path / "work", stored, Run()) as follower:
+        assert follower.step() == 3
+        with monkeypatch.context() as patch:
+            patch.setattr(StoredCheckpoints, "steps", away)
+            assert follower.step() == 3

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +17,12 @@ import yaml
 from ladd.files import file_hash
 from ladd.stages.recorded import read_history
 from ladd.stages.runtime import EXIT_TEMPORARY
+from ladd.training.checkpoint import AVERAGE, load_checkpoint
 from tests.infra.servers import object_store
-from tests.stages.attempts import Attempt, change, run, tracked_steps, wait_for, weights_of
+from tests.stages import pair
+from tests.stages.attempts import PATIENCE, Attempt, change, run, tracked_steps, wait_for, weights_of
 from tests.stages.nodes import Nodes, can_hide
-from tests.stages.tiny import make_suite, tiny_values, write_params
+from tests.stages.tiny import REPOSITORY, environment, make_suite, tiny_values, write_params
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,9 +50,13 @@ def suite(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def two(suite) -> dict:
-    """What two workers make that share the folder of the suite, on Ray of this machine."""
-    run(suite, "stage2", KEY)
-    return {"weights": file_hash(suite / MODEL / "weights.safetensors"), "history": read_history(suite / HISTORY)}
+    """The last checkpoint of two processes that share the folder of the suite."""
+    commands = [[sys.executable, "-m", "tests.stages.pair", "stage2", KEY, str(rank)] for rank in range(2)]
+    settings = environment() | {"PYTHONPATH": str(REPOSITORY)}
+    workers = [subprocess.Popen(command, cwd=suite, env=settings) for command in commands]
+    assert [worker.wait(PATIENCE) for worker in workers] == [0, 0]
+    found = load_checkpoint(suite / pair.FOLDER / f"step-{STEPS:08d}")
+    return {"weights": found.average, "history": found.history}
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +86,10 @@ def checkpoints(settings) -> list[str]:
     return [name for name in objects(settings, "trainings/") if name.endswith("/checkpoint.json")]
 
 
-@pytest.fixture
-def nodes(suite, tmp_path) -> Iterator[Nodes]:
-    found = Nodes(hidden=suite, folder=tmp_path)
+@pytest.fixture(scope="module")
+def nodes(suite, tmp_path_factory) -> Iterator[Nodes]:
+    """A head and two nodes; what a test kills of them it replaces."""
+    found = Nodes(hidden=suite, folder=tmp_path_factory.mktemp("nodes"))
     try:
         found.add("one")
         found.add("two")
@@ -100,7 +109,9 @@ def keep(suite, request) -> int:
 
 
 def assert_nothing_lost(suite: Path, keep: int, two: dict) -> None:
-    assert file_hash(suite / MODEL / "weights.safetensors") == two["weights"]
+    weights = weights_of(suite, MODEL)
+    assert weights.keys() == two["weights"].keys()
+    assert all(value.equal(two["weights"][name]) for name, value in weights.items())
     assert read_history(suite / HISTORY) == two["history"]
     assert tracked_steps(suite, keep) == ("FINISHED", list(range(0, STEPS + 1, EVERY)))
     kept = {path.name for path in (suite / MODEL / "checkpoints").iterdir()}
@@ -110,10 +121,11 @@ def assert_nothing_lost(suite: Path, keep: int, two: dict) -> None:
 def test_nodes_that_share_a_store_make_what_nodes_make_that_share_a_folder(suite, two, store, nodes, keep):
     assert nodes.hides("one")
     assert nodes.hides("two")
-    shared = {path.name: file_hash(path) for path in (suite / MODEL / "checkpoints").iterdir()}
     run(suite, "stage2", KEY, **store, **nodes.settings)
     assert_nothing_lost(suite, keep, two)
-    assert shared.items() <= {path.name: file_hash(path) for path in (suite / MODEL / "checkpoints").iterdir()}.items()
+    for step in (STEPS - EVERY, STEPS):
+        kept = suite / pair.FOLDER / f"step-{step:08d}" / AVERAGE
+        assert file_hash(suite / MODEL / f"checkpoints/step-{step:08d}.safetensors") == file_hash(kept)
     for name in ("one", "two"):
         assert {path.name for path in (nodes.folder / name / "files").glob("[!.]*")} <= {
             name.removeprefix("files/") for name in objects(store, "files/")
@@ -140,24 +152,6 @@ def test_killed_node_costs_nothing(suite, two, store, nodes, keep):
     assert_nothing_lost(suite, keep, two)
 
 
-def test_killed_head_and_driver_cost_nothing(suite, two, store, nodes, keep, tmp_path):
-    attempt = Attempt(suite, "stage2", KEY, **store, **nodes.settings)
-    wait_for(lambda: checkpoints(store) and nodes.workers())
-    nodes.end()
-    attempt.process.kill()
-    attempt.process.wait()
-    shutil.rmtree(suite / ".work" / f"stage2@{KEY}", ignore_errors=True)  # the next driver is on another machine
-    others = Nodes(hidden=suite, folder=tmp_path / "others")
-    try:
-        others.add("one")
-        others.add("two")
-        output = run(suite, "stage2", KEY, **store, **others.settings)
-    finally:
-        others.end()
-    assert f"training:   0%|          | 0/{STEPS}" not in output
-    assert_nothing_lost(suite, keep, two)
-
-
 def test_two_workers_one_and_two_again(suite, two, store, nodes, keep):
     saved = []
     for workers in ("2", "1"):
@@ -174,4 +168,22 @@ def test_two_workers_one_and_two_again(suite, two, store, nodes, keep):
     for row, expected in zip(found, two["history"], strict=True):
         assert row["validation/loss"] == pytest.approx(expected["validation/loss"], rel=1e-3)
     assert tracked_steps(suite, keep) == ("FINISHED", list(range(0, STEPS + 1, EVERY)))
-    assert weights_of(suite, MODEL)
+
+
+def test_killed_head_and_driver_cost_nothing(suite, two, store, nodes, keep, tmp_path):
+    """The last test of these nodes."""
+    attempt = Attempt(suite, "stage2", KEY, **store, **nodes.settings)
+    wait_for(lambda: checkpoints(store) and nodes.workers())
+    nodes.end()
+    attempt.process.kill()
+    attempt.process.wait()
+    shutil.rmtree(suite / ".work" / f"stage2@{KEY}", ignore_errors=True)  # the next driver is on another machine
+    others = Nodes(hidden=suite, folder=tmp_path / "others")
+    try:
+        others.add("one")
+        others.add("two")
+        output = run(suite, "stage2", KEY, **store, **others.settings)
+    finally:
+        others.end()
+    assert f"training:   0%|          | 0/{STEPS}" not in output
+    assert_nothing_lost(suite, keep, two)
