@@ -95,7 +95,8 @@ def charts(summary: pl.DataFrame) -> list[Chart | DotChart]:
 
 def further(summary: pl.DataFrame) -> list[Chart]:
     """All other metrics against their budgets."""
-    main, shown = labels.main_metric(summary), {}
+    main = labels.main_metric(summary)
+    shown: dict[str, list[against.Figure]] = {}
     for figure in against.figures():
         if figure.metric is not main and metric_lines(summary, figure):
             shown.setdefault(figure.metric.name, []).append(figure)

@@ -143,11 +143,11 @@ def test_table_figures_and_pages_name_them(compared):
         "Silent",
     ]
     samples = Path("results/samples.html").read_text()
-    assert "Span-MDLM remasking (spans-remasked)" in samples
+    assert "Span-MDLM, remasking (spans-remasked)" in samples
     shown = json.loads(Path("results/samples/spans.json").read_text())
     assert all(set(text) <= set("01") for text, _ in shown[0]["items"][0])
     assert {path.name for path in Path("results/plots").iterdir()} >= {"curves.png", "even.png"}
-    assert "even sums against token steps; higher is better" in page
+    assert "Even sums against token steps; higher is better" in page
     assert "even sums" in samples
 
 
