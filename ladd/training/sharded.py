@@ -102,7 +102,7 @@ def read_average(path: Path) -> dict[str, Tensor]:
     from torch.distributed.checkpoint import FileSystemReader
 
     reader = FileSystemReader(path / AVERAGE_SHARDS)
-    found = reader.read_metadata().state_dict_metadata
+    found: dict[str, Any] = reader.read_metadata().state_dict_metadata
     state: Any = {name: torch.empty(each.size, dtype=each.properties.dtype) for name, each in found.items()}
     _load(state, reader)
     return dict(state)
@@ -126,7 +126,8 @@ def _parameters(part: torch.optim.Optimizer) -> list[Tensor]:
 
 def _split(states: Iterable[dict[str, Any]]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """The tensors of the states of optimisers by a name, and the rest, which is small."""
-    tensors, rest = {}, []
+    tensors: dict[str, Tensor] = {}
+    rest: list[dict[str, Any]] = []
     for number, state in enumerate(states):
         for index, values in state["state"].items():
             tensors |= {f"optimiser/{number}/{index}/{name}": value for name, value in values.items()}
