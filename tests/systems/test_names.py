@@ -29,6 +29,10 @@ STANDING = {
     "ladd/launch/new.py": ({"text", "rows"}, "the two layouts, and a column of documents"),
     "ladd/launch/own_data.py": ({"text"}, "a format of files, and a usual name of a field"),
     "ladd/launch/own_sizes.py": ({"text", "rows"}, "the two layouts"),
+    "ladd/report/drawings.py": (
+        {"sawtooth", "shidoku"},
+        "it draws their samples: with the task, every drawing would train its models anew",
+    ),
     "ladd/report/page.py": ({"rows"}, "the word, as a name in a template"),
     "ladd/samplers/latents_first.py": ({"sequential"}, "it is that sampler with another second half"),
     "ladd/samplers/latents_guided.py": (
