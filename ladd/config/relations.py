@@ -181,16 +181,12 @@ class Relations:
                 f"{key}: {sweep.prior!r} draws no latents {model.latents_name!r}, which the {sweep.schedule} schedule "
                 f"starts with; those of `priors` that do are {fitting}"
             )
-        elif (distilled := isinstance(suite.priors[sweep.prior], StudentConfig)) != self._wants_student(sweep, model):
-            such = [name for name in fitting if isinstance(suite.priors[name], StudentConfig) != distilled]
+        elif sweep.prior not in (such := fitting_priors(suite, model, sweep.schedule)):
+            wanted = wants_student(model, sweep.schedule)
             raise ValueError(
-                f"{key}: {sweep.prior!r} has {'a' if distilled else 'no'} teacher, and the {sweep.schedule} schedule "
-                f"wants a prior with{'out' if distilled else ''} one; those of `priors` that fit are {such}"
+                f"{key}: {sweep.prior!r} has {'no' if wanted else 'a'} teacher, and the {sweep.schedule} schedule "
+                f"wants a prior with{'' if wanted else 'out'} one; those of `priors` that fit are {such}"
             )
-
-    @staticmethod
-    def _wants_student(sweep: SweepConfig, model: SystemSettings) -> bool:
-        return getattr(model.system.samplers(model)[sweep.schedule], "distilled", False)
 
     def _check_given(self, key: str, sweep: SweepConfig, model: SystemSettings) -> None:
         if (given := sweep.given) is None:
@@ -225,6 +221,19 @@ def _apart(blocks: Mapping[str, Mapping]) -> None:
         if both := one.keys() & other.keys():
             key = min(both)
             raise ValueError(f"{second}.{key}: the name is taken by {first}.{key}; rename one")
+
+
+def fitting_priors(suite: Suite, model: SystemSettings, schedule: str) -> list[str]:
+    """Priors that draw the latents which a sampler starts with: those with a teacher, or those without."""
+    wanted = wants_student(model, schedule)
+    return [
+        key for key in suite.priors_of(model.latents_name) if isinstance(suite.priors[key], StudentConfig) == wanted
+    ]
+
+
+def wants_student(model: SystemSettings, schedule: str) -> bool:
+    """Whether a sampler draws by a prior with a teacher alone."""
+    return getattr(model.system.samplers(model)[schedule], "distilled", False)
 
 
 def _check_noise(key: str, sweep: SweepConfig, model: SystemSettings, sampler: Any) -> None:

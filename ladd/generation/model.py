@@ -16,13 +16,14 @@ from huggingface_hub import ModelHubMixin
 from torch import Tensor, nn
 
 from ladd.config import Suite, SweepConfig
+from ladd.config.relations import fitting_priors
 from ladd.config.replicates import without_replicate
 from ladd.errors import ConfigError
 from ladd.generation.data import sequences
 from ladd.generation.denoiser import starting_tokens
 from ladd.generation.draw import Drawn, draw
 from ladd.generation.generate import check_prefix, given_tokens
-from ladd.generation.settings import OPTIONS, fitting_priors, needs_prior, sweep_of
+from ladd.generation.settings import OPTIONS, needs_prior, sweep_of
 from ladd.latents.frozen import LatentEncoder
 from ladd.latents.reduction import Reduction
 from ladd.registry import suite_folder

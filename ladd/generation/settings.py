@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ladd.config import Suite, SweepConfig
-from ladd.config.latents import StudentConfig
 from ladd.config.messages import checked
 from ladd.config.models import SystemSettings
+from ladd.config.relations import fitting_priors, wants_student
 from ladd.errors import ConfigError, nearest
 from ladd.systems.base import DEFAULT_SAMPLER, System
 
@@ -119,27 +119,15 @@ def _latent_settings(suite: Suite, base: dict[str, Any], schedule: str, called: 
         if not (priors := fitting_priors(suite, config, schedule)):
             raise ConfigError(
                 f"{called['schedule']} {schedule}: it starts with latents {config.latents_name!r}, and the suite has "
-                f"no prior of them{' with a teacher' if _distilled(config, schedule) else ''}; add one to `priors`"
+                f"no prior of them{' with a teacher' if wants_student(config, schedule) else ''}; add one to `priors`"
             )
         settings["prior"] = priors[0]
     return settings
 
 
-def fitting_priors(suite: Suite, config: SystemSettings, schedule: str) -> list[str]:
-    """Priors that draw the latents which a sampler starts with: those with a teacher, or those without."""
-    distilled = _distilled(config, schedule)
-    return [
-        key for key in suite.priors_of(config.latents_name) if isinstance(suite.priors[key], StudentConfig) == distilled
-    ]
-
-
 def needs_prior(config: SystemSettings, schedule: str) -> bool:
     """Whether a sampler draws latents by a prior of vectors; a distilled one can draw no others."""
-    return config.system.needs_prior(config, schedule) or _distilled(config, schedule)
-
-
-def _distilled(config: SystemSettings, schedule: str) -> bool:
-    return getattr(config.system.samplers(config)[schedule], "distilled", False)
+    return config.system.needs_prior(config, schedule) or wants_student(config, schedule)
 
 
 def own_settings(settings: type[SweepConfig]) -> list[str]:

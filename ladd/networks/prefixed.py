@@ -27,7 +27,7 @@ class PrefixedTransformer(CausalTransformer):
     def forward(self, x: Tensor, cache: KeyValueCache | None = None, start: int = 0, z: Tensor | None = None) -> Tensor:
         """Hidden states (B, S, d) of inputs x int64 (B, S) at positions start, start + 1, ...
 
-        The latents z (B, L, w) are given with start = 0, and behind a cache never again.
+        The latents z (B, L, w) are given with start = 0, and behind a cache once; with no tokens (B, 0) they fill it.
         """
         rows, first = self.embedding(x), start + self.latents
         if z is not None:
@@ -35,4 +35,4 @@ class PrefixedTransformer(CausalTransformer):
         positions = torch.arange(first, first + rows.shape[1], device=x.device, dtype=torch.float32)
         condition = self.embedding.weight.new_zeros(1, self.condition)
         hidden: Tensor = self.transformer([rows], [condition], [positions], cache)[0]
-        return hidden[:, -x.shape[1] :]
+        return hidden[:, hidden.shape[1] - x.shape[1] :]

@@ -6,33 +6,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
-from ladd.diffusion.heads import draw_behind_head
 from ladd.diffusion.noise import SampleNoise, StreamNoise
 from ladd.diffusion.process import Step
-from ladd.networks.prefixed import PrefixedTransformer
-from ladd.networks.transformer import KeyValueCache
+from ladd.samplers.ar import LeftToRight
 from ladd.samplers.base import State, time_grid
 from ladd.samplers.decoded import prior_step
 from ladd.samplers.defaults import DefaultSampler
-from ladd.samplers.sources import PriorSource
+from ladd.samplers.sources import NextTokenSource, PriorSource
 
 
 @dataclass(frozen=True)
 class PrefixedSource:
-    """Latents, and the network that reads them before its tokens.
+    """Latents, and tokens from left to right behind them.
 
     Attributes:
         prior: that draws latents.
-        network: the decoder.
-        vocabulary: V, which is the start symbol too.
+        tokens: by a `PrefixedTransformer`.
     """
 
     prior: PriorSource
-    network: PrefixedTransformer
-    vocabulary: int
+    tokens: NextTokenSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +58,14 @@ class DecodedAr(DefaultSampler):
         latents, none = self.source.prior.latents, start.new_zeros(len(start))
         draws = {name: StreamNoise(noise, name) for name in ("token", latents.name)}
         z = latents.process.prior(draws[latents.name], *latents.shape)
-        memory = self.token_steps, KeyValueCache()  # latent steps that are left
-        return State(start, start == self.source.vocabulary, none, none, draws, z, memory)
+        memory = self.token_steps, self.source.tokens.cache()  # latent steps that are left
+        return State(start, start == self.source.tokens.vocabulary, none, none, draws, z, memory)
 
     def update(self, state: State, step: Step) -> State:
         left, cache = state.memory
         if left:
             return replace(prior_step(self, self.source.prior, state, step), memory=(left - 1, cache))
-        network, i, x = self.source.network, step.index, state.tokens.clone()
-        previous = x[:, i - 1 : i] if i else x.new_full((len(x), 1), self.source.vocabulary)
-        hidden = network(previous, cache, start=i, z=None if i else state.latents)[:, 0]
-        uniform = state.draws["token"].fixed(x.shape[1])[:, i]
-        drawn = draw_behind_head(
-            network.token_head, hidden, uniform, temperature=self.temperature, precision=self.precision
-        )
-        x[:, i] = torch.where(state.free[:, i], drawn, x[:, i])
-        return replace(state, tokens=x, token_passes=state.token_passes + 1)
+        if step.index == 0:
+            self.source.tokens.network(state.tokens[:, :0], cache, z=state.latents)
+        reader = LeftToRight(source=self.source.tokens, temperature=self.temperature, precision=self.precision)
+        return replace(reader.update(replace(state, memory=cache), step), memory=state.memory)

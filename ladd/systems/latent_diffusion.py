@@ -89,7 +89,7 @@ class LatentDiffusion(System):
     @classmethod
     def check(cls, settings: Any, latents: LatentShape | None, learned: LatentsConfig | None) -> None:
         if latents is None or latents.codebook is not None:
-            raise ValueError(f"latents: latent-diffusion needs continuous latents, {settings.latents!r} is discrete")
+            raise ValueError(f"latents: {settings.family} needs continuous latents, {settings.latents!r} is discrete")
         if learned is not None and settings.network != learned.denoiser:
             raise ValueError(
                 f"network: {settings.network.model_dump()} must equal latents.{settings.latents}.denoiser, whose "

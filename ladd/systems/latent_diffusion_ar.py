@@ -18,8 +18,9 @@ from ladd.diffusion.heads import weighted_cross_entropy
 from ladd.diffusion.noise import SampleNoise
 from ladd.diffusion.process import Prediction
 from ladd.networks.prefixed import PrefixedTransformer
+from ladd.networks.transformer import KeyValueCache
 from ladd.samplers.decoded_ar import PrefixedSource
-from ladd.samplers.sources import PriorSource, Stream
+from ladd.samplers.sources import NextTokenSource, PriorSource, Stream
 from ladd.systems.base import Passes, SampleCost, Values, backbone_macs
 from ladd.systems.ladd import EncodedModel, LaddModel
 from ladd.systems.latent_diffusion import LatentDiffusion, LatentDiffusionSettings
@@ -76,7 +77,7 @@ class LatentDiffusionAr(LatentDiffusion):
         assert prior is not None, "the model was loaded without its prior"
         stream = Stream(prior.process, "latent", (self.shape.length, self.shape.width))
         latents = PriorSource(stream, lambda z, t: Prediction(prior(z, t), nn.Identity()))
-        return PrefixedSource(latents, model.denoiser, self.vocabulary)  # type: ignore[arg-type]
+        return PrefixedSource(latents, NextTokenSource(model.denoiser, self.vocabulary, KeyValueCache))
 
     def nominal_passes(self, token_steps: int, latent_steps: int) -> Passes:
         """K of the prior, and one for each position."""

@@ -18,6 +18,8 @@ from ladd.files import replace_folder
 from ladd.lock import turn
 from ladd.object_store import ObjectStore
 from ladd.training.checkpoint import (
+    AVERAGE,
+    AVERAGE_SHARDS,
     DESCRIPTION,
     Checkpoint,
     checkpoint_folder,
@@ -32,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _ROWS = "rows.json"  # all metrics that a training has reported, for the driver to file
 _PAUSE = 1.0  # seconds between two looks for a request to end, and between two reports
-_KEPT = ("average", DESCRIPTION)  # how the names of files begin that a pruned checkpoint still has
+_KEPT = (AVERAGE, AVERAGE_SHARDS, DESCRIPTION)  # how the names of files begin that a pruned checkpoint still has
 
 
 class StoredCheckpoints:

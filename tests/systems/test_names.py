@@ -48,7 +48,7 @@ STANDING = {
     "ladd/systems/dcd.py": ({"ar"}, "one of its two models is trained as that system"),
     "ladd/samplers/sequential_renoised.py": ({"sequential"}, "it is that sampler with another step of the latents"),
     "ladd/systems/diladiff.py": ({"co-ladd", "mdlm"}, "it is the first with a network that starts as the second"),
-    "ladd/samplers/decoded_ar.py": ({"decoded"}, "its latents take the steps of that sampler"),
+    "ladd/samplers/decoded_ar.py": ({"ar", "decoded"}, "its latents and its tokens take the steps of these samplers"),
     "ladd/systems/latent_diffusion.py": ({"decoded"}, "it is drawn from by that sampler"),
     "ladd/systems/latent_diffusion_ar.py": (
         {"decoded-ar", "latent-diffusion"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -112,15 +113,10 @@ class Poisoned(TokenTask):
         return {"loss": super().losses(batch, noise, step)["loss"] * batch.latents.mean()}
 
 
-def main(folder: Path, rank: int, world_size: int) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world_size
-    )
+Leave = Callable[[str, object], None]  # keeps a result of this worker under a name
 
-    def leave(name: str, result: object) -> None:
-        torch.save(result, folder / f"{name}-{rank}.pt")
 
+def sharding_and_optimisers(folder: Path, leave: Leave) -> None:
     for name, make in TASKS.items():
         run = trainer(make, context(folder / f"ddp-{name}"), executor=executor(kind="ray", workers=2))
         run.train()
@@ -138,6 +134,8 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         run.train()
         leave(f"muon-{sharding}", outcome(run))
 
+
+def dropout_few_rows_and_parts(folder: Path, leave: Leave) -> None:
     run = trainer(with_dropout, context(folder / "dropout"), executor=executor(kind="ray", workers=2))
     masks: list[torch.Tensor] = []
     dropout = next(module for module in run.task.model.encoder.modules() if isinstance(module, nn.Dropout))
@@ -152,6 +150,8 @@ def main(folder: Path, rank: int, world_size: int) -> None:
     run.train()
     leave("micro", outcome(run))
 
+
+def resumed(folder: Path, rank: int, leave: Leave) -> None:
     for sharding in ("ddp", "fsdp"):  # from the checkpoint that one process left
         ways = executor(kind="ray", workers=2, sharding=sharding)
         run = trainer(mdlm, context(folder / f"from-one-{sharding}"), executor=ways)
@@ -166,6 +166,8 @@ def main(folder: Path, rank: int, world_size: int) -> None:
     run.train()
     leave("from-shards", outcome(run))
 
+
+def without_a_common_folder(folder: Path, rank: int, leave: Leave) -> None:
     for sharding in ("ddp", "fsdp"):  # two nodes with folders of their own, and then two others
         ways = executor(kind="ray", workers=2, sharding=sharding)
         stored = StoredCheckpoints(ObjectStore(str(folder / "store")), sharding)
@@ -180,6 +182,8 @@ def main(folder: Path, rank: int, world_size: int) -> None:
                 stored.withdraw(STEPS)  # as if the first two had been killed before
             torch.distributed.barrier()
 
+
+def ended_early(folder: Path, rank: int, leave: Leave) -> None:
     def poisoned() -> TokenTask:
         task = mdlm()
         task.__class__ = Poisoned
@@ -207,10 +211,29 @@ def main(folder: Path, rank: int, world_size: int) -> None:
     torch.distributed.barrier()
     leave("blocked", error_of(lambda: context(blocked).save(Checkpoint(3, {}, {}, 0, {}), {3})))
 
+
+def gathered_rows(rank: int, leave: Leave) -> None:
     rows = torch.full((2, 3), float(rank), requires_grad=True)
     gathered = gather_rows(rows)
     own_rows(gathered).sum().backward()
     leave("gathered", {"rows": gathered.detach(), "gradient": rows.grad})
+
+
+def main(folder: Path, rank: int, world_size: int) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world_size
+    )
+
+    def leave(name: str, result: object) -> None:
+        torch.save(result, folder / f"{name}-{rank}.pt")
+
+    sharding_and_optimisers(folder, leave)
+    dropout_few_rows_and_parts(folder, leave)
+    resumed(folder, rank, leave)
+    without_a_common_folder(folder, rank, leave)
+    ended_early(folder, rank, leave)
+    gathered_rows(rank, leave)
     torch.distributed.destroy_process_group()
 
 
