@@ -136,7 +136,7 @@ EDITS: dict[str, tuple[Callable[[dict, Path], None], set[str]]] = {
     "workers": (put("run.workers", 7), set()),
     "K": (put("codebooks.codes.codebook", 4), {"codebook@codes", "stage2@di", "bound@di"} | of("di-joint")),
     "temperature": (put("sweeps.co-seq.temperature", 0.5), of("co-seq")),
-    "version of a metric": (code("ladd/metrics/mauve.py", 'version = "', 'version = "other-'), MEASURES),
+    "version of a metric": (code("ladd/metrics/mauve.py", 'version = "', 'version = "other-'), MEASURES | {"compare"}),
     "new metric": (code("ladd/metrics/more.py", "", "def more(): ...\n"), set()),
     "objective": (
         code("ladd/systems/mdlm.py", "\n\n\n", "\n\nMORE = 1\n\n\n"),
