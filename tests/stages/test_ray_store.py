@@ -40,7 +40,8 @@ def suite(tmp_path_factory) -> Path:
     """A suite with its data, the latents of a short Stage 1, and a Stage 2 of a few hundred steps."""
     folder = tmp_path_factory.mktemp("ray-store") / "suite"
     values = tiny_values()
-    values["models"][KEY]["training"] |= {"steps": STEPS, "validate_every": EVERY, "checkpoint_every": EVERY}
+    often = {"validate_every": EVERY, "checkpoint_every": EVERY}
+    values["models"][KEY]["training"] |= {"steps": STEPS, "keep": 50, **often}
     make_suite(folder, folder, values | {"root": "."})
     run(folder, "data", "sawtooth")
     run(folder, "stage1", "co")
@@ -102,10 +103,10 @@ def nodes(suite, tmp_path_factory) -> Iterator[Nodes]:
 def keep(suite, request) -> int:
     """A tracked run of its own, and nothing left of an earlier one: `keep` changes no number."""
     values = yaml.safe_load((suite / "params.yaml").read_text())
-    number = values["models"][KEY]["training"]["keep"] = values["models"][KEY]["training"].get("keep", 50) + 1
+    values["models"][KEY]["training"]["keep"] += 1
     write_params(suite, values)
     shutil.rmtree(suite / ".work" / f"stage2@{KEY}", ignore_errors=True)
-    return number
+    return values["models"][KEY]["training"]["keep"]
 
 
 def assert_nothing_lost(suite: Path, keep: int, two: dict) -> None:
