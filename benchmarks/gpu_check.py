@@ -52,7 +52,7 @@ def obstacle() -> str | None:
 
 def all_checks() -> list[Check]:
     """In the order in which they run; shares of the time add up to 1."""
-    from benchmarks.gpu import compilation, equality, law, memory, sampling, sawtooth, training
+    from benchmarks.gpu import compilation, equality, law, memory, sampling, sawtooth, sharded, training
     from benchmarks.gpu.setting import Check
 
     return [
@@ -60,7 +60,8 @@ def all_checks() -> list[Check]:
         Check("law", "samples of an exact denoiser against its law, by chi-square", 0.05, law.parts),
         Check("sawtooth", "a short training at the paper's size, its first steps on the CPU too", 0.12, sawtooth.parts),
         Check("compile", "compiled blocks against plain ones, in float32", 0.12, compilation.parts),
-        Check("training", "a step of the paper's models in bf16, batch 512", 0.40, training.parts),
+        Check("training", "a step of the paper's models in bf16, batch 512", 0.36, training.parts),
+        Check("sharded", "FSDP2 with one worker, and its checkpoint, in float32", 0.04, sharded.parts),
         Check("memory", "head and loss in float32, beyond inputs and gradients", 0.04, memory.parts),
         Check("sampling", "sampling in float32, the head where tokens are drawn and everywhere", 0.20, sampling.parts),
     ]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import gpu_check
-from benchmarks.gpu import compilation, equality, law, paper, sampling, sawtooth, training
+from benchmarks.gpu import compilation, equality, law, paper, sampling, sawtooth, sharded, training
 from benchmarks.gpu.runner import FAILED, PASSED, SKIPPED, run_checks
 from benchmarks.gpu.setting import CPU, Check, Part, Setting, UnexpectedError, expect
 from benchmarks.gpu.table import cell, markdown
@@ -189,6 +189,18 @@ def test_other_samples_on_the_device_are_found(monkeypatch):
     )
     with pytest.raises(UnexpectedError, match="sample that differs"):
         equality.samples(paper.system("lm1b/mdlm", small=True), "lm1b/mdlm", "none", 0, REHEARSAL)
+
+
+def test_another_state_after_reading_is_found(monkeypatch):
+    def differ(checkpoint, model, *rest):
+        read_shards(checkpoint, model, *rest)
+        with torch.no_grad():
+            next(model.parameters()).add_(1e-6)
+
+    read_shards = sharded.read_shards
+    monkeypatch.setattr(sharded, "read_shards", differ)
+    with pytest.raises(UnexpectedError, match="the state that was written"):
+        sharded.sharded(paper.system("lm1b/mdlm", small=True))
 
 
 def test_samples_of_another_law_are_found(monkeypatch):
