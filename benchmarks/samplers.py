@@ -258,7 +258,7 @@ def main() -> None:
 
         title, better, lines = trained_lines(options)
         text = table(title, lines, BUDGETS, digits=2, better=better)
-        tables = {f"trained {options.suite.resolve().name}": text}
+        tables = {f"trained {title.partition(':')[0]}": text}
     for name, text in tables.items():
         print(f"\n{text}")
         if options.write is not None:

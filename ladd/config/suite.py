@@ -151,7 +151,12 @@ def load_suite(path: str | os.PathLike = "params.yaml") -> Suite:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     with suite_folder(path.parent):
-        return replicated(check_suite(values, path))
+        return suite_of(values, path)
+
+
+def suite_of(values: Any, path: str | os.PathLike = "params.yaml") -> Suite:
+    """The suite of such values, with an entry for every replicate; ``path`` is for messages. Raises ConfigError."""
+    return replicated(check_suite(values, path))
 
 
 # The values of a params.yaml as a suite, whether or not they are in a file yet: `checked` with what it raises.

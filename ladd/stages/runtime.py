@@ -8,10 +8,12 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ladd.config import Suite, load_suite
 from ladd.config.data import check_packages
 from ladd.config.replicates import replicate_of
+from ladd.config.suite import suite_of
 from ladd.diffusion.noise import derive
 from ladd.errors import ChangedError, LaddError, TemporaryError
 from ladd.files import (
@@ -46,12 +48,26 @@ class Stage:
     ``work``: folder of resume state, only for this fingerprint."""
 
     def __init__(self, suite: Suite, key: str, declaration: Declaration):
-        self.suite, self.key, self.declaration = suite, key, declaration
+        self._suite: Suite | None = suite
+        self._settings: dict[str, Any] = {}
+        self.key, self.declaration = key, declaration
         # Neither the key nor the blocks beside it count: a renamed model is the same one.
         self.seed = derive(suite.seed, declaration.name.partition("@")[0], replicate_of(self.key))
         self.fingerprint = declaration.fingerprint()
         self.work = WORK / declaration.name / self.fingerprint[:16]
         self.work.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def suite(self) -> Suite:
+        """The whole params.yaml, as it was when the stage started."""
+        if self._suite is None:
+            self._suite = suite_of(self._settings)
+        return self._suite
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With plain settings, which a worker checks anew where it trains: only there can it import the modules of the
+        suite's folder, whose classes settings may have."""
+        return vars(self) | {"_suite": None, "_settings": self.suite.written.model_dump()}
 
     @contextlib.contextmanager
     def output(self, path: str | Path) -> Iterator[Path]:

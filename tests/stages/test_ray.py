@@ -20,7 +20,7 @@ from ladd.stages.runtime import EXIT_TEMPORARY
 from tests.builders import text_suite_values
 from tests.stages.attempts import PATIENCE, Attempt, change, run, tracked_steps, wait_for, weights_of
 from tests.stages.text_assets import write_assets
-from tests.stages.tiny import make_suite, tiny_values, write_params
+from tests.stages.tiny import OWN_SYSTEM, make_suite, tiny_values, write_params
 
 pytestmark = [
     pytest.mark.slow,
@@ -157,6 +157,19 @@ def test_codes_of_two_workers_are_a_whole_output(suite):
     change(suite, "latents", "di", kind="ray", workers=2)
     run(suite, "stage1", "di")
     assert (suite / "artifacts/latents/di/weights.safetensors").is_file()
+
+
+def test_workers_train_a_system_of_the_suites_folder(tmp_path):
+    values = tiny_values() | {"root": "."}
+    values["baselines"][KEY]["family"] = "own"
+    folder = make_suite(tmp_path / "suite", tmp_path / "suite", values, {"own.py": OWN_SYSTEM})
+    run(folder, "data", "sawtooth")
+    run(folder, "baseline", KEY)
+    alone = weights_of(folder, MODEL)
+    change(folder, "baselines", KEY, kind="ray")
+    run(folder, "baseline", KEY)
+    found = weights_of(folder, MODEL)
+    assert all(value.equal(alone[name]) for name, value in found.items())
 
 
 def test_cluster_that_is_not_there_is_named(suite):

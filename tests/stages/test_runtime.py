@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from ladd.errors import BusyError, StorageError, TrainingError
 from ladd.files import RESERVE, file_hash
 from ladd.stages.runtime import EXIT_TEMPORARY, KEPT_STATES, Stage, execute, run_stage, stage_lock
-from tests.stages.tiny import REPOSITORY, environment, stage_command, tiny_values, write_params
+from tests.stages.tiny import OWN_SYSTEM, REPOSITORY, environment, stage_command, tiny_values, write_params
 
 OUTPUT = Path("artifacts/data/sawtooth")
 
@@ -255,3 +256,18 @@ def test_resume_states_of_the_settings_tried_last_are_kept_and_no_more(suite):
 def test_resume_state_is_removed_when_a_stage_ends_well(suite):
     execute("data", "sawtooth", lambda stage: (stage.work / "step-1").mkdir())
     assert work_folders() == []
+
+
+def test_another_process_reads_a_stage_of_a_suite_with_a_system_of_its_own(suite):
+    """As Ray's workers do. Settings are those that the stage started with."""
+    values = tiny_values() | {"root": "../..", "seed": 6}
+    values["baselines"]["mdlm"]["family"] = "own"
+    Path("own.py").write_text(OWN_SYSTEM)
+    write_params(suite, values)
+    execute("data", "sawtooth", lambda stage: Path("stage.pickle").write_bytes(pickle.dumps(stage)))
+    other_seed(suite, 7)
+    code = "import pickle; suite = pickle.load(open('stage.pickle', 'rb')).suite; "
+    code += "print(suite.seed, type(suite.baselines['mdlm']).__name__)"
+    settings = environment() | {"PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True)
+    assert process.stdout == "6 OwnSettings\n", process.stderr

@@ -20,6 +20,21 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES, SEEDS, TOKENS = 32, [0, 1], 16
 TRAINING = {"steps": 12, "batch": 16, "warmup": 2, "validate_every": 3, "checkpoint_every": 6}
 
+# A module of a suite's folder, whose classes no other process can import by name.
+OWN_SYSTEM = """
+from typing import Literal
+
+from ladd.systems.mdlm import Mdlm, MdlmSettings
+
+
+class OwnSettings(MdlmSettings):
+    family: Literal["own"]
+
+
+class Own(Mdlm):
+    name, Settings = "own", OwnSettings
+"""
+
 
 def tiny_values() -> dict:
     """The default suite with every size cut down; keys, families and schedules stay."""
