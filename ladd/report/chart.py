@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 MARGIN = 0.05  # of an axis, beyond the data
+SHAPES = ("round", "square", "diamond", "ring")  # of marks
 MANY = 7  # ticks of a logarithmic axis; with more, fewer of each power of ten
 
 
@@ -43,7 +44,7 @@ class Series(NamedTuple):
     name: str
     colour: str
     dash: str  # of the line, as SVG has it
-    square: bool  # marks; else round
+    shape: str  # of the marks, one of SHAPES
     marks: tuple[Mark, ...]
 
     @property
@@ -82,7 +83,7 @@ class Key(NamedTuple):
     name: str
     colour: str
     dash: str
-    square: bool
+    shape: str
 
 
 class Chart(NamedTuple):

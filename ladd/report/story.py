@@ -12,7 +12,7 @@ from ladd.metrics.base import Metric
 from ladd.report import against, labels
 from ladd.report.blocks import at_budget, frontier
 from ladd.report.cells import CLEAR, Record
-from ladd.report.chart import Axis, Chart, Dot, DotChart, Key, Level, Mark, Panel, Series, axis, dashes
+from ladd.report.chart import SHAPES, Axis, Chart, Dot, DotChart, Key, Level, Mark, Panel, Series, axis, dashes
 from ladd.report.figures import FAR, LINE, Line, frontier_caption, lines_of, metric_lines
 from ladd.report.select import sampled
 
@@ -126,10 +126,11 @@ def _budgets(summary: pl.DataFrame, figures: Sequence[against.Figure]) -> Chart:
     notes: list[str] = []
     for figure in figures:
         lines = metric_lines(summary, figure)
-        numbers = [value for line in lines for value in line.rows["value"]]
+        least = min(value for line in lines for value in line.rows["value"])
         floors = rows.filter(family=labels.REAL).rows(named=True)
-        near = [row for row in floors if row["value"] >= min(numbers) / FAR]
-        up = axis(_flat(figure.up), [*numbers, *(row["value"] for row in near)], log=min(numbers) > 0)
+        near = [row for row in floors if row["value"] >= least / FAR]
+        ends = [end for line in lines for end in _ends(line.rows, log=least > 0)]
+        up = axis(_flat(figure.up), [*ends, *(row["value"] for row in near)], log=least > 0)
         budgets = [value for line in lines for value in line.rows[figure.x]]
         at = sorted(set(budgets)) if figure.x == against.TOKEN_STEPS else ()
         across = axis(_plain(figure.across), budgets, log=True, at=at)
@@ -152,18 +153,27 @@ def _series(line: Line, names: dict[labels.Row, str], across: Axis, up: Axis, fi
         cost = "" if x == against.TOKEN_STEPS else f"{labels.plain(row[x])} {against.PRICES[x].unit}"
         words = (name, ", ".join(filter(None, (steps, cost))), f"{metric.short} {_value(row, metric)}")
         marks.append(_mark(across.place(row[x]), row, up, words))
-    return Series(name, line.colour, dashes(line.sampler.line), _square(line), tuple(marks))
+    return Series(name, line.colour, dashes(line.sampler.line), _shape(line), tuple(marks))
 
 
-def _square(line: Line) -> bool:
-    """Whether it is not the first of its family and schedule."""
-    return line.marker != line.sampler.markers[0]
+def _shape(line: Line) -> str:
+    """Of its marks, by its number among those of its family and schedule."""
+    return SHAPES[line.sampler.markers.index(line.marker) % len(SHAPES)]
+
+
+def _bar(row: Record, *, log: bool) -> tuple[float, float]:
+    """Ends of an error bar; one to zero has no end where ``log``."""
+    low, high = _edges(row)
+    return max(low, row["value"] / 10) if log else low, high
+
+
+def _ends(rows: pl.DataFrame, *, log: bool) -> list[float]:
+    return [end for row in rows.iter_rows(named=True) for end in _bar(row, log=log)]
 
 
 def _mark(x: float, row: Record, up: Axis, words: tuple[str, ...], *, strong: bool = False) -> Mark:
-    value, error = row["value"], row["stderr"] or 0.0
-    low = max(value - error, value / 10) if up.log else value - error  # a bar to zero has no end where log
-    return Mark(x, up.place(value), up.place(low), up.place(value + error), words, strong)
+    low, high = map(up.place, _bar(row, log=up.log))
+    return Mark(x, up.place(row["value"]), low, high, words, strong)
 
 
 def _frontier(summary: pl.DataFrame) -> Chart:
@@ -172,13 +182,13 @@ def _frontier(summary: pl.DataFrame) -> Chart:
     better, beside = (labels.in_role(summary, role) for role in ("quality", "diversity"))
     drawn = pl.concat([at_budget(rows, budget) for budget in budgets]).unique(maintain_order=True)
     lines, names, every = lines_of(drawn), labels.plain_names(drawn), pl.concat([drawn, real])
-    up = axis(_flat(better.axis or better.short), every["value"], log=True)
+    up = axis(_flat(better.axis or better.short), _ends(every, log=True), log=True)
     across = axis(_flat(beside.axis or beside.short), every["diversity"], log=False)
     floor = Series(
         better.real_label,
         labels.REAL_COLOUR,
         "",
-        False,
+        SHAPES[0],
         tuple(
             _mark(across.place(row["diversity"]), row, up, (better.real_label, *_both(row, better, beside)))
             for row in real.iter_rows(named=True)
@@ -193,7 +203,7 @@ def _frontier(summary: pl.DataFrame) -> Chart:
                 name, heat = names[labels.row_key(row)], row["temperature"]
                 words = (name, f"temperature {heat:g}", *_both(row, better, beside))
                 marks.append(_mark(across.place(row["diversity"]), row, up, words, strong=heat == 1))
-            series.append(Series(name, line.colour, dashes(line.sampler.line), _square(line), tuple(marks)))
+            series.append(Series(name, line.colour, dashes(line.sampler.line), _shape(line), tuple(marks)))
         panels.append(Panel(f"at {labels.steps_name(budget)}", across, up, (*series, floor)))
     temperatures = ", ".join(f"{heat:g}" for heat in sorted(set(drawn["temperature"])))
     note = f"{labels.sampling_note(drawn)}; along a line temperature {temperatures}; dark edge: 1"

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from ladd.report.cells import best_cells
-from ladd.report.chart import Chart, DotChart, axis, dashes
+from ladd.report.chart import SHAPES, Chart, DotChart, axis, dashes
 from ladd.report.labels import references
 from ladd.report.select import summarise
 from ladd.report.story import charts, findings
@@ -89,3 +89,19 @@ def test_without_samples_there_is_a_likelihood_alone(rows, table):
     only = summarise(table(rows)).filter(pl.col("metric") != "swd")
     assert [type(chart) for chart in charts(only)] == [DotChart]
     assert findings(only)[1] == []
+
+
+def test_error_bars_end_within_the_plot(rows, text_rows, table):
+    made = [each for given in (rows, text_rows) for each in charts(summarise(table(given))) if isinstance(each, Chart)]
+    marks = [mark for each in made for panel in each.panels for series in panel.series for mark in series.marks]
+    assert len(made) == 4
+    assert all(0 <= mark.low <= mark.y <= mark.high <= 100 for mark in marks)
+
+
+def test_lines_of_one_sampler_have_marks_of_their_own(rows, table):
+    sequential = [row for row in rows if row["schedule"] == "sequential"]
+    more = [row | {"model": f"di-{steps}", "latent_steps": steps} for steps in (2, 3, 4) for row in sequential]
+    steps, *_ = charts(summarise(table(rows + more)))
+    assert isinstance(steps, Chart)
+    shapes = [key.shape for key in steps.keys if "sequential" in key.name]
+    assert sorted(shapes) == sorted(SHAPES)
