@@ -30,6 +30,7 @@ from benchmarks.exact import (
     uniform_source,
 )
 from benchmarks.sampler_tables import Cell, Line, cell_of_seeds, table, write_between
+from ladd.config import load_suite
 from ladd.diffusion.noise import derive
 from ladd.diffusion.process import Process
 from ladd.diffusion.uniform import UniformProcess
@@ -258,7 +259,7 @@ def main() -> None:
 
         title, better, lines = trained_lines(options)
         text = table(title, lines, BUDGETS, digits=2, better=better)
-        tables = {f"trained {title.partition(':')[0]}": text}
+        tables = {f"trained {load_suite(options.suite / 'params.yaml').suite}": text}
     for name, text in tables.items():
         print(f"\n{text}")
         if options.write is not None:

@@ -82,21 +82,18 @@ def sharded(system: System) -> Values:
 def loss_and_gradients(
     model: nn.Module, system: System, device: torch.device, *, split: bool
 ) -> tuple[float, dict[str, Tensor]]:
-    """Of one batch, which is the same on every call; gradients whole, on the CPU."""
+    """Loss and whole gradients, on the CPU, of a batch that is the same on every call."""
     torch.manual_seed(1)
     x, latents = random_rows(system, SEQUENCES, CPU)
     wrapped = Loss(model, system)
     if split:
         shard(wrapped)
     torch.manual_seed(2)  # dropout
-    loss = wrapped(x.to(device), None if latents is None else latents.to(device), SampleNoise(1, places(device)))
+    noise = SampleNoise(1, torch.arange(SEQUENCES, device=device))
+    loss = wrapped(x.to(device), None if latents is None else latents.to(device), noise)
     loss.backward()
     gradients = whole_state({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
     return float(loss.detach()), {name: each.cpu().double() for name, each in gradients.items()}
-
-
-def places(device: torch.device) -> Tensor:
-    return torch.arange(SEQUENCES, device=device)
 
 
 def stored(model: nn.Module, optimiser: Optimiser, system: System, device: torch.device) -> Values:
@@ -119,6 +116,6 @@ def stored(model: nn.Module, optimiser: Optimiser, system: System, device: torch
 
 
 def tensors(checkpoint: Checkpoint, optimiser: Optimiser) -> list[Tensor]:
-    """All of the state, whole."""
+    """Whole tensors of a model, its average and its optimiser."""
     state = whole_state((checkpoint.model, checkpoint.average, optimiser.state_dict()))
     return [each for each in tree_leaves(state) if isinstance(each, Tensor)]

@@ -157,7 +157,7 @@ def _series(line: Line, names: dict[labels.Row, str], across: Axis, up: Axis, fi
 
 
 def _shape(line: Line) -> str:
-    """Of its marks, by its number among those of its family and schedule."""
+    """Shape of its marks, by its number among the lines of its family and schedule."""
     return SHAPES[line.sampler.markers.index(line.marker) % len(SHAPES)]
 
 

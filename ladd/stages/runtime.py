@@ -65,8 +65,8 @@ class Stage:
         return self._suite
 
     def __getstate__(self) -> dict[str, Any]:
-        """With plain settings, which a worker checks anew where it trains: only there can it import the modules of the
-        suite's folder, whose classes settings may have."""
+        """State for a worker, with plain settings. It checks them where it trains: only there can it import the modules
+        of the suite's folder, whose classes settings may have."""
         return vars(self) | {"_suite": None, "_settings": self.suite.written.model_dump()}
 
     @contextlib.contextmanager
