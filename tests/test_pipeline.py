@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from ladd.yaml_files import read_yaml, write_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITES = sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))
+MEASURED = [folder for folder in (REPOSITORY, *SUITES) if (folder / "dvc.lock").is_file()]
 STAGES = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 
 CORE = [
@@ -56,6 +58,13 @@ def test_plan_is_that_of_the_suite(folder):
     suite = load_suite(folder / "params.yaml")
     assert read_plan(folder) == make_plan(suite, Code(REPOSITORY, folder)), "run `make pipelines`"
     assert {path.name for path in extended_files(folder / "params.yaml")} <= {"params.yaml"}
+
+
+@pytest.mark.parametrize("folder", MEASURED, ids=lambda folder: folder.name)
+def test_lock_holds_the_plan(folder):
+    """Otherwise the first `dvc repro` of a fresh clone leaves another dvc.lock, even where it computes nothing."""
+    (locked,) = read_yaml(folder / "dvc.lock")["stages"]["plan"]["outs"]
+    assert locked["md5"] == hashlib.md5((folder / "plan.json").read_bytes()).hexdigest(), "run `make pipelines`"
 
 
 def test_plan_and_pipeline_have_the_same_stages():
