@@ -16,7 +16,6 @@ from ladd.report.blocks import at_budget, frontier
 from ladd.report.select import sampled
 from ladd.report.style import BLACK, GREY, family_colour, figure_to, note, plain_log_ticks, shade, side_legend
 from ladd.samplers.base import Sampler
-from ladd.systems.base import DEFAULT_SAMPLER
 
 FAR = 5  # times below the best model; a line there would leave the models a strip
 LINE = ("suite", "model", "family", "schedule", "latent_steps")
@@ -60,7 +59,8 @@ def _label(key: tuple, others: list[tuple]) -> str:
     suite, model, family, schedule, steps = key
     name = labels.family_name(family, model)
     kin = [other for other in others if labels.family_name(other[2], other[1]) == name]
-    words = [name + " sampler" * (family in labels.references())] + [schedule] * (schedule != DEFAULT_SAMPLER)
+    words = [name + " sampler" * (family in labels.references())]
+    words += filter(None, [labels.shown_schedule(family, schedule)])
     words += [model] * (len({other[1] for other in kin}) > 1) + [suite] * (len({other[0] for other in kin}) > 1)
     return " ".join(words) + (f"\n+ {steps} latent step{'s' * (steps > 1)}" if steps else "")
 

@@ -147,6 +147,11 @@ def family_name(family: str, model: str) -> str:
     return known[family].label if family in known else systems()[family].title(model)
 
 
+def shown_schedule(family: str, schedule: str) -> str:
+    """The schedule as a name has it beside the family; "" for the default, and for a system's own, called as it is."""
+    return "" if schedule in (DEFAULT_SAMPLER, family) else schedule
+
+
 def schedule_name(schedule: str, latent_steps: int | None, temperature: float | None = None) -> str:
     """Inference schedule with the latent steps that it takes besides its token steps, and a temperature other than 1.
 
@@ -163,7 +168,7 @@ def plain_name(row: Mapping[str, Any]) -> str:
         row: columns family, model, schedule, L, K, latent_steps and, where it has one, temperature.
     """
     words = [family_name(row["family"], row["model"])]
-    words += [row["schedule"]] * (row["schedule"] != DEFAULT_SAMPLER)
+    words += filter(None, [shown_schedule(row["family"], row["schedule"])])
     words += [f"{letter} = {row[letter]}" for letter in "LK" if row[letter] and (row["L"] or 0) > 1]
     if steps := row["latent_steps"]:
         words.append(f"{steps} {'code' if row['K'] else 'latent'} step{'s' * (steps > 1)}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 import yaml
 
 from ladd.config.inherit import CLAIMS
 from ladd.errors import ConfigError
-from ladd.report.labels import plain_name
+from ladd.report.labels import plain_name, plain_names
 from ladd.report.markdown import refreshed
 from tests.builders import suite_values
 from tests.config.checks import write
@@ -97,3 +98,11 @@ def test_names_without_keys():
     assert (
         plain_name(row | {"family": "mdlm", "schedule": "none", "L": None, "K": None, "latent_steps": None}) == "MDLM"
     )
+
+
+def test_a_sampler_with_the_name_of_its_system_is_not_named_again():
+    row = {"suite": "s", "family": "cadd", "model": "hard", "schedule": "none", "L": None, "K": None, "latent_steps": None}
+    soft = row | {"model": "soft", "schedule": "cadd"}
+    assert plain_name(soft) == "CADD"
+    other = row | {"family": "vadd", "model": "kept", "schedule": "vadd"}
+    assert list(plain_names(pl.DataFrame([row, soft, other])).values()) == ["CADD (hard)", "CADD (soft)", "VADD"]

@@ -55,6 +55,13 @@ def test_series_hold_the_averages(rows, table):
     assert mdlm["stderr"].to_list() == pytest.approx([20.0 / 3**0.5, 10.0 / 3**0.5])
 
 
+def test_a_sampler_with_the_name_of_its_system_is_not_in_the_legend(rows, table):
+    own = [row | {"model": "cadd-soft", "family": "cadd", "schedule": "cadd"} for row in rows if row["model"] == "mdlm"]
+    labels = [line.label for line in metric_lines(summarise(table(rows + own)), SWD["token_steps"])]
+    assert "CADD" in labels
+    assert not any("cadd" in label for label in labels)
+
+
 def test_models_of_one_family_are_told_apart(rows, table):
     more = [row | {"model": "di-ladd-k8", "K": 8} for row in rows if row["family"] == "di-ladd"]
     lines = metric_lines(summarise(table(rows + more)), SWD["token_steps"])
