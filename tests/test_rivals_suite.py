@@ -1,5 +1,6 @@
-"""suites/rivals-shidoku: which systems it sets side by side, of one size, and that they see as many sequences."""
+"""suites/rivals-*: which systems they set side by side, of what size, and that they see as many sequences."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from ladd.config import load_suite
 from ladd.latents.prior import build_prior
 from ladd.systems.base import System
 
-SUITE = load_suite(Path(__file__).resolve().parents[1] / "suites/rivals-shidoku/params.yaml")
+REPOSITORY = Path(__file__).resolve().parents[1]
+SUITE = load_suite(REPOSITORY / "suites/rivals-shidoku/params.yaml")
 BASELINES = [
     "mdlm",
     "ar",
@@ -78,3 +80,59 @@ def test_all_are_of_one_size_and_see_as_many_sequences(key):
     assert steps_of(key) == 2000
     batches = {each.training.batch for each in (*SUITE.baselines.values(), *SUITE.models.values())}
     assert batches == {64}
+
+
+# Suites on other tasks, and those whose trainings they share.
+BELOW = {"rivals-molecules": ["suites/molecules"], "rivals-sawtooth": [".", "suites/few-latent-passes"]}
+OTHERS = {name: load_suite(REPOSITORY / f"suites/{name}/params.yaml") for name in BELOW}
+FAMILIES = [
+    *("mdlm", "ar", "di-ladd", "co-ladd", "mdlm-uniform", "cadd", "vadd", "dcd", "self-speculative", "e-moe"),
+    *("di-ladd-uniform", "ccdd-zeroed", "latent-diffusion", "diladiff"),
+]
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_each_system_is_drawn_from_and_the_student_takes_few_passes(name):
+    suite = OTHERS[name]
+    assert {suite.model(sweep.model).family for sweep in suite.sweeps.values()} == set(FAMILIES)
+    passes = [suite.sweeps[key].latent_steps for key in ("co-seq", "co-few-1", "co-few-2", "co-few-4")]
+    assert passes == [16, 1, 2, 4]
+    assert suite.replicates == 1
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_what_the_suites_below_train_is_not_trained_again(name):
+    """DVC's cache knows a training by the digest of its settings and code."""
+
+    def digests(folder):
+        found = json.loads((REPOSITORY / folder / "plan.json").read_text())["digests"]
+        trained = ("data", "stage1", "prior", "distil", "baseline", "stage2")
+        return {(stage, key): digest for stage in trained for key, digest in found[stage].items()}
+
+    own, shared = digests(f"suites/{name}"), set()
+    for folder in BELOW[name]:
+        below = digests(folder)
+        both = own.keys() & below.keys()
+        assert {key: own[key] for key in both} == {key: below[key] for key in both}
+        shared |= both
+    assert {key for _, key in shared} >= {"mdlm", "ar", "di", "co", "di-ladd", "co-ladd"}
+
+
+def test_what_is_added_on_molecules_sees_as_many_sequences_as_the_short_mdlm():
+    suite, own = OTHERS["rivals-molecules"], {}
+    for key in (*suite.baselines.keys() - {"ar", "mdlm", "mdlm-start"}, "di-uniform", "ccdd"):
+        config = suite.model(key)
+        own[key] = config.training.steps
+        own[key] += suite.latents[config.latents_name].training.steps if config.latents_name else 0
+    own["diladiff"] = suite.models["diladiff"].training.steps + suite.baselines["mdlm-start"].training.steps
+    assert set(own.values()) == {2000}
+    assert {each.training.batch for each in (*suite.baselines.values(), *suite.models.values())} == {64}
+
+
+def test_systems_without_latents_are_of_one_size_on_molecules():
+    def blocks(key):
+        named = System.of(OTHERS["rivals-molecules"], key).build().named_parameters()
+        return sum(each.numel() for name, each in named if not any(word in name for word in OUTSIDE))
+
+    for key in OTHERS["rivals-molecules"].baselines.keys() - {"mdlm-start"}:
+        assert blocks(key) == pytest.approx(blocks("mdlm"), rel=0.05), key
