@@ -101,7 +101,15 @@ def test_names_without_keys():
 
 
 def test_a_sampler_with_the_name_of_its_system_is_not_named_again():
-    row = {"suite": "s", "family": "cadd", "model": "hard", "schedule": "none", "L": None, "K": None, "latent_steps": None}
+    row = {
+        "suite": "s",
+        "family": "cadd",
+        "model": "hard",
+        "schedule": "none",
+        "L": None,
+        "K": None,
+        "latent_steps": None,
+    }
     soft = row | {"model": "soft", "schedule": "cadd"}
     assert plain_name(soft) == "CADD"
     other = row | {"family": "vadd", "model": "kept", "schedule": "vadd"}
