@@ -17,7 +17,7 @@ from ladd.yaml_files import write_yaml
 from tests.stages.tiny import REPOSITORY, commit, git, run_here
 from tests.tasks.molecules.small import data_values, write_files
 
-MODELS = {"ar", "mdlm", "mdlm-hit", "di-joint", "di-seq", "di-hit", "co-joint", "co-seq", "co-hit"}
+MODELS = {"ar", "mdlm", "mdlm-hit", "mdlm-blocks", "di-joint", "di-seq", "di-hit", "co-joint", "co-seq", "co-hit"}
 DRAWN = {"real-moses", "factorised-moses", "ngram-moses"}
 
 

@@ -100,7 +100,7 @@ def _entries(block: str, values: Any, defaults: Values, path: Path) -> Any:
             return merge(defaults.get(block, {}), values[key])
         place, chain = f"{path}: {block}.{key}.{EXTENDS}", (*above, key)
         if not isinstance(name, str) or not isinstance(values.get(name), dict):
-            known = sorted(map(str, values))
+            known = sorted(str(each) for each in values if isinstance(values[each], dict))  # null takes an entry away
             raise ConfigError(f"{place}: {name!r} is no entry of {block}{nearest(name, known)}; it has {known}")
         if name in chain:
             raise ConfigError(f"{place}: {' -> '.join([*chain, name])} leads back to itself")

@@ -54,6 +54,7 @@ def test_merge_leaves_its_arguments_as_they_are():
         ("extends: 3\n", r"a/params\.yaml: extends: 3 is no path"),
         ("extends: /etc\n", r"extends: '/etc' is no path"),
         ("m: {a: {extends: z}, b: {}}\n", r"m\.a\.extends: 'z' is no entry of m; it has \['a', 'b'\]"),
+        ("m: {a: {extends: z}, b: {}, z: null}\n", r"m\.a\.extends: 'z' is no entry of m; it has \['a', 'b'\]"),
         ("m: {a: {extends: b}, b: {extends: a}}\n", r"m\.b\.extends: a -> b -> a leads back to itself"),
         ("defaults: {m: {x: 1}}\n", r"defaults\.m: there is no block of that name"),
         ("defaults: {m: 1}\nm: {a: {}}\n", r"defaults\.m: there must be names with values"),
