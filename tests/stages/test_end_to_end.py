@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from dataclasses import fields
@@ -20,7 +21,7 @@ from ladd.report.select import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.manifest import dvc_hash
 from ladd.stages.planned import stages_in_order
-from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_here, write_params
+from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_all, run_here, write_params
 
 TRAINED = ("stage1", "prior", "baseline", "stage2")
 
@@ -70,12 +71,9 @@ class Finished:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = make_suite(repository, repository / "suites" / "tiny")
-        patch.chdir(folder)
-        for name, key in stages_in_order(yaml.safe_load(Path("params.yaml").read_text())):
-            run_here(name, key)
+    folder = make_suite(repository, repository / "suites" / "tiny")
+    with contextlib.chdir(folder):
+        run_all()
         yield Finished(repository, folder)
 
 

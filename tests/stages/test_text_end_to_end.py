@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
@@ -35,7 +36,7 @@ from ladd.tasks.text.tokenizer import Tokenizer
 from tests.builders import corpus, path_asset, text_suite_values
 from tests.stages.finished import Finished
 from tests.stages.text_assets import write_assets
-from tests.stages.tiny import make_suite, run_here, write_params
+from tests.stages.tiny import make_suite, run_all, run_here, write_params
 
 CPU = torch.device("cpu")
 VALUES = text_suite_values()
@@ -59,12 +60,9 @@ def repository(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def once(repository) -> Iterator[Finished]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = make_suite(repository, repository / "suites" / "tiny-text", text_suite_values())
-        patch.chdir(folder)
-        for name, key in stages_in_order(VALUES):
-            run_here(name, key)
+    folder = make_suite(repository, repository / "suites" / "tiny-text", text_suite_values())
+    with contextlib.chdir(folder):
+        run_all()
     return Finished(repository, folder)
 
 
