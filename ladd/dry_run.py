@@ -56,7 +56,6 @@ def shrink(values: Values, offline: Values) -> tuple[Values, list[Substitution]]
     """A suite made small, and what its assets were replaced with; the arguments stay as they are.
 
     Args:
-        values: a valid params.yaml.
         offline: a params.yaml of text whose assets stand in for those of the hub.
     """
     values, offline = (json.loads(json.dumps(each)) for each in (values, offline))  # no block is shared afterwards
@@ -146,7 +145,6 @@ def rehearse(suite: Path, *, keep: bool) -> None:
     """Run every stage of a suite, small, in .work/dry-run/SUITE of the repository, and print times and table.
 
     Args:
-        suite: folder with params.yaml.
         keep: the folder, which otherwise goes when all went well.
     Raises:
         LaddError: the suite is wrong, an offline asset cannot be had, or a stage failed; nothing is removed then.

@@ -39,7 +39,6 @@ def discover(package: str, base: type) -> dict[str, Any]:
 
     Args:
         package: that holds the built-in modules, such as "ladd.samplers".
-        base: the class of the axis.
     Raises:
         ConfigError: two have one name, or a module of the suite's folder cannot be imported.
     """
@@ -55,8 +54,6 @@ def find(package: str, base: type, name: str, key: str) -> Any:
     """What is registered under a name.
 
     Args:
-        package, base: as in `discover`.
-        name: to look up.
         key: of params.yaml that holds the name, for the message.
     Raises:
         ConfigError: nothing is.

@@ -1,5 +1,6 @@
-"""One thread and one seed for every test, and no process that is left when the last has ended."""
+"""One thread, one seed and the default places for every test, and no process that is left when the last has ended."""
 
+import os
 import signal
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from tests.leftovers import nothing_is_left_running  # noqa: F401
 
 torch.set_num_threads(1)
+for name in ("MLFLOW_TRACKING_URI", "LADD_LAUNCH", "LADD_ASSETS"):  # of whoever runs the tests
+    os.environ.pop(name, None)
 # Ignored as a shell starts background jobs, and as nohup does; children inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from ladd.config import load_suite
 from ladd.dry_run import shrink
 from ladd.launch.overrides import read_values
-from ladd.stages.plan import renew_plan
-from ladd.stages.planned import stages_in_order
 from ladd.yaml_files import write_yaml
-from tests.stages.tiny import REPOSITORY, commit, git, run_here
+from tests.stages.tiny import REPOSITORY, link_suite, run_all
 from tests.tasks.molecules.small import data_values, write_files
 
 MODELS = {"ar", "mdlm", "mdlm-hit", "mdlm-blocks", "di-joint", "di-seq", "di-hit", "co-joint", "co-seq", "co-hit"}
@@ -37,18 +34,9 @@ def suite(tmp_path_factory):
     folder = repository / "suites/molecules"
     folder.mkdir(parents=True)
     (folder / "params.yaml").write_text(write_yaml(values))
-    shutil.copy(REPOSITORY / "dvc.yaml", folder)
-    shutil.copytree(REPOSITORY / ".dvc", repository / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    (repository / "ladd").symlink_to(REPOSITORY / "ladd")
-    (repository / ".gitignore").write_text("__pycache__/\n.work/\n.mlflow/\nartifacts/\nresults/\n")
-    git(repository, "init", "--quiet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(folder)
-        renew_plan()
-        commit(repository)
-        for name, key in stages_in_order(vars(load_suite())):
-            run_here(name, key)
+    link_suite(repository, folder)
+    with contextlib.chdir(folder):
+        run_all()
         yield folder
 
 

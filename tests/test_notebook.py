@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
+from infra import notebook as runner
 from tests.generation.conftest import sawtooth, suite  # noqa: F401
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = '"../../.work/try"'  # where `make try` leaves its models, from the notebook
 LINES = 10  # of code, and of what it prints
 
 
-def load_runner():
-    """infra/notebook.py, which keeps what the cells print."""
-    spec = importlib.util.spec_from_file_location("notebook_runner", REPOSITORY / "infra/notebook.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-runner = load_runner()
 CELLS = runner.code_cells(json.loads(runner.NOTEBOOK.read_text()))
 
 

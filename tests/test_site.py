@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -11,19 +10,10 @@ from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from mkdocs.exceptions import PluginError
 
+from infra import site as hooks
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text()
-
-
-def load_hooks():
-    """infra/site.py, which MkDocs loads by its path too."""
-    spec = importlib.util.spec_from_file_location("site_hooks", REPOSITORY / "infra/site.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-hooks = load_hooks()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The suites at the paper's sizes: networks, compute per pass, shapes, and assets that are documented."""
+"""Networks of suites, compute per pass and shapes at the paper's sizes, and assets that are documented."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 
 from ladd.config import load_suite
 from ladd.dry_run import named_assets
+from ladd.latents.prior import build_prior
 from ladd.launch.overrides import read_values
 from ladd.systems.base import System, backbone_macs
 from ladd.tasks.text.settings import CorpusConfig, LastDocuments
@@ -20,6 +21,10 @@ from ladd.tasks.text.settings import CorpusConfig, LastDocuments
 REPOSITORY = Path(__file__).resolve().parents[1]
 ASSETS = (REPOSITORY / "docs" / "ASSETS.md").read_text()
 SUITES = {name: load_suite(REPOSITORY / f"suites/{name}/params.yaml") for name in ("lm1b", "owt")}
+SHOWN = {  # in the README's table of parameters
+    "sawtooth": load_suite(REPOSITORY / "params.yaml"),
+    "real English": load_suite(REPOSITORY / "suites/text-demo/params.yaml"),
+}
 MODELS = [(name, key) for name, suite in SUITES.items() for key in (*suite.baselines, *suite.models)]
 EVERY_SUITE = [REPOSITORY, *sorted(path.parent for path in REPOSITORY.glob("suites/*/params.yaml"))]
 
@@ -32,7 +37,7 @@ OUTSIDE = ("embedding.", "token_head.", "latent_embedding.", "latent_head.", "la
 def parameters(name: str, key: str) -> dict[str, torch.Tensor]:
     """Of the denoiser of a model or baseline, without memory for the weights."""
     with torch.device("meta"):
-        model = System.of(SUITES[name], key).build()
+        model = System.of((SUITES | SHOWN)[name], key).build()
         network = getattr(model, "denoiser", model)
     return dict(network.named_parameters())
 
@@ -61,6 +66,21 @@ def test_parameters_are_those_of_the_formula(name):
         assert count(name, key) == blocks(13, 1024, 256, 1)
     for key in SUITES[name].models:
         assert count(name, key) == blocks(12, 768, 128, 2) + time
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_parameters_in_the_readme_are_those_of_the_networks(name):
+    lines = (REPOSITORY / "README.md").read_text().split("| Parameters, without")[1].split("\n\n")[0].splitlines()[2:]
+    table = {row[0]: row[1:] for row in ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)}
+    assert set(table) == set(SHOWN)
+    suite, (baselines, di, co, sequential) = SHOWN[name], table[name]
+    found = {"mdlm": baselines, "ar": baselines, "di-ladd": di, "co-ladd": co}
+    for key in (*suite.baselines, *suite.models):
+        assert f"{count(name, key) / 1e6:.3f}M" == found[suite.model(key).family], key
+    sweep = next(sweep for sweep in suite.sweeps.values() if sweep.prior is not None)
+    prior = build_prior(suite.priors[sweep.prior], suite.latent_shape(suite.priors[sweep.prior].latents))
+    both = count(name, sweep.model) + sum(each.numel() for each in prior.parameters())
+    assert f"{both / 1e6:.3f}M" == sequential
 
 
 @pytest.mark.parametrize(

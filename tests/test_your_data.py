@@ -15,11 +15,9 @@ import sklearn.datasets
 from ladd.cli import main
 from ladd.config import load_suite
 from ladd.launch.overrides import read_values
-from ladd.stages.plan import renew_plan
-from ladd.stages.planned import stages_in_order
 from ladd.tasks.text.tokenizer import Tokenizer
 from ladd.yaml_files import write_yaml
-from tests.stages.tiny import REPOSITORY, commit, git, run_here
+from tests.stages.tiny import REPOSITORY, begin, copy_dvc, run_all
 
 PAGE = (REPOSITORY / "docs/your-data.md").read_text()
 COMMANDS = {
@@ -71,7 +69,6 @@ def test_commands_write_suites_that_are_valid(root, name, capsys):
 @pytest.mark.parametrize("name", ["strings", "prose"])
 def test_a_suite_runs_to_its_table(root, name, monkeypatch):
     """With a few steps of training, in the process of the test."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     arguments = shlex.split(COMMANDS[name][0])[1:]
     assert main(arguments) == 0
     folder = root / "suites" / arguments[1]
@@ -80,14 +77,10 @@ def test_a_suite_runs_to_its_table(root, name, monkeypatch):
         for entry in values[block].values():
             entry["training"] |= {"steps": 60, "validate_every": 30, "checkpoint_every": 30}
     (folder / "params.yaml").write_text(write_yaml(values))
-    (root / ".gitignore").write_text(".work/\n.mlflow/\nartifacts/\nresults/\n")
-    git(root, "init", "--quiet")
-    shutil.copytree(REPOSITORY / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
+    copy_dvc(root)
+    begin(root, folder)
     monkeypatch.chdir(folder)
-    renew_plan()
-    commit(root)
-    for stage, key in stages_in_order(vars(load_suite())):
-        run_here(stage, key)
+    run_all()
     table = Path("results/compare.txt").read_text()
     assert "trigrams" in table
     for row in ("mdlm", "di-seq", f"real-{arguments[1]}"):

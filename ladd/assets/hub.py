@@ -63,7 +63,6 @@ def describe_unpinned(asset: AssetConfig, key: str) -> str:
     """What to write for a null revision: the commit that the branch of the asset is at today.
 
     Args:
-        asset: of the hub, without a revision.
         key: of the asset in params.yaml, or its name.
     Raises:
         AssetError: the hub cannot be asked; the error says how to ask it elsewhere.

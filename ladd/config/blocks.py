@@ -47,7 +47,6 @@ def named(axis: str, field: str, attribute: str = "Settings") -> Callable[[Any, 
 
     Args:
         axis: name of the base class, such as "System" for ladd.systems.
-        field: that holds the name.
         attribute: of what is registered under it, a class of blocks.
     """
     package = f"ladd.{axis.lower()}s"

@@ -21,7 +21,6 @@ class DataConfig(Block):
     """A block of `data`; each task has a class of its own, chosen by `kind`.
 
     Attributes:
-        task: class that it is of.
         packages: that the task imports and an installation may lack.
         extra: of this package, with which they are installed.
     """
@@ -42,8 +41,6 @@ class DataConfig(Block):
 def check_packages(data: Mapping[str, DataConfig]) -> None:
     """Whether all packages that tasks need are installed.
 
-    Args:
-        data: blocks by key.
     Raises:
         ConfigError: one is not; it says how to install it.
     """

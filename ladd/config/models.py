@@ -10,11 +10,7 @@ from ladd.config.blocks import Block, Key, NetworkConfig, TrainingConfig, named
 
 
 class SystemSettings(Block):
-    """Settings of a model of any system; each system has a subclass of its own.
-
-    Attributes:
-        system: class that they are of.
-    """
+    """Settings of a model of any system; each system has a subclass of its own."""
 
     system: ClassVar[Any]
 

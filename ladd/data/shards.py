@@ -82,7 +82,6 @@ def write_array_shards(
     """Write a stream of rows; memory is that of one shard, and shards of an earlier run are replaced.
 
     Args:
-        folder: made if need be.
         arrays: each (any number of rows, *shape).
         shape: of a row.
         dtype: stored type. Floats are rounded to it; integers must fit.
@@ -151,7 +150,6 @@ class Rows:
 
     Args:
         shards: arrays (M_i, *shape), in order.
-        device: where the rows go.
     """
 
     def __init__(self, shards: list[np.ndarray], device: torch.device):

@@ -56,7 +56,6 @@ class GaussianProcess(Process):
         Args:
             z_t: (B, L, w).
             z_hat: (B, L, w), prediction of z_0.
-            step: t -> s.
             noise: (B, L, w), standard normal; None where eta is 0.
             eta: in [0, 1]; 0 is deterministic, 1 the ancestral bridge.
         """

@@ -95,8 +95,6 @@ class StreamNoise:
     """The draws of one stream of a batch (tokens, codes, latents) at one step; streams of other names are independent.
 
     Args:
-        noise: of the batch.
-        stream: its name.
         step: training step, draw number, or sampling step.
     """
 

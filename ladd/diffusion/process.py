@@ -101,9 +101,6 @@ class Process(ABC):
             state: (B, N) or (B, N, w).
             wanted: bool (B, N), where it may change.
             prediction: of the clean state, of some samples; every sample with a wanted position is among them.
-            step: t -> s.
-            noise: draws of the stream at this step.
-            settings: of the draws.
         """
 
 

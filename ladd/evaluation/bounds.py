@@ -35,7 +35,6 @@ def average_draws(x: Tensor, settings: BoundSettings, loss: Callable[[Tensor, Sa
 
     Args:
         x: int64 (n, N).
-        settings: of the estimate.
         loss: (rows of x, their noise, draw) -> (B,) or (B, terms), nats per sequence.
     Returns:
         float64 (n,) or (n, terms).
@@ -88,8 +87,6 @@ def loss_by_time(
     """Losses of masked tokens x int64 (n, N) by bin.
 
     Args:
-        process: of the tokens.
-        x: clean.
         settings: of the estimate; its draws are those of a bound with the same.
         plain_loss: (rows of x, their noise, draw) -> unweighted losses (B,) in nats per sequence, and their times (B,).
     """

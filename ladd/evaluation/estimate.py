@@ -38,7 +38,6 @@ def ratio(numerator: Tensor, denominator: Tensor, groups: Tensor | None = None) 
     estimate of cluster sampling). With every value in its own group and a denominator of ones it is that of a mean.
 
     Args:
-        numerator, denominator: of every sequence.
         groups: int64 (n,), such as the document of every sequence. Values of one group may depend on each other. A
             single group has no known error. None where every value is a group of its own.
     """

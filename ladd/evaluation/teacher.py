@@ -56,7 +56,6 @@ class Teacher:
         network: causal language model of transformers.
         tokenizer: turns text into its ids; its truncation, padding and special tokens are switched off.
         lead: id of the token in front, or None: then the first token of a text is not scored.
-        device: where the network runs.
         batch: texts at a time; their logits take batch x window x V x 4 bytes at most.
         window: most tokens of a text that are looked at.
     Raises:
@@ -94,7 +93,6 @@ class Teacher:
 
         Args:
             path: transformers folder, or GGUF file.
-            device, batch, window: as above.
         Raises:
             ArtifactError: the files are not there or broken, or the pre-tokenizer of a GGUF file is not known.
         """
@@ -164,8 +162,6 @@ def load_teacher(path: Path, root: Path, *, device: torch.device | str, batch: i
 
     Args:
         path: transformers folder, or GGUF file.
-        root: of the repository.
-        device, batch, window: as above.
     """
     if path.suffix == ".gguf":
         path = _unpacked(path, store_folder(root) / "teachers" / file_hash(path))

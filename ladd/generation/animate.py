@@ -87,13 +87,9 @@ def animate(
     """Draw one sample, and write its trajectory as a page that needs no other file.
 
     Args:
-        sampler: with its source.
         start: tokens int64 (1, N), V where one is to be drawn.
-        noise: of that sample.
         decode: tokens -> text; each token is decoded by itself.
-        path: of the page.
         vocabulary: V.
-        title: of the page.
     """
     seen = frames(sampler, start, noise, vocabulary)
     used = sorted({token for frame in seen for token in frame["x"] if token >= 0})

@@ -27,9 +27,7 @@ def origin_of(
     """Where a model of a suite is from, and what its results say of it.
 
     Args:
-        folder: of the suite.
         name, key: of the sweep or model, and of the model.
-        sha256: of its weights.
         commit: of the code that trained it, where it is known; else that of the checkout.
     """
     tags = git_tags(folder)

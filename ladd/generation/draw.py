@@ -57,7 +57,6 @@ def draw(
     """Samples of a trained model; sample i is sample i of any sweep with these settings and this seed.
 
     Args:
-        suite: that the sweep is of.
         sweep: of one step budget and one seed.
         network: trained, with the prior that the sweep names.
         starts: int64 (n, N), V where a token is to be drawn.

@@ -39,7 +39,6 @@ class Request:
         name: of a sweep, baseline or model, or the MLflow URI of a run or checkpoint.
         options: see `sweep_of`; those that are not given take its defaults.
         own: settings that the sampler has besides; see `sweep_of`.
-        count: samples.
         seed: with it, sample i is that of a sweep with this seed: the same whatever the count and the batch.
         batch: samples at a time; None for that of the sweep.
         prompt: text that samples start with, or None.
@@ -82,8 +81,6 @@ def generate(
     """Samples of a trained model; everything is checked before the model is loaded.
 
     Args:
-        suite: of the model.
-        request: what to generate.
         show: is given a line of text for every step that changed the first sample.
         animation: page to write the trajectory of the first sample to.
     Raises:

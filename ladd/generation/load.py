@@ -48,7 +48,6 @@ def load(
         suite: folder of params.yaml, for names of a suite and checkpoints.
         device: "cpu" or "cuda"; None for that of the suite where it is here, else the CPU.
         trust_code: of a folder or the hub: whether modules of its suite may run.
-        revision: of the hub.
     Raises:
         ConfigError: there is no such name, with the nearest one.
         ArtifactError: it is not trained, not here, or damaged.

@@ -37,12 +37,10 @@ def sweep_of(
     """The sweep to sample from: one budget, one seed, no tokens of real sequences given.
 
     Args:
-        suite: of the model.
         name: of a sweep, whose settings are the defaults (the largest of its step budgets); or of a baseline or model,
             with N token steps, the joint schedule where it has latents, and neutral values of all else. A sweep goes
             before a model of the same name; "models.NAME" and the like say which is meant.
         options: settings given instead, by the names in `OPTIONS`.
-        seed: of the samples.
         own: settings that samplers have besides those in `OPTIONS`, by name; those of a block within have dots in them,
             as "tokens.schedule".
         called: what the options are called where they are given, for messages.

@@ -21,11 +21,8 @@ def watch(sampler: Sampler, start: Tensor, noise: SampleNoise, decode: Decode, s
     """Draw one sample, and show it after every step that changed it.
 
     Args:
-        sampler: with its source.
         start: tokens int64 (1, N), V where one is to be drawn.
-        noise: of that sample.
         decode: tokens -> text.
-        show: is given the lines.
         vocabulary: V.
     """
     before = start

@@ -100,9 +100,6 @@ class FrozenTextEncoder:
 
         Args:
             folder: config.json, weights and tokenizer.json.
-            tokenizer: that of the data.
-            device: where the network runs.
-            batch: blocks at a time.
             precision: of the network; float32 on a CPU and bfloat16 elsewhere if None.
         Raises:
             ArtifactError: the folder has no model or a broken one, or its tokenizer knows no character offsets.
@@ -147,7 +144,6 @@ class FrozenTextEncoder:
 
         Args:
             x: int64 (B, N).
-            views: what is asked for.
             reductions: of each view (see `fit_reductions`).
         Returns:
             Reduced, un-normalised latents, float32 (B, L, w), on the device of x.

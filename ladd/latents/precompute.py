@@ -30,9 +30,7 @@ def fit_reductions(
     The states of this pass are not kept: the pass that writes the shards computes them again and so streams.
 
     Args:
-        encoder: frozen.
         rows: training blocks, int (M, N).
-        views: what is asked for.
         fit: how many blocks, at most; they are evenly spaced over the M, because the order of a corpus (by year, by
             topic) makes its first blocks a poor sample.
     """
@@ -71,11 +69,7 @@ def encode_blocks(
     choice of encoder, blocks, views and shard; the caller names it after them, and moves it into place when done.
 
     Args:
-        encoder: frozen.
         rows: blocks, int (M, N).
-        folder: made if needed.
-        views: what is asked for.
-        reductions: of each view.
         shard: blocks per file.
         worker, workers: which of the processes that share out the shards this is, and how many there are. The bytes of
             a shard do not depend on them.

@@ -25,7 +25,6 @@ class LatentPrior(nn.Module):
 
     Args:
         latent_width: w.
-        schedule: name of the noise schedule.
         network: arguments of `Transformer`.
     """
 

@@ -37,7 +37,6 @@ TRAINED = ("bpe", "character")  # tokenizers that are trained on the data
 MOST = 100_000  # documents that are read of a table, and lines of a file
 LOOKED_AT = 2000  # texts that the layout is guessed from
 ENOUGH = 20  # documents, below which they are cut
-FRAME = 2  # BOS and EOS of a block
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,6 @@ class Written:
 def new_suite(root: Path, request: Request) -> Written:
     """Write a suite.
 
-    Args:
-        root: of the repository.
     Raises:
         ConfigError: the name is taken, or the data are not such that a suite can be trained on them.
         ArtifactError: a file is not of its format or encoding.

@@ -200,9 +200,6 @@ def guess_field(rows: Sequence[dict[str, Any]], wanted: str | None) -> tuple[str
     A field that is called as such fields often are; else, of those that are no categories, the one with the longest
     strings.
 
-    Args:
-        rows: some rows.
-        wanted: the field where it was named.
     Returns:
         It, the other fields of text, and the fields of anything else.
     Raises:

@@ -109,11 +109,7 @@ def check_enough(held_out: int, share: float, what: str, found: int) -> None:
 
 
 def training_steps(suite: Suite, minutes: float) -> dict[str, int]:
-    """Steps of `baselines`, of `latents` and of `models` for so many minutes on two cores.
-
-    Args:
-        suite: with the networks and the sizes of the data.
-    """
+    """Steps of `baselines`, of `latents` and of `models` for so many minutes on two cores."""
     slowest = max(OVERHEAD + _work(suite, key) / SPEED for key in suite.baselines)
     steps = min(max(SHARE * minutes / slowest, STEPS[0]), STEPS[1])
     parts = {"baselines": steps, "latents": OF_STAGE_1 * steps, "models": OF_MODEL * steps}

@@ -25,11 +25,7 @@ Need = Literal["texts", "real", "teacher", "features"]
 
 
 class Source(ABC):
-    """What a task tells metrics of its samples; what is slow to load is loaded where it is first asked for.
-
-    Attributes:
-        seed: of the suite.
-    """
+    """What a task tells metrics of its samples; what is slow to load is loaded where it is first asked for."""
 
     seed: int
 
@@ -81,7 +77,6 @@ class Samples:
     """A set of samples, and what metrics may want to know of it.
 
     Args:
-        source: the task.
         tokens: int64 (n, N).
         index: number of the sampling seed: each is compared with real sequences of its own.
         texts: where they are not those of the tokens.
@@ -165,8 +160,6 @@ def metric_of(name: str, settings: dict[str, Any], key: str) -> Metric:
     """The metric of that name with its settings.
 
     Args:
-        name: of the metric.
-        settings: values of its block.
         key: of params.yaml, for the message.
     Raises:
         ConfigError: nothing is registered under the name.

@@ -75,7 +75,6 @@ def cluster_counts(a: Tensor, b: Tensor, clusters: int, seed: int) -> tuple[Tens
     Args:
         a, b: features, (n_a, h) and (n_b, h).
         clusters: k, fewer where fewer vectors differ.
-        seed: of k-means.
     Returns:
         int64 (k,) and (k,).
     Raises:

@@ -121,9 +121,7 @@ class Transformer(nn.Module):
     """Blocks and final norms over ``streams`` modalities.
 
     Args:
-        streams: number of modalities.
         width: d.
-        layers: number of blocks.
         heads: attention heads; must divide d.
         condition: C.
         dropout: rate, on the attention output and the MLP output of every block.

@@ -191,7 +191,6 @@ def names_of(row: Record, *, with_suite: bool) -> Cells:
 
     Args:
         row: columns ROW.
-        with_suite: say the suite before the model.
     """
     latents = [f"{letter}{row[letter]}" for letter in "LKw" if row[letter]]
     return (
@@ -202,11 +201,7 @@ def names_of(row: Record, *, with_suite: bool) -> Cells:
 
 
 def flagged(digits: int) -> Callable[[Record], str]:
-    """Value and standard error; in parentheses where the row is no bound on -log p(x) though its metric looks like one.
-
-    Args:
-        digits: decimals.
-    """
+    """Value and standard error; in parentheses where the metric looks like a bound on -log p(x) and the row is none."""
 
     def text(row: Record) -> str:
         plain = uncertain(row["value"], row["stderr"], digits)

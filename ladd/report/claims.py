@@ -56,9 +56,6 @@ def judge(claims: Mapping[str, Claim], compare: pl.DataFrame) -> dict[str, Verdi
 
     Over several trainings of both sides the margin is that of each pair of trainings, and its error that over them
     (Student's t); of a single training it is the error of measuring alone, which another training is not covered by.
-
-    Args:
-        compare: table of results.
     """
     typed = compare.with_columns(pl.col("temperature").cast(pl.Float64))  # a column of nulls has no type of its own
     return {key: _judge(claim, typed) for key, claim in claims.items()}

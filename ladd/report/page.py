@@ -59,7 +59,6 @@ def write_page(
     Args:
         title: headline, plain text.
         summary: what `summarise` returns.
-        claims: with their verdicts.
         beside: samples of models beside real data, of which the first BESIDE are shown.
         figures: further ones, PNG files by caption, in the order of the page; their bytes go into the page.
         animation: a page that `ladd generate --animate` wrote, shown within this one.

@@ -14,7 +14,6 @@ def listing(folder: str | Path, *, everything: bool = False) -> str:
     """A line for each run, newest first.
 
     Args:
-        folder: of the suite.
         everything: superseded runs too.
     Raises:
         ArtifactError: there is no tracking database, or it has no run of the suite.

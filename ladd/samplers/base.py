@@ -136,9 +136,7 @@ def sample(sampler: Sampler, start: Tensor, noise: SampleNoise, callback: Callba
     """Draw samples.
 
     Args:
-        sampler: with its source.
         start: tokens int64 (B, N), V where one is to be drawn; given ones are kept.
-        noise: of the samples.
         callback: called with every step and the state after it.
     """
     state = sampler.initialise(start, noise)
@@ -184,10 +182,6 @@ def reverse_tokens(
     """A reverse step of the tokens alone.
 
     Args:
-        sampler: for its settings.
-        state: before the step.
-        step: t -> s.
-        tokens: their stream.
         predict: (which samples, bool (B,), their times (M,)) -> prediction.
     """
     process, draws = tokens.process, state.draws[tokens.name].at(step.index)

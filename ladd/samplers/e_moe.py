@@ -24,7 +24,6 @@ class RoutedSource:
     """Tokens given draws that choose experts.
 
     Attributes:
-        tokens: their stream.
         shape: (D, N, E) of the draws.
         predict: (x int64 (M, N), t (M,), uniform (M, D, N, E)) -> prediction of the clean tokens.
     """

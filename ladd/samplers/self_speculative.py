@@ -136,8 +136,6 @@ class SelfSpeculative(DefaultSampler):
             placed: tokens int64 (M, N) along the order, V where there is none yet.
             order: int64 (M, N).
             window: first place that is not drawn, and the place after the window, both (M,).
-            draws: of the step.
-            index: of the round.
         Returns:
             tokens along the order, and how many are drawn.
         """

@@ -32,7 +32,6 @@ class TokenSource:
     """Tokens alone.
 
     Attributes:
-        tokens: their stream.
         predict: (x int64 (M, N), t (M,)) -> prediction of the clean tokens.
     """
 
@@ -58,7 +57,6 @@ class PairSource:
     """Tokens and latents.
 
     Attributes:
-        tokens, latents: their streams.
         predict: (x, z, t_x, t_z) of some samples -> predictions of both; the times are (M,).
         prior: that draws the latents where they come first, or None: then `predict` does, from tokens as they are.
     """

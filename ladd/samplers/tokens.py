@@ -131,9 +131,6 @@ class TokenSampler(Sampler):
         """The state after a step, but for its count of passes.
 
         Args:
-            state: before.
-            step: t -> s.
-            wanted: as it was asked for.
             prediction: of all samples with a wanted position, and perhaps of others; None where there are none.
         """
 

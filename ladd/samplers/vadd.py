@@ -25,7 +25,6 @@ class VaddSource:
     """Tokens given a vector.
 
     Attributes:
-        tokens: their stream.
         width: d of the vector.
         predict: (x int64 (M, N), t (M,), z (M, d)) -> prediction of the clean tokens.
     """

@@ -60,9 +60,7 @@ def save_latents(
     Args:
         work: keeps finished shards until the stage ends, under the hash of the weights that made them.
         folder: the output; it holds the weights already.
-        splits: rows to encode.
         encode: rows (B, ...) -> codes (B, L), or vectors (B, L, w).
-        dtype: stored type.
         batch: rows at a time; batches do not cross the borders of shards.
         shard: rows per file.
     """

@@ -48,7 +48,6 @@ def train_together(stage: Stage, train: Callable[[Stage], None], workers: Worker
     Args:
         stage: the running stage, which is the driver.
         train: what a worker calls that shares the folder of the suite with the driver.
-        workers: how many.
         run: gets the metrics of workers that share no folder: they need not reach MLflow.
     Raises:
         StoreError: the store does not answer, or does not let itself be written to.
@@ -90,7 +89,6 @@ def offer(store: ObjectStore, paths: Iterable[Path]) -> dict[str, str]:
     """Store files, and all files of folders, that the store does not have yet.
 
     Args:
-        store: that workers reach.
         paths: relative to the working directory.
     Returns:
         SHA-256 of every file, by its path.
@@ -113,7 +111,6 @@ def take(store: ObjectStore, listing: Mapping[str, str], folder: Path, node: Pat
     """Put the files of `offer` into a folder, as links to those that the node keeps; each is fetched once per node.
 
     Args:
-        store: that has them.
         listing: of `offer`.
         folder: gets the files under their paths.
         node: what its workers have in common, on the same disk as the folder.

@@ -42,8 +42,6 @@ class Training:
 
     Attributes:
         task: model, data and loss.
-        config: of the loop.
-        folder: of the output.
         finish: writes the final weights, and what else there is, given the averaged model and the output folder.
     """
 
@@ -59,7 +57,6 @@ def train_stage(stage: Stage, build: Callable[[Stage], Training]) -> None:
     With Ray, workers train up to the last checkpoint, and this process goes on from there.
 
     Args:
-        stage: the running stage.
         build: makes its training; a function of the stage's module called ``training``, where workers find it.
     Raises:
         PreemptedError: a signal asked to end; a checkpoint is saved.

@@ -138,10 +138,8 @@ class System(ABC):
         """Scalar training losses of a batch; "loss" is the one that is minimised.
 
         Args:
-            model: as `build` made it.
             x: int64 (B, N), clean.
             latents: stored ones of the batch, (B, L) codes or (B, L, w), or None.
-            noise, step: draws.
         """
 
     def validation_bound(self, model: Any, x: Tensor, latents: Tensor | None, noise: SampleNoise) -> Tensor | None:
@@ -225,6 +223,5 @@ def backbone_macs(length: int, width: int, layers: int) -> int:
     Args:
         length: S, positions of all streams together: N, or N + L.
         width: d.
-        layers: number of blocks.
     """
     return layers * (12 * length * width**2 + 2 * length**2 * width)

@@ -56,7 +56,6 @@ class Codes(Channel):
     """Masked diffusion of codes; a learned vector stands for the mask.
 
     Args:
-        schedule: name of the noise schedule.
         codebook: K.
     """
 
@@ -77,11 +76,7 @@ class Codes(Channel):
 
 
 class Vectors(Channel):
-    """Gaussian diffusion of vectors.
-
-    Args:
-        schedule: name of the noise schedule.
-    """
+    """Gaussian diffusion of vectors."""
 
     in_nats = False
     process: GaussianProcess
@@ -132,10 +127,8 @@ def pair_losses(
     """Noise both streams, run the denoiser once, and return the loss of each.
 
     Args:
-        denoiser: two-stream network.
         x: int64 (B, N), clean tokens.
         latents: clean latents.
-        times: of both streams.
         noise, step: draws of the batch.
         process: of the tokens.
         channel: of the latents.

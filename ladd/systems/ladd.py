@@ -43,10 +43,8 @@ class LaddSettings(SystemSettings):
     latents: LatentsName
     token_weight: Weight = 1.0  # lambda_x
     latent_weight: Weight = 1.0  # lambda_z
-    # Of t_z in training; a model for the sequential schedule alone needs no noisy latents.
-    latent_noise: Range = Field(default=[0.0, 1.0])
-    # Share of sequences at t_x = 1, for the latent loss alone: the sequential schedule draws there.
-    latents_first: Rate = 0.0
+    latent_noise: Range = Field(default=[0.0, 1.0])  # of t_z in training; the sequential schedule alone needs none
+    latents_first: Rate = 0.0  # share of sequences at t_x = 1, for the latent loss alone: sequential draws there
     token_channel: TokenChannelConfig = Field(default_factory=TokenChannelConfig)
     latent_channel: LatentChannelConfig
 
@@ -75,17 +73,8 @@ class LaddSettings(SystemSettings):
 
 
 class LaddModel(nn.Module):
-    """A latent-augmented model: everything that sampling and evaluation need.
-
-    Args:
-        denoiser: two-stream network, or whatever stands in its place.
-        encoder: learned in Stage 1 and frozen; None where a pretrained encoder is used, which is no part of the model.
-        codebook: frozen (Di-LADD), or None.
-        scale: norm of the latent vectors.
-    Attributes:
-        prior: that draws latents without tokens; set by whoever samples so.
-        pretrained_encoder: clean tokens (B, N) -> (B, L, w), of a model without a learned one; set by whoever encodes.
-    """
+    """All that sampling and evaluation need; a pretrained encoder, clean tokens (B, N) -> (B, L, w), is no part of it.
+    Whoever needs that, or a prior, sets it. ``scale``: norm of the latent vectors."""
 
     def __init__(self, denoiser: Any, encoder: Encoder | None, codebook: Codebook | None, scale: float):
         super().__init__()
@@ -96,7 +85,6 @@ class LaddModel(nn.Module):
         self.pretrained_encoder: Callable[[Tensor], Tensor] | None = None
 
     def start_from(self, trained: LatentModel) -> None:
-        """Take over the encoder, the denoiser and the codebook of Stage 1."""
         assert self.encoder is not None
         self.denoiser.load_state_dict(trained.denoiser.state_dict())
         self.encoder.load_state_dict(trained.encoder.state_dict())
@@ -209,8 +197,7 @@ class Ladd(System):
         )
         assert losses.token is not None
         assert losses.latent is not None
-        # Losses in nats share the unit of the token loss: nats per token.
-        parts = {
+        parts = {  # losses in nats share the unit of the token loss: nats per token
             "token": losses.token.mean() / self.tokens,
             "latent": losses.latent.mean() / (self.tokens if self.channel.in_nats else 1),
         }
@@ -234,10 +221,8 @@ class Ladd(System):
     def bounds(
         self, model: LaddModel, x: Tensor, settings: BoundSettings, sweep: SweepConfig, *, token_only: bool = False
     ) -> Values:
-        """Terms under the times of the sweep's sampler.
-
-        token_elbo is given clean latents, or those of the same time if the sampler's are noisy; no bound on -log p(x),
-        since the encoder saw x. full_bound adds the latents' term and is one, of codes that are a function of x."""
+        """token_elbo is given clean latents, or those of the same time if the sampler's are noisy; no bound on -log p,
+        since the encoder saw x. full_bound adds the latents' term and is a bound, of codes that are a function of x."""
         latents, with_latent = encode_all(model, x, settings.batch), self.channel.in_nats
         joint = self.samplers(self.settings)[sweep.schedule].latents_at == "shared"
 
@@ -310,6 +295,5 @@ def latent_times(settings: LaddSettings) -> dict[str, float | None]:
 
 
 def encode_all(model: LaddModel, x: Tensor, batch: int) -> Latents:
-    """Latents of all sequences, computed once."""
     vectors, codes = zip(*(model.encode(part) for part in counted(x.split(batch), "latents", "batch")), strict=True)
     return Latents(torch.cat(vectors), None if codes[0] is None else torch.cat(codes))

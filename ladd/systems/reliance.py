@@ -30,9 +30,7 @@ def latent_reliance(
 
     Args:
         system: of the model; nothing is given back for one without latents.
-        model: as the system built it.
         x: clean tokens int64 (n, N), at least 2; neighbours may depend on each other.
-        settings: of the estimate.
         documents: int64 (n,), where sequences of one document are neighbours in meaning; the other is then of another.
     """
     if not isinstance(system, Ladd):

@@ -31,7 +31,6 @@ class LearnedLatents:
     """Encoder, quantiser and token denoiser, lambda_z = 0.
 
     Args:
-        config: of the latents.
         vocabulary: V.
         tokens: N.
     """

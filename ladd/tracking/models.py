@@ -34,7 +34,6 @@ def register_model(
     """Log a folder as a pyfunc model with signature and example, and make it a new version of a registered model.
 
     Args:
-        root: of the repository.
         suite, stage: whose run it is filed under, NAME@KEY; under that of the suite where there is none.
         folder: that the model is loaded from.
         name, alias: in the registry.

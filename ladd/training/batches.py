@@ -71,7 +71,6 @@ class BatchOrder:
     Args:
         size: sequences in the training set.
         batch: sequences per step.
-        seed: of the orders.
     """
 
     def __init__(self, size: int, batch: int, seed: int):
@@ -107,8 +106,6 @@ class TokenTask:
     """A batch of rows to a loss, and validation by the mean over one fixed batch.
 
     Args:
-        model: what is trained.
-        compute: its losses.
         train, validation: tokens (M, N).
         vocabulary: V.
         latents, validation_latents: stored latents of both, one row per sequence, where the task has them.

@@ -226,7 +226,6 @@ class WeightAverage:
     The decay warms up as (1 + n) / (10 + n) after n updates, so that early averages forget the initial weights.
 
     Args:
-        model: what to average.
         decay: of the average, in [0, 1).
     """
 

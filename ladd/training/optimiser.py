@@ -24,8 +24,6 @@ class Optimiser:
     Args:
         model: whose parameters are trained; frozen ones are left alone.
         config: rates, decays and schedule.
-    Attributes:
-        parameters: that are trained.
     """
 
     def __init__(self, model: nn.Module, config: TrainingConfig):

@@ -38,8 +38,6 @@ class Replica:
 
     Args:
         model: the same on all workers; with "fsdp" its parameters become shards.
-        compute: what is computed with it.
-        executor: how.
     """
 
     def __init__(self, model: nn.Module, compute: Callable[..., Any], executor: ExecutorConfig):

@@ -26,7 +26,6 @@ def entries(folder):
 
 
 def test_store_is_in_the_repository_or_where_the_variable_says(tmp_path, monkeypatch):
-    monkeypatch.delenv("LADD_ASSETS", raising=False)
     assert store_folder(tmp_path) == tmp_path / ".assets"
     for value, expected in (("", tmp_path / ".assets"), ("shared", tmp_path / "shared"), ("/data", Path("/data"))):
         monkeypatch.setenv("LADD_ASSETS", value)

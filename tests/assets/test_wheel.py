@@ -214,23 +214,20 @@ def test_a_damaged_wheel_is_refused_even_if_it_is_the_pinned_one(tmp_path, no_pi
     assert folders(tmp_path) == ["extracted"]
 
 
-def test_an_encrypted_entry_is_named(tmp_path, no_pip):
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (6, 1, r"'words/data/a.txt', which is encrypted; pin another file"),  # in the flags, which are 0
+        (8, 99, r"is no readable wheel \(.*compression.*\); pin another file"),
+    ],
+)
+def test_an_entry_that_is_encrypted_or_compressed_in_an_unknown_way_is_named(tmp_path, no_pip, place, value, message):
     path = build_wheel(tmp_path / "store" / "wheels")
     content = bytearray(path.read_bytes())
-    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flags in both headers of the first entry
-        content[content.index(signature) + place] |= 1
+    for signature, header in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):  # both headers of the first entry
+        content[content.index(signature) + header + place] = value
     path.write_bytes(content)
-    with pytest.raises(AssetError, match=r"'words/data/a.txt', which is encrypted; pin another file"):
-        fetch(wheel_asset(path), tmp_path)
-
-
-def test_an_unknown_compression_is_an_error(tmp_path, no_pip):
-    path = build_wheel(tmp_path / "store" / "wheels")
-    content = bytearray(path.read_bytes())
-    for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
-        content[content.index(signature) + place] = 99
-    path.write_bytes(content)
-    with pytest.raises(AssetError, match=r"is no readable wheel \(.*compression.*\); pin another file"):
+    with pytest.raises(AssetError, match=message):
         fetch(wheel_asset(path), tmp_path)
 
 

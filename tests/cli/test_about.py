@@ -111,7 +111,6 @@ def test_runs_are_listed(tracked, capsys):
 
 
 def test_runs_without_a_database_are_an_error(tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     write_params(tmp_path, suite_values() | {"root": "."})
     assert main(["runs", "--suite", str(tmp_path)]) == 1
     assert "there is no " in capsys.readouterr().err

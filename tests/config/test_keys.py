@@ -7,6 +7,7 @@ import pytest
 from ladd.config import check_suite
 from ladd.errors import ConfigError, nearest
 from tests.builders import suite_values
+from tests.config.checks import changed
 
 
 def renamed(values: dict, old: str, new: str) -> dict:
@@ -23,15 +24,6 @@ def test_keys_may_have_underscores():
 def test_key_of_a_replicate_is_refused():
     with pytest.raises(ConfigError, match=r"baselines\.mdlm_2: replicates end in _ and a number; write mdlm-2"):
         check_suite(renamed(suite_values(), "mdlm", "mdlm_2"), "test")
-
-
-def changed(place: str, value: object) -> dict:
-    values = block = suite_values()
-    *path, last = place.split(".")
-    for part in path:
-        block = block[part]
-    block[last] = value
-    return values
 
 
 @pytest.mark.parametrize(

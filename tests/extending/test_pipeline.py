@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -19,10 +20,9 @@ from ladd.report.against import figures
 from ladd.report.figures import metric_lines
 from ladd.report.select import summarise
 from ladd.stages.declaration import read_declaration
-from ladd.stages.plan import renew_plan
 from ladd.stages.planned import stages_in_order
 from ladd.systems.base import backbone_macs
-from tests.stages.tiny import REPOSITORY, commit, git, run_here
+from tests.stages.tiny import REPOSITORY, link_suite, run_all
 
 EXAMPLES = REPOSITORY / "docs/extending"
 TOKENS, VOCABULARY = 8, 2
@@ -65,18 +65,9 @@ def suite(tmp_path_factory):
     shutil.copy(EXAMPLES / "params.yaml", folder / "examples.yaml")
     (folder / "params.yaml").write_text(PARAMS)
     (folder / "silent.py").write_text(SILENT)
-    shutil.copy(REPOSITORY / "dvc.yaml", folder)
-    shutil.copytree(REPOSITORY / ".dvc", repository / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    (repository / "ladd").symlink_to(REPOSITORY / "ladd")
-    (repository / ".gitignore").write_text("__pycache__/\n.work/\n.mlflow/\nartifacts/\nresults/\n")
-    git(repository, "init", "--quiet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(folder)
-        renew_plan()
-        commit(repository)
-        for name, key in stages():
-            run_here(name, key)
+    link_suite(repository, folder)
+    with contextlib.chdir(folder):
+        run_all()
         yield folder
 
 

@@ -62,7 +62,6 @@ def test_results_become_artifacts(prefect, results):
 
 
 def test_address_of_an_experiment_is_that_of_its_number(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(flows.artifacts, "ROOT", tmp_path)
     monkeypatch.setattr(flows.artifacts, "running_servers", lambda: {"mlflow": "http://server"})
     assert experiment_address("a suite") is None  # nothing is tracked yet

@@ -1,7 +1,6 @@
 """Trainings on an MLflow server that is killed, stays away, or has two of them file into one run."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from mlflow.entities import Run
 
 from flows.ui import answers, free_port
 from tests.flows.site import until
-from tests.stages.tiny import REPOSITORY, environment, make_suite, stage_command, tiny_values
+from tests.stages.tiny import copy_dvc, environment, make_suite, stage_command, tiny_values
 
 STAGE = "baseline@mdlm"
 RATE = 60  # steps per second that no machine takes more of, with a validation every second step
@@ -66,9 +65,8 @@ def small_suite(repository: Path, steps: int) -> Path:
     """A suite whose baseline trains for some steps, with its data."""
     values = tiny_values()["baselines"]
     values["mdlm"]["training"] |= {"steps": steps, "validate_every": 2, "checkpoint_every": EVERY}
-    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
-        (repository / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, repository / name)
+    repository.mkdir(exist_ok=True)
+    copy_dvc(repository)
     suite = make_suite(repository, repository / "suites/tiny", {"baselines": values})
     subprocess.run(stage_command("data", "sawtooth"), cwd=suite, env=settings(repository, None), check=True)
     return suite

@@ -20,10 +20,8 @@ from tests.tasks.text.builders import trained
 def sawtooth(tmp_path_factory) -> Path:
     """Folder of a sawtooth suite with all families."""
     repository = tmp_path_factory.mktemp("sawtooth")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = make_suite(repository, repository / "suites" / "tiny", values_with_every_knob())
-        patch.chdir(folder)
+    folder = make_suite(repository, repository / "suites" / "tiny", values_with_every_knob())
+    with contextlib.chdir(folder):
         suite = load_suite()
         run_here("data", "saw")
         run_here("baseline", "mdlm")  # with checkpoints and a tracked run
@@ -34,7 +32,6 @@ def sawtooth(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def suite(sawtooth, monkeypatch) -> Suite:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(sawtooth)
     return load_suite()
 

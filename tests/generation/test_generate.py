@@ -268,16 +268,17 @@ def test_untrained_model_is_an_error_that_names_its_stage(suite, name, stage):
         generate(suite, Request(name))
 
 
-def test_one_changed_bit_of_the_weights_is_an_error(suite):
-    path = Path("artifacts/models/co/weights.safetensors")
+@pytest.mark.parametrize(("name", "folder"), [("co", "models/co"), ("co-seq", "priors/continuous")])
+def test_one_changed_bit_of_weights_is_an_error(suite, name, folder):
+    path = Path(f"artifacts/{folder}/weights.safetensors")
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     try:
-        with pytest.raises(ArtifactError, match=f"{path} has sha256 .* is damaged.*delete artifacts/models/co and run"):
-            generate(suite, Request("co"))
+        with pytest.raises(ArtifactError, match=f"{path} has sha256 .* is damaged.*delete artifacts/{folder} and run"):
+            generate(suite, Request(name))
     finally:
         path.write_bytes(content)
-    assert len(generate(suite, Request("co"))) == 1
+    assert generate(suite, Request(name))[0].settings.get("prior") == {"co-seq": "continuous"}.get(name)
 
 
 def test_another_tokenizer_than_that_of_the_data_is_an_error(text):
@@ -289,18 +290,6 @@ def test_another_tokenizer_than_that_of_the_data_is_an_error(text):
             generate(text, Request("mdlm"))
     finally:
         path.write_text(content)
-
-
-def test_one_changed_bit_of_the_prior_is_an_error(suite):
-    path = Path("artifacts/priors/continuous/weights.safetensors")
-    content = path.read_bytes()
-    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    try:
-        with pytest.raises(ArtifactError, match=f"{path} has sha256 .* is damaged"):
-            generate(suite, Request("co-seq"))
-    finally:
-        path.write_bytes(content)
-    assert generate(suite, Request("co-seq"))[0].settings["prior"] == "continuous"
 
 
 def test_weights_of_another_network_are_an_error(suite):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import yaml
 
 from ladd.errors import StageError
 from tests.builders import suite_values
-from tests.stages.tiny import REPOSITORY, commit, git, write_params
+from tests.stages.tiny import REPOSITORY, commit, copy_dvc, git, write_params
 
 PIPELINE = (REPOSITORY / "dvc.yaml").read_text()
 
@@ -21,9 +20,7 @@ def make_repository(folder: Path, pipeline: str = PIPELINE) -> Path:
     (folder / "dvc.yaml").write_text(pipeline)
     write_params(folder, suite_values() | {"root": "."})
     (folder / ".gitignore").write_text("__pycache__/\n.work/\nartifacts/\n")
-    (folder / ".dvc").mkdir()
-    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, folder / name)
+    copy_dvc(folder)
     git(folder, "init", "--quiet")
     commit(folder)
     return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from ladd.launch.grid import Grid
 from ladd.launch.pipeline import HEADER
 from ladd.launch.run import repro
 from tests.launch.repository import PIPELINE, Recorder, trees_of
-from tests.stages.tiny import REPOSITORY, commit, git, make_suite
+from tests.stages.tiny import commit, copy_dvc, git, make_suite
 
 GRID = Grid(name="study", lengths=[1, 2], codebooks=[4], token_steps=[1, 2], seeds=[0], baselines=False)
 STUDY = Path("suites/study")
@@ -91,9 +90,7 @@ def test_wrong_grid_runs_nothing(repository):
 def test_ablation_of_length_codes_and_schedule_trains_once_and_runs_the_code_of_its_worktree(tmp_path, capsys):
     repository = tmp_path / "repository"
     make_suite(repository, repository, {"root": "."})
-    (repository / ".dvc").mkdir()
-    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, repository / name)
+    copy_dvc(repository)
     with (repository / "ladd/stages/__init__.py").open("a") as code:
         code.write("\nprint(f'code of {__file__}')\n")
     commit(repository)

@@ -102,31 +102,20 @@ def test_files_outside_the_repository_are_named_from_the_root_of_the_disk(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("error", "name", "content", "message"),
     [
-        ("a.txt", b"", "a.txt is empty"),
-        ("a.txt", b"\x89PNG\r\n\0\0rest", "is binary, or text of another encoding: byte 6 is 0"),
-        ("a.txt.gz", b"no gzip", "cannot be unpacked"),
-        ("a.docx", b"PK", "has none of the suffixes .txt"),
+        (ConfigError, "a.txt", b"", "a.txt is empty"),
+        (ConfigError, "a.txt", b"\x89PNG\r\n\0\0rest", "is binary, or text of another encoding: byte 6 is 0"),
+        (ConfigError, "a.txt.gz", b"no gzip", "cannot be unpacked"),
+        (ConfigError, "a.docx", b"PK", "has none of the suffixes .txt"),
+        (ArtifactError, "a.parquet", b"no parquet", "of format parquet, cannot be read"),
+        (ArtifactError, "a.jsonl", b"{broken\n", "of format jsonl, cannot be read"),
+        (ArtifactError, "a.csv", b"name\n\xff\xfe\n", "byte 0xff is not utf-8"),
     ],
 )
-def test_what_is_no_text_is_refused(tmp_path, name, content, message):
+def test_what_is_no_text_and_tables_that_are_none_are_refused(tmp_path, error, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigError, match=message):
-        find_local_data(tmp_path / name, tmp_path, "utf-8")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.parquet", b"no parquet", "of format parquet, cannot be read"),
-        ("a.jsonl", b"{broken\n", "of format jsonl, cannot be read"),
-        ("a.csv", b"name\n\xff\xfe\n", "byte 0xff is not utf-8"),
-    ],
-)
-def test_tables_that_are_none_are_refused(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ArtifactError, match=message):
+    with pytest.raises(error, match=message):
         look_at(find_local_data(tmp_path / name, tmp_path, "utf-8"), tmp_path / "scratch")
 
 

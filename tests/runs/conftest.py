@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -14,28 +15,24 @@ from ladd.launch.project import write_project
 from ladd.stages.plan import renew_plan
 from ladd.tracking.store import create_store
 from tests.runs.fake import fake_results, write_suite
-from tests.stages.tiny import REPOSITORY, commit, environment, git
+from tests.stages.tiny import commit, copy_code, copy_dvc, environment, git
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Iterator[Path]:
     """The root of the repository; all its stages are up to date, and the tracking store is empty."""
     root = tmp_path_factory.mktemp("finished") / "repository"
-    shutil.copytree(REPOSITORY / "ladd", root / "ladd", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    copy_code(root)
     (root / ".gitignore").write_text("__pycache__/\n.work/\n.mlflow/\nartifacts/\nresults/\n")
-    (root / ".dvc").mkdir()
-    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, root / name)
+    copy_dvc(root)
     folder = root / "suites" / "tiny"
     write_suite(folder)
     write_project(root, folder)
     renew_plan(folder)
     git(root, "init", "--quiet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with contextlib.chdir(folder):
         fake_results()
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        create_store(root)
+    create_store(root)
     dvc(folder, "commit", "--force", "--quiet", "dvc.yaml")
     commit(root)
     return root
@@ -45,7 +42,6 @@ def finished(tmp_path_factory) -> Iterator[Path]:
 def suite(finished, tmp_path, monkeypatch) -> Path:
     """Folder of a copy of the suite, to change; also the working directory."""
     root = shutil.copytree(finished, tmp_path / "repository", symlinks=True)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(root / "suites" / "tiny")
     return root / "suites" / "tiny"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -45,9 +46,7 @@ def by_stage(runs: list[Run]) -> dict[str, Run]:
 def synced(finished, tmp_path_factory):
     """Root of a copy, synced twice: what each time printed, and its runs."""
     root = shutil.copytree(finished, tmp_path_factory.mktemp("synced") / "repository", symlinks=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(root / "suites" / "tiny")
+    with contextlib.chdir(root / "suites" / "tiny"):
         printed = [list(module.sync(load_suite())) for _ in range(2)]
         yield root, printed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -44,11 +45,9 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
     values = fake_values()
     values["sweeps"]["mdlm"]["frontier"] = {"token_steps": [8], "temperatures": [0.5, 0.75]}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        os.symlink(Path(__file__).resolve().parents[2] / "ladd", root / "ladd")
-        write_suite(root / "suites" / "tiny", values)
-        patch.chdir(root / "suites" / "tiny")
+    os.symlink(Path(__file__).resolve().parents[2] / "ladd", root / "ladd")
+    write_suite(root / "suites" / "tiny", values)
+    with contextlib.chdir(root / "suites" / "tiny"):
         track(fake_results())
         yield root / "suites" / "tiny"
 

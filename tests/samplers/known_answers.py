@@ -252,6 +252,15 @@ def all_masked(samples: int, tokens: int = TOKENS, mask_id: int = MASK) -> Tenso
     return torch.full((samples, tokens), mask_id)
 
 
+def partly_given(samples: int) -> Tensor:
+    """Every row with its own given tokens; the first row has none, the second nothing left to draw."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randint(VOCABULARY, (samples, TOKENS), generator=generator)
+    masked = torch.rand(samples, TOKENS, generator=generator) < 0.6
+    masked[0], masked[1] = True, False
+    return x.masked_fill(masked, MASK)
+
+
 def record(module: nn.Module) -> list[tuple]:
     """The positional arguments of every later call of a module."""
     calls: list[tuple] = []

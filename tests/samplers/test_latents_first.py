@@ -14,6 +14,7 @@ from ladd.samplers.latents_along import LatentsAlong
 from ladd.samplers.latents_first import LatentsFirst
 from ladd.samplers.nested import NestedSettings
 from ladd.samplers.sequential import Sequential
+from ladd.samplers.sources import PairSource
 from tests.samplers.known_answers import (
     LENGTH,
     LINEAR,
@@ -33,6 +34,7 @@ from tests.samplers.known_answers import (
     noise,
     one_hot_codebook,
     pair_source,
+    partly_given,
     record,
 )
 from tests.samplers.token_cases import CASES, UNIFORM, kinds
@@ -69,22 +71,14 @@ def drawn(kind: type[Sampler], latents: str, x: torch.Tensor, tokens: dict | Non
     return sample(kind.of(source, values), x, noise(len(x)))
 
 
-def partly_given() -> torch.Tensor:
-    generator = torch.Generator().manual_seed(4)
-    x = torch.randint(VOCABULARY, (SOME, TOKENS), generator=generator)
-    masked = torch.rand(SOME, TOKENS, generator=generator) < 0.6
-    masked[0], masked[1] = True, False
-    return x.masked_fill(masked, MASK)
-
-
 @LATENTS
 @pytest.mark.parametrize(("kind", "plain"), [(LatentsFirst, Sequential), (LatentsAlong, Joint)])
 @pytest.mark.parametrize("changes", [{}, {"token_lag": 2.0, "temperature": 0.7, "token_steps": 9}])
 def test_with_ancestral_tokens_they_are_the_plain_schedules_bit_by_bit(kind, plain, latents, changes):
     if plain is Joint and "token_lag" in changes:
         changes = changes | {"latent_lead": 3.0}
-    ours = drawn(kind, latents, partly_given(), {"schedule": "ancestral-truncated"}, **changes)
-    theirs = drawn(plain, latents, partly_given(), None, **changes)
+    ours = drawn(kind, latents, partly_given(SOME), {"schedule": "ancestral-truncated"}, **changes)
+    theirs = drawn(plain, latents, partly_given(SOME), None, **changes)
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert len(ours.tokens.unique(dim=0)) == SOME
 
@@ -94,7 +88,7 @@ def test_with_ancestral_tokens_they_are_the_plain_schedules_bit_by_bit(kind, pla
     ("kind", "case"), [*((LatentsFirst, case) for case in MASKED), *((LatentsAlong, case) for case in ON_GRID)]
 )
 def test_given_tokens_stay_and_every_pass_is_charged(kind, case, latents):
-    denoiser, given = Tables(TOKENS, VOCABULARY, LENGTH, WIDTH), partly_given()
+    denoiser, given = Tables(TOKENS, VOCABULARY, LENGTH, WIDTH), partly_given(SOME)
     calls = record(denoiser)
     x = drawn(kind, latents, given, tokens_of(case), denoiser)
     assert torch.equal(x.tokens[given != MASK], given[given != MASK])
@@ -109,7 +103,7 @@ def test_given_tokens_stay_and_every_pass_is_charged(kind, case, latents):
 @LATENTS
 @pytest.mark.parametrize("kind", [LatentsFirst, LatentsAlong])
 def test_a_sample_does_not_depend_on_its_batch(kind, latents):
-    given, tokens = partly_given(), tokens_of("remdm-conf")
+    given, tokens = partly_given(SOME), tokens_of("remdm-conf")
     whole = drawn(kind, latents, given, tokens)
     part = drawn(kind, latents, given[:5], tokens)
     assert all(torch.equal(a, b[:5]) for a, b in zip(part, whole, strict=True))
@@ -118,10 +112,14 @@ def test_a_sample_does_not_depend_on_its_batch(kind, latents):
 LAW, COUNT = mixture(PRIOR, ONES), 6000
 
 
+def exact_source() -> PairSource:
+    """Of the law."""
+    return pair_source(model_of(ExactDenoiser(LAW), 3), "discrete", (1, 3), process=MaskedProcess(LINEAR, 2))
+
+
 def exact(kind: type[Sampler], tokens: dict, **changes) -> torch.Tensor:
-    source = pair_source(model_of(ExactDenoiser(LAW), 3), "discrete", (1, 3), process=MaskedProcess(LINEAR, 2))
     values = NEUTRAL | {"latent_temperature": None, "tokens": settings(kind.name, tokens).tokens} | changes
-    return sample(kind.of(source, values), all_masked(COUNT, 4, 2), noise(COUNT)).tokens
+    return sample(kind.of(exact_source(), values), all_masked(COUNT, 4, 2), noise(COUNT)).tokens
 
 
 @pytest.mark.parametrize("case", ["surest-first", "entropy-bounded", "first-hitting", "remdm-cap", "psi"])

@@ -33,22 +33,24 @@ from tests.samplers.known_answers import (
     TOKENS,
     VOCABULARY,
     WIDTH,
-    ExactDenoiser,
     Tables,
     all_masked,
     chi_square_excess,
     mixture,
     noise,
     pair_source,
+    partly_given,
     product_law,
     record,
 )
-from tests.samplers.test_latents_first import COUNT, LAW, model_of, partly_given, settings
+from tests.samplers.test_latents_first import COUNT, SOME, exact_source, model_of, settings
 
 LATENTS = pytest.mark.parametrize("latents", ["discrete", "continuous"])
 KINDS = pytest.mark.parametrize(
     ("kind", "plain"), [(LatentsFirstGuided, LatentsFirst), (LatentsAlongGuided, LatentsAlong)]
 )
+VALUES = NEUTRAL | {"guidance": 1.0, "latent_guidance": 1.0, "between": [0.0, 1.0], "latent_temperature": None}
+VALUES |= {"latent_norm": None, "tokens": settings("latents-first", {"schedule": "ancestral-truncated"}).tokens}
 MARGINAL = (PRIOR[:, None] * ONES).sum(dim=0)  # P(x_i = 1) of LAW
 
 
@@ -61,14 +63,7 @@ def source(latents: str, denoiser: nn.Module):
 
 
 def drawn(kind: type[Sampler], latents: str, x: torch.Tensor, denoiser=None, tokens="ancestral-truncated", **changes):
-    values = NEUTRAL | {
-        "latent_temperature": None,
-        "token_steps": 5,
-        "guidance": 1.0,
-        "latent_guidance": 1.0,
-        "between": [0.0, 1.0],
-    }
-    values |= {"latent_norm": None, "latent_steps": 3 if issubclass(kind, LatentsFirst) else 0}
+    values = VALUES | {"token_steps": 5, "latent_steps": 3 if issubclass(kind, LatentsFirst) else 0}
     values |= {"tokens": settings("latents-first", {"schedule": tokens}).tokens} | changes
     return sample(kind.of(source(latents, denoiser or tables()), values), x, noise(len(x)))
 
@@ -81,7 +76,7 @@ def tables() -> Tables:
 @KINDS
 @pytest.mark.parametrize("changes", [{"guidance": 1.0}, {"guidance": 3.0, "between": [0.0, 0.0]}])
 def test_without_guidance_they_are_the_plain_samplers_bit_by_bit(kind, plain, latents, changes):
-    x = partly_given()
+    x = partly_given(SOME)
     assert all(
         torch.equal(a, b) for a, b in zip(drawn(kind, latents, x, **changes), drawn(plain, latents, x), strict=True)
     )
@@ -91,7 +86,7 @@ def test_without_guidance_they_are_the_plain_samplers_bit_by_bit(kind, plain, la
 @KINDS
 @pytest.mark.parametrize("tokens", ["ancestral-truncated", "remdm-conf"])
 def test_every_pass_is_charged_and_given_tokens_stay(kind, plain, latents, tokens):
-    denoiser, x = tables(), partly_given()
+    denoiser, x = tables(), partly_given(SOME)
     calls = record(denoiser)
     found = drawn(kind, latents, x, denoiser, tokens, guidance=2.0)
     assert int(found.token_passes.sum()) == sum(len(each) for each, *_ in calls)
@@ -104,7 +99,7 @@ def test_every_pass_is_charged_and_given_tokens_stay(kind, plain, latents, token
 @LATENTS
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_every_pass_for_guided_latents_is_charged(latents, guidance):
-    denoiser, x = tables(), partly_given()
+    denoiser, x = tables(), partly_given(SOME)
     calls = record(denoiser)
     weights = {"guidance": guidance, "latent_guidance": 2.0, "between": [0.3, 1.0]}
     found = drawn(LatentsAlongGuided, latents, x, denoiser, **weights)
@@ -115,24 +110,13 @@ def test_every_pass_for_guided_latents_is_charged(latents, guidance):
     assert not torch.equal(found.tokens, unguided.tokens)
 
 
-@LATENTS
-def test_a_sample_with_guided_latents_does_not_depend_on_its_batch(latents):
-    given = partly_given()
-    changes = {"guidance": 2.0, "latent_guidance": 0.5, "between": [0.3, 1.0], "tokens": "remdm-conf"}
-    whole, part = (drawn(LatentsAlongGuided, latents, x, **changes) for x in (given, given[:5]))
-    assert all(torch.equal(a, b[:5]) for a, b in zip(part, whole, strict=True))
-
-
 @pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
 def test_a_guided_code_has_the_normalised_power_law(weight):
     """p(z | x_t)^w p(z)^(1 - w) of the code, drawn in one step with two tokens given."""
     x = all_masked(COUNT, 4, 2)
     x[:, 0], x[:, 2] = 1, 0
-    pair = pair_source(model_of(ExactDenoiser(LAW), 3), "discrete", (1, 3), process=MaskedProcess(LINEAR, 2))
-    values = NEUTRAL | {"latent_temperature": None, "between": [0.0, 1.0], "token_steps": 1, "guidance": 1.0}
-    values |= {"tokens": settings("latents-first", {"schedule": "ancestral-truncated"}).tokens}
     codes = []
-    sampler = LatentsAlongGuided.of(pair, values | {"latent_guidance": weight})
+    sampler = LatentsAlongGuided.of(exact_source(), VALUES | {"token_steps": 1, "latent_guidance": weight})
     sample(sampler, x, noise(COUNT), lambda step, state: codes.append(state.latents.flatten()))
     told = PRIOR * ONES[:, 0] * (1 - ONES[:, 2])
     law = (told / told.sum()) ** weight * PRIOR ** (1 - weight)
@@ -159,10 +143,8 @@ def test_guided_vectors_are_combined():
 def test_tokens_that_are_never_masked_guide_no_latents():
     pair = source("continuous", tables())
     pair = replace(pair, tokens=replace(pair.tokens, process=UniformProcess(LINEAR, VOCABULARY)))
-    values = NEUTRAL | {"latent_temperature": None, "between": [0.0, 1.0], "token_steps": 2, "guidance": 1.0}
-    values |= {"tokens": settings("latents-first", {"schedule": "ancestral-truncated"}).tokens, "latent_guidance": 2.0}
     with pytest.raises(SamplingError, match=r"latent_guidance 2\.0: the tokens of this model are never masked"):
-        LatentsAlongGuided.of(pair, values)
+        LatentsAlongGuided.of(pair, VALUES | {"token_steps": 2, "latent_guidance": 2.0})
 
 
 @pytest.mark.parametrize("tokens", ["remdm-cap", "first-hitting"])
@@ -179,21 +161,19 @@ def test_passes_outside_of_the_interval_are_made_once(tokens):
 
 
 @LATENTS
-@KINDS
-def test_a_sample_does_not_depend_on_its_batch(kind, plain, latents):
-    given = partly_given()
-    changes = {"guidance": 2.0, "between": [0.3, 1.0], "tokens": "remdm-conf"}
+@pytest.mark.parametrize(
+    ("kind", "latent_guidance"), [(LatentsFirstGuided, 1.0), (LatentsAlongGuided, 1.0), (LatentsAlongGuided, 0.5)]
+)
+def test_a_sample_does_not_depend_on_its_batch(kind, latent_guidance, latents):
+    given = partly_given(SOME)
+    changes = {"guidance": 2.0, "latent_guidance": latent_guidance, "between": [0.3, 1.0], "tokens": "remdm-conf"}
     whole, part = (drawn(kind, latents, x, **changes) for x in (given, given[:5]))
     assert all(torch.equal(a, b[:5]) for a, b in zip(part, whole, strict=True))
 
 
 def exact(guidance: float, code: int | None = None, **changes) -> Samples:
     """Of the mixture, with one latent step and one token step; or given one code."""
-    denoiser = ExactDenoiser(LAW)
-    pair = pair_source(model_of(denoiser, 3), "discrete", (1, 3), process=MaskedProcess(LINEAR, 2))
-    values = NEUTRAL | {"latent_temperature": None, "latent_steps": 1, "between": [0.0, 1.0], "latent_norm": None}
-    values |= {"tokens": settings("latents-first", {"schedule": "ancestral-truncated"}).tokens, "guidance": guidance}
-    sampler = LatentsFirstGuided.of(pair, values | changes)
+    sampler = LatentsFirstGuided.of(exact_source(), VALUES | {"latent_steps": 1, "guidance": guidance} | changes)
     x = all_masked(COUNT, 4, 2)
     state = sampler.initialise(x, noise(COUNT))
     for step in sampler.steps(x):

@@ -21,6 +21,7 @@ from tests.samplers.known_answers import (
     ConstantHead,
     all_masked,
     noise,
+    partly_given,
     record,
     token_source,
 )
@@ -46,15 +47,6 @@ def test_models_with_latents_keep_the_joint_schedule_as_their_default():
         assert next(iter(systems()[key].samplers(None).values())) is Joint
 
 
-def partly_given(samples: int = SOME) -> torch.Tensor:
-    """Every row with its own given tokens; the first row has none, the second nothing left to draw."""
-    generator = torch.Generator().manual_seed(4)
-    x = torch.randint(VOCABULARY, (samples, TOKENS), generator=generator)
-    masked = torch.rand(samples, TOKENS, generator=generator) < 0.6
-    masked[0], masked[1] = True, False
-    return x.masked_fill(masked, VOCABULARY)
-
-
 def drawn(case: str, x: torch.Tensor, noise_: SampleNoise, **settings):
     return run(case, soft_tables(TOKENS, VOCABULARY), x, noise_, VOCABULARY, **settings)
 
@@ -62,7 +54,7 @@ def drawn(case: str, x: torch.Tensor, noise_: SampleNoise, **settings):
 @every_case
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_given_tokens_stay_and_masked_ones_are_drawn(case, steps):
-    given = partly_given()
+    given = partly_given(SOME)
     before = given.clone()
     x = drawn(case, given, noise(SOME), token_steps=steps).tokens
     free = given == VOCABULARY
@@ -82,7 +74,7 @@ def test_no_mask_is_left_under_other_schedules(case, schedule):
 @every_case
 @pytest.mark.parametrize("steps", [2, 5])
 def test_a_sample_does_not_depend_on_its_batch(case, steps):
-    given = partly_given()
+    given = partly_given(SOME)
     together = drawn(case, given, noise(SOME), token_steps=steps)
     for rows in (torch.tensor([7, 2, 11, 0, 1, 5]), torch.tensor([3])):
         for part, whole in zip(
@@ -107,7 +99,7 @@ def test_passes_are_charged_to_the_samples_that_they_were_made_for(case, steps):
 
 @every_case
 def test_a_complete_sample_needs_no_pass(case):
-    given = partly_given()
+    given = partly_given(SOME)
     passes = drawn(case, given, noise(SOME), token_steps=4).token_passes
     assert passes[1] == 0 < passes[0]
 

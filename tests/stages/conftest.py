@@ -11,6 +11,5 @@ from tests.stages.tiny import make_suite
 def suite(tmp_path, monkeypatch) -> Path:
     """Folder of a tiny suite that has not run yet; also the working directory."""
     folder = make_suite(tmp_path, tmp_path / "suites" / "tiny")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(folder)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from dataclasses import fields
@@ -20,24 +21,21 @@ from ladd.report.select import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.manifest import dvc_hash
 from ladd.stages.planned import stages_in_order
-from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_here, write_params
+from tests.stages.finished import Finished
+from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_all, run_here, write_params
 
 TRAINED = ("stage1", "prior", "baseline", "stage2")
 
 
-class Finished:
-    """A suite whose stages have all run once."""
+class Tracked(Finished):
+    """And its runs in MLflow."""
 
     def __init__(self, repository: Path, folder: Path):
-        self.repository, self.folder = repository, folder
+        super().__init__(repository, folder)
         self.values = yaml.safe_load((folder / "params.yaml").read_text())
         self.client = MlflowClient(tracking_uri=f"sqlite:///{repository}/.mlflow/mlflow.db")
         self.experiment = self.client.get_experiment_by_name("tiny")
         self.stages = [(name, key) for name, key in stages_in_order(self.values) if name in (*TRAINED, "measure")]
-
-    @property
-    def compare(self) -> pl.DataFrame:
-        return pl.read_csv(self.folder / "results/compare.csv", infer_schema_length=None)
 
     def runs(self) -> dict[str, Run]:
         """The runs of stages, by NAME@KEY."""
@@ -70,13 +68,10 @@ class Finished:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = make_suite(repository, repository / "suites" / "tiny")
-        patch.chdir(folder)
-        for name, key in stages_in_order(yaml.safe_load(Path("params.yaml").read_text())):
-            run_here(name, key)
-        yield Finished(repository, folder)
+    folder = make_suite(repository, repository / "suites" / "tiny")
+    with contextlib.chdir(folder):
+        run_all()
+        yield Tracked(repository, folder)
 
 
 def test_columns_are_those_of_a_row(finished):
@@ -152,7 +147,7 @@ def test_run_of_the_suite_shows_the_comparison(finished):
 
 
 def test_run_of_the_suite_has_the_means_of_the_table(finished):
-    nested = json.loads((finished.folder / "results/compare.json").read_text())
+    nested = finished.results("compare.json")
     metrics = finished.parent().data.metrics
     assert metrics["swd/di-seq/steps_2"] == pytest.approx(nested["di-seq"]["sequential"]["swd"]["steps_2"])
     assert metrics["full_bound/di-seq"] == pytest.approx(nested["di-seq"]["sequential"]["full_bound"])
@@ -289,13 +284,7 @@ def test_report_and_figures_are_written(finished):
 
 
 def test_stages_write_what_they_declare_and_nothing_else(finished):
-    declared = {path for stage in stages_in_order(finished.values) for path in read_declaration(*stage).outputs}
-    written = [path.relative_to(finished.folder) for path in finished.folder.rglob("*") if path.is_file()]
-    written = [path for path in written if path.parts[0] in ("artifacts", "results")]
-    assert {path for path in declared if not path.exists()} == set()
-    # How long sampling took is in files of its own, which no stage depends on.
-    written = [path for path in written if path.parts[:2] != ("results", "seconds")]
-    assert {path for path in written if not declared & {path, *path.parents}} == set()
+    finished.check_outputs()
 
 
 def test_repeated_evaluation_adds_no_run_and_no_point(finished):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,8 @@ def values() -> dict:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = make_suite(repository, repository / "suites" / "tiny", values())
-        patch.chdir(folder)
+    folder = make_suite(repository, repository / "suites" / "tiny", values())
+    with contextlib.chdir(folder):
         for name, key in stages_in_order(yaml.safe_load(Path("params.yaml").read_text())):
             if name in KEPT:
                 run_here(name, key)

@@ -19,7 +19,7 @@ from ladd.stages.plan import PLAN, main, read_plan, renew_plan
 from ladd.stages.planned import make_plan
 from ladd.stages.runtime import execute
 from tests.builders import text_suite_values
-from tests.stages.tiny import REPOSITORY, tiny_values, write_params
+from tests.stages.tiny import REPOSITORY, copy_code, tiny_values, write_params
 
 SWEEPS = set(text_suite_values()["sweeps"])
 MODELS = {key for block in ("baselines", "models") for key in text_suite_values()[block]}
@@ -105,7 +105,7 @@ EDITS = {
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("code")
-    shutil.copytree(REPOSITORY / "ladd", folder / "ladd", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    copy_code(folder)
     return folder
 
 

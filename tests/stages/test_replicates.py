@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -10,12 +11,10 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from ladd.config import load_suite
 from ladd.config.inherit import CLAIMS
 from ladd.files import file_hash
 from ladd.report.select import summarise
-from ladd.stages.planned import stages_in_order
-from tests.stages.tiny import make_suite, run_here, tiny_values
+from tests.stages.tiny import make_suite, run_all, run_here, tiny_values
 
 KEPT = {"latents": ["di"], "priors": [], "baselines": ["mdlm"], "models": ["di-ladd"], "sweeps": ["mdlm", "di-seq"]}
 
@@ -25,21 +24,15 @@ def small_values(**changes) -> dict:
     return values | {block: {key: values[block][key] for key in keys} for block, keys in KEPT.items()} | changes
 
 
-def run_all(monkeypatch: pytest.MonkeyPatch, repository: Path, values: dict, files: dict[str, str]) -> Path:
-    folder = make_suite(repository, repository / "suites" / "tiny", values, files)
-    monkeypatch.chdir(folder)
-    for name, key in stages_in_order(vars(load_suite())):
-        run_here(name, key)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        repository = tmp_path_factory.mktemp("repository")
-        claim = {"says": "Latents help at one step.", "claim": 'swd("di-seq", 1) < swd("mdlm", 1)'}
-        return run_all(patch, repository, small_values(replicates=2), {CLAIMS: yaml.safe_dump({"help": claim})})
+    repository = tmp_path_factory.mktemp("repository")
+    claim = {"says": "Latents help at one step.", "claim": 'swd("di-seq", 1) < swd("mdlm", 1)'}
+    claims = {CLAIMS: yaml.safe_dump({"help": claim})}
+    folder = make_suite(repository, repository / "suites" / "tiny", small_values(replicates=2), claims)
+    with contextlib.chdir(folder):
+        run_all()
+    return folder
 
 
 def weights(folder: Path, name: str) -> str:
@@ -99,12 +92,7 @@ def test_every_training_is_a_tracked_run(finished):
 def test_a_renamed_model_is_the_same_model(finished, tmp_path, monkeypatch):
     values = small_values()
     values["baselines"] = {"other": values["baselines"]["mdlm"]}
-    values["models"], values["latents"], values["sweeps"] = (
-        {},
-        {},
-        {"mdlm": values["sweeps"]["mdlm"] | {"model": "other"}},
-    )
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    values |= {"models": {}, "latents": {}, "sweeps": {"mdlm": values["sweeps"]["mdlm"] | {"model": "other"}}}
     folder = make_suite(tmp_path / "r", tmp_path / "r/suites/tiny", values)
     monkeypatch.chdir(folder)
     run_here("data", "sawtooth")

@@ -21,7 +21,7 @@ from mlflow.entities import Run
 
 from ladd.files import file_hash
 from ladd.yaml_files import read_yaml
-from tests.stages.tiny import REPOSITORY, commit, environment, git, make_suite, tiny_values, write_params
+from tests.stages.tiny import commit, copy_dvc, environment, git, make_suite, tiny_values, write_params
 
 pytestmark = pytest.mark.slow
 
@@ -51,9 +51,7 @@ def long_values() -> dict:
 
 def make_repository(folder: Path, values: dict) -> Path:
     make_suite(folder, folder, values)
-    (folder / ".dvc").mkdir()
-    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
-        shutil.copy(REPOSITORY / name, folder / name)
+    copy_dvc(folder)
     commit(folder)
     return folder
 

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,25 +126,20 @@ def test_output_has_a_manifest_of_its_stage(suite):
 def test_exception_while_writing_leaves_the_old_output_untouched(suite):
     execute("data", "sawtooth", write)
     before = listing(OUTPUT)
-
-    def broken(stage):
-        with stage.output(OUTPUT) as folder:
-            (folder / "train.npy").write_text("half")
-            raise OSError("disk full")
-
     with pytest.raises(OSError, match="disk full"):
-        execute("data", "sawtooth", broken)
+        execute("data", "sawtooth", partial(broken, "train.npy"))
     assert listing(OUTPUT) == before
 
 
-def test_rest_of_a_failed_attempt_does_not_enter_the_output(suite):
-    def broken(stage):
-        with stage.output(OUTPUT) as folder:
-            (folder / "half.npy").write_text("half")
-            raise OSError("disk full")
+def broken(name: str, stage) -> None:
+    with stage.output(OUTPUT) as folder:
+        (folder / name).write_text("half")
+        raise OSError("disk full")
 
+
+def test_rest_of_a_failed_attempt_does_not_enter_the_output(suite):
     with pytest.raises(OSError, match="disk full"):
-        execute("data", "sawtooth", broken)
+        execute("data", "sawtooth", partial(broken, "half.npy"))
     execute("data", "sawtooth", write)
     assert not (OUTPUT / "half.npy").exists()
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import yaml
 
+from ladd.config import load_suite
 from ladd.launch.overrides import read_values
 from ladd.stages.plan import renew_plan
+from ladd.stages.planned import stages_in_order
 from ladd.stages.runtime import execute
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -72,17 +74,41 @@ def make_suite(
     repository: Path, folder: Path, values: dict | None = None, modules: Mapping[str, str] | None = None
 ) -> Path:
     """Copy code and pipeline to ``repository``, write the suite and its modules in ``folder`` of it, and commit."""
-    shutil.copytree(REPOSITORY / "ladd", repository / "ladd", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    copy_code(repository)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPOSITORY / "dvc.yaml", folder)
     write_params(folder, tiny_values() | {"root": os.path.relpath(repository, folder)} | (values or {}))
     for name, text in (modules or {}).items():
         (folder / name).write_text(text)
+    begin(repository, folder)
+    return folder
+
+
+def link_suite(repository: Path, folder: Path) -> None:
+    """Make a repository around the folder of a suite that is there, on the code of this checkout, and commit."""
+    shutil.copy(REPOSITORY / "dvc.yaml", folder)
+    copy_dvc(repository)
+    (repository / "ladd").symlink_to(REPOSITORY / "ladd")
+    begin(repository, folder)
+
+
+def begin(repository: Path, folder: Path) -> None:
+    """The first commit of a repository with a suite."""
     renew_plan(folder)  # DVC reads it before any stage runs
     (repository / ".gitignore").write_text("__pycache__/\n.work/\n.mlflow/\nartifacts/\nresults/\n")
     git(repository, "init", "--quiet")
     commit(repository)
-    return folder
+
+
+def copy_code(repository: Path) -> None:
+    shutil.copytree(REPOSITORY / "ladd", repository / "ladd", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+
+
+def copy_dvc(repository: Path) -> None:
+    """The settings of DVC."""
+    (repository / ".dvc").mkdir(exist_ok=True)
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, repository / name)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -109,3 +135,9 @@ def stage_command(name: str, *keys: str) -> list[str]:
 def run_here(name: str, key: str | None) -> None:
     """Run a stage in this process, in the working directory."""
     execute(name, key, importlib.import_module(f"ladd.stages.{name}").main)
+
+
+def run_all() -> None:
+    """Run every stage of the suite in the working directory, in this process."""
+    for name, key in stages_in_order(vars(load_suite())):
+        run_here(name, key)

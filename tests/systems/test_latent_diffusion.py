@@ -21,9 +21,9 @@ LEARNED = blocks(VALUES).latents["continuous"]
 SHAPE, TOKENS, V = LEARNED.shape, 8, 3
 
 
-def decoder(**changes):
+def decoder(family: str = "latent-diffusion", tokens: int = TOKENS, vocabulary: int = V, **changes):
     settings = {"latents": "continuous", "network": network(), "latent_schedule": "sqrt"}
-    return made("latent-diffusion", TOKENS, V, SHAPE, LEARNED, **settings | changes)
+    return made(family, tokens, vocabulary, SHAPE, LEARNED, **settings | changes)
 
 
 def co_ladd() -> CoLadd:
@@ -32,21 +32,21 @@ def co_ladd() -> CoLadd:
     return made("co-ladd", TOKENS, V, SHAPE, LEARNED, **model)
 
 
-class Kept(nn.Module):
-    """A prior that takes what it is given for clean, so that latents stay apart."""
+class Scaled(nn.Module):
+    """A prior that predicts its input times a factor: with 1 latents stay apart."""
 
-    def __init__(self):
+    def __init__(self, factor: float):
         super().__init__()
-        self.process = GaussianProcess(GAUSSIAN_SCHEDULES["sqrt"])
+        self.process, self.factor = GaussianProcess(GAUSSIAN_SCHEDULES["sqrt"]), factor
 
     def forward(self, z, t):
-        return z
+        return self.factor * z
 
 
-def trained(system):
+def trained(system, factor: float = 1.0):
     torch.manual_seed(3)
     model = perturb(system.build(), 0.4).eval()
-    model.prior = Kept()
+    model.prior = Scaled(factor)
     return model
 
 
@@ -116,17 +116,18 @@ def test_latents_are_noised_and_masked_in_training():
             assert seen.mean() == pytest.approx(0.5**0.25, rel=0.05)
 
 
-def test_cost_by_hand():
-    prior = SimpleNamespace(network=SimpleNamespace(width=16, layers=3))
-    system = decoder()
-    system.prior = prior
-    cost = system.cost(Passes(1.0, 5.0))
-    macs = backbone_macs(TOKENS + SHAPE.length, 8, 2) + 5 * backbone_macs(SHAPE.length, 16, 3)
-    heads = TOKENS * 8 * V + 5 * SHAPE.length * 16 * SHAPE.width
-    assert cost.nfe == 6
+@pytest.mark.parametrize(("family", "tokens", "passes"), [("latent-diffusion", 8, 1), ("latent-diffusion-ar", 6, 6)])
+def test_cost_by_hand(family, tokens, passes):
+    """All positions once, whether in one pass or in one for each."""
+    system = decoder(family, tokens)
+    system.prior = SimpleNamespace(network=SimpleNamespace(width=16, layers=3))
+    cost = system.cost(Passes(passes, 5.0))
+    macs = backbone_macs(tokens + SHAPE.length, 8, 2) + 5 * backbone_macs(SHAPE.length, 16, 3)
+    heads = tokens * 8 * V + 5 * SHAPE.length * 16 * SHAPE.width
+    assert cost.nfe == passes + 5
     assert cost.gmacs * 1e9 == pytest.approx(macs)
     assert cost.gflops * 1e9 == pytest.approx(2 * (macs + heads))
-    assert system.nominal_passes(5, 0) == Passes(1, 5)
+    assert system.nominal_passes(5, 0) == Passes(passes, 5)
 
 
 def test_it_starts_from_the_denoiser_of_stage_1():

@@ -1,52 +1,25 @@
 """Latent diffusion with an autoregressive decoder: the chain rule behind latents that a prior has drawn."""
 
-from types import SimpleNamespace
-
-import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from ladd.diffusion.gaussian import GaussianProcess
 from ladd.diffusion.heads import draw_behind_head
 from ladd.diffusion.noise import StreamNoise
-from ladd.diffusion.schedules import GAUSSIAN_SCHEDULES
 from ladd.networks.transformer import KeyValueCache
 from ladd.samplers.base import sample
-from ladd.systems.base import Passes, backbone_macs
-from tests.builders import blocks, network, perturb, suite_values
+from tests.builders import network
 from tests.samplers.known_answers import NEUTRAL, all_masked, noise
-from tests.systems.rivals import made
+from tests.systems.test_latent_diffusion import SHAPE, decoder, trained
 
-LEARNED = blocks(suite_values()).latents["continuous"]
-SHAPE, TOKENS, V = LEARNED.shape, 6, 3
-
-
-class Halving(nn.Module):
-    """A prior whose latents differ from step to step."""
-
-    def __init__(self):
-        super().__init__()
-        self.process = GaussianProcess(GAUSSIAN_SCHEDULES["sqrt"])
-
-    def forward(self, z, t):
-        return 0.5 * z
+TOKENS, V = 6, 3
 
 
-def decoder(**changes):
-    settings = {"latents": "continuous", "network": network(), "latent_schedule": "sqrt"}
-    return made("latent-diffusion-ar", TOKENS, V, SHAPE, LEARNED, **settings | changes)
-
-
-def trained(system):
-    torch.manual_seed(3)
-    model = perturb(system.build(), 0.4).eval()
-    model.prior = Halving()
-    return model
+def writer(tokens: int = TOKENS, vocabulary: int = V, **changes):
+    return decoder("latent-diffusion-ar", tokens, vocabulary, **changes)
 
 
 def test_loss_is_the_chain_rule_one_position_at_a_time():
-    system = decoder(latent_noise=[0.0, 0.0])
+    system = writer(latent_noise=[0.0, 0.0])
     model, x, z = trained(system), torch.randint(V, (5, TOKENS)), torch.randn(5, SHAPE.length, SHAPE.width)
     cache, expected, previous = KeyValueCache(), torch.zeros(5), torch.full((5, 1), V)
     for i in range(TOKENS):
@@ -59,8 +32,8 @@ def test_loss_is_the_chain_rule_one_position_at_a_time():
 
 def test_samples_are_those_of_whole_passes_over_latents_and_tokens():
     """Drawn behind a cache, each token is the one that a pass over everything before it gives for the same draw."""
-    count, system = 40, decoder()
-    model, states = trained(system), []
+    count, system = 40, writer()
+    model, states = trained(system, 0.5), []
     sampler = system.samplers(system.settings)["decoded-ar"].of(
         system.source_of(model), NEUTRAL | {"token_steps": 3, "eta": 0.5}
     )
@@ -80,16 +53,7 @@ def test_samples_are_those_of_whole_passes_over_latents_and_tokens():
 
 def test_latents_are_read():
     """Of sequences that repeat the sign of their latent, which no prefix tells before the first token."""
-    system = made(
-        "latent-diffusion-ar",
-        3,
-        2,
-        SHAPE,
-        LEARNED,
-        latents="continuous",
-        network=network(gate=1.0),
-        latent_noise=[0, 0],
-    )
+    system = writer(3, 2, network=network(gate=1.0), latent_noise=[0, 0])
     torch.manual_seed(0)
     model = system.build()
     optimiser = torch.optim.Adam(model.denoiser.parameters(), 0.01)
@@ -101,15 +65,3 @@ def test_latents_are_read():
         loss.backward()
         optimiser.step()
     assert loss < 0.5 * torch.tensor(2.0).log() / 3  # without them the first token alone costs log 2
-
-
-def test_cost_by_hand():
-    system = decoder()
-    system.prior = SimpleNamespace(network=SimpleNamespace(width=16, layers=3))
-    cost = system.cost(Passes(TOKENS, 5.0))
-    macs = backbone_macs(TOKENS + SHAPE.length, 8, 2) + 5 * backbone_macs(SHAPE.length, 16, 3)
-    heads = TOKENS * 8 * V + 5 * SHAPE.length * 16 * SHAPE.width
-    assert cost.nfe == TOKENS + 5
-    assert cost.gmacs * 1e9 == pytest.approx(macs)
-    assert cost.gflops * 1e9 == pytest.approx(2 * (macs + heads))
-    assert system.nominal_passes(5, 0) == Passes(TOKENS, 5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,22 +17,17 @@ from ladd.tracking.store import create_store
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Iterator[Path]:
+def made(tmp_path_factory) -> Path:
     """A checkout with one run, which has a file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.delenv("LADD_LAUNCH", raising=False)
-        folder = tmp_path_factory.mktemp("made") / "a#b%c;d é"
-        folder.mkdir()
-        attach(folder, "first.txt")
-        yield folder
+    folder = tmp_path_factory.mktemp("made") / "a#b%c;d é"
+    folder.mkdir()
+    attach(folder, "first.txt")
+    return folder
 
 
 @pytest.fixture
 def first(made, tmp_path, monkeypatch) -> Path:
     """A checkout of the test's own, which has written its files where it is."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("LADD_LAUNCH", raising=False)
     folder = shutil.copytree(made, tmp_path / "first")
     attach(folder, "first.txt")
     return folder
@@ -106,7 +100,6 @@ def experiment(root: Path):
 
 
 def test_kill_while_the_database_is_made_leaves_none(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with monkeypatch.context() as patch:
 
         def killed(*_):
@@ -122,6 +115,5 @@ def test_kill_while_the_database_is_made_leaves_none(tmp_path, monkeypatch):
 
 
 def test_path_that_no_database_uri_can_name_is_refused(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(ConfigError, match=r"question mark; rename the folder"):
         tracking_uri(tmp_path / "a?b")

@@ -17,8 +17,6 @@ from tests.stages.tiny import commit, git
 @pytest.fixture
 def trees(tmp_path, monkeypatch) -> tuple[Path, Path]:
     """Main checkout and a work tree of it."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("LADD_ASSETS", raising=False)
     main = tmp_path / "main"
     main.mkdir()
     (main / ".gitignore").write_text(".work/\n.mlflow/\n")
@@ -53,14 +51,12 @@ def test_store_in_a_file_elsewhere_keeps_its_files_beside_it(tmp_path, monkeypat
 
 
 def test_experiment_is_named_after_the_launch(monkeypatch):
-    monkeypatch.delenv("LADD_LAUNCH", raising=False)
     assert experiment_name("s") == "s"
     monkeypatch.setenv("LADD_LAUNCH", "l")
     assert experiment_name("s") == "s@l"
 
 
 def test_reading_creates_nothing(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for read, arguments in ((find_run, ("0123",)), (current_evaluations, ("0123", {}))):
         with pytest.raises(ArtifactError, match="set MLFLOW_TRACKING_URI"):
             read(tmp_path, *arguments)

@@ -40,6 +40,14 @@ def context(stored: StoredCheckpoints, folder: Path) -> StoredContext:
     return StoredContext(folder, CPU, stored)
 
 
+def saved(stored: StoredCheckpoints, folder: Path) -> StoredContext:
+    """A node that has saved two steps."""
+    node = context(stored, folder)
+    for step in (3, 6):
+        node.save(checkpoint(step), {3, 6})
+    return node
+
+
 def test_another_node_goes_on_from_what_one_saved(stored, tmp_path):
     one, two = context(stored, tmp_path / "one"), context(stored, tmp_path / "two")
     assert two.latest() is None
@@ -51,18 +59,14 @@ def test_another_node_goes_on_from_what_one_saved(stored, tmp_path):
 
 
 def test_checkpoint_without_its_description_is_none(stored, tmp_path):
-    one = context(stored, tmp_path / "one")
-    for step in (3, 6):
-        one.save(checkpoint(step), {3, 6})
+    saved(stored, tmp_path / "one")
     (place(stored, 6) / "checkpoint.json").unlink()  # a kill in the middle of an upload
     assert stored.steps() == [3]
     assert context(stored, tmp_path / "two").latest().step == 3
 
 
 def test_kill_while_a_step_is_stored_again_leaves_no_mixture(stored, tmp_path, monkeypatch):
-    one = context(stored, tmp_path / "one")
-    for step in (3, 6):
-        one.save(checkpoint(step), {3, 6})
+    one = saved(stored, tmp_path / "one")
     put = ObjectStore.put
 
     def killed(store, file, name):
@@ -79,9 +83,7 @@ def test_kill_while_a_step_is_stored_again_leaves_no_mixture(stored, tmp_path, m
 
 
 def test_damaged_checkpoint_is_named_and_the_one_before_is_used(stored, tmp_path, caplog):
-    one = context(stored, tmp_path / "one")
-    for step in (3, 6):
-        one.save(checkpoint(step), {3, 6})
+    saved(stored, tmp_path / "one")
     truncate(place(stored, 6) / MODEL)
     two = context(stored, tmp_path / "two")
     with caplog.at_level(logging.WARNING):

@@ -26,11 +26,7 @@ MERGED_STRINGS = 200_000  # that merges are learned on, at most: counting pairs 
 
 
 class MoleculeTokenizer:
-    """Ids of strings and back. Id 0 is padding; pieces follow in the order of their names, merges in that of learning.
-
-    Args:
-        tokenizer: of the `tokenizers` library.
-    """
+    """Ids of strings and back. Id 0 is padding; pieces follow in the order of their names, merges as learnt."""
 
     def __init__(self, tokenizer: Tokenizer):
         self.tokenizer = tokenizer
@@ -43,7 +39,6 @@ class MoleculeTokenizer:
 
         Args:
             kind: "character", "regex" or "bpe".
-            texts: strings.
             vocabulary: V that pairs are merged to; the other kinds have what the strings have.
         """
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers

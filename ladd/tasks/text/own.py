@@ -49,11 +49,7 @@ class OwnTokenizerConfig(Block):
 
 
 def train_characters(documents: Iterable[str]) -> Tokenizer:
-    """A token for every character that occurs, in the order of Unicode, after `END` and `UNKNOWN`.
-
-    Args:
-        documents: a stream.
-    """
+    """A token for every character that occurs, in the order of Unicode, after `END` and `UNKNOWN`."""
     from tokenizers import Regex, decoders, models, pre_tokenizers
     from tokenizers import Tokenizer as Backend
 
@@ -72,7 +68,6 @@ def own_tokenizer(suite: Suite, config: OwnTokenizerConfig, train: Dataset, vali
     """Train or read the tokenizer, whatever its size.
 
     Args:
-        config: of the tokenizer.
         train: training documents, column text: merges of BPE are learned on them.
         validation: documents whose characters count too, so that none of one's own data is unknown.
     Raises:

@@ -58,8 +58,6 @@ def pack_corpus(
 
     Args:
         documents: column text.
-        tokenizer: of the data set.
-        folder: for the shards.
         tokens: N.
         packing: see `pack`.
         shard: blocks per shard.

@@ -76,11 +76,7 @@ def _merge(pairs: Tensor, counts: Tensor, buffer: list[Tensor]) -> tuple[Tensor,
 
 
 class Unigram:
-    """Add-one estimate: p(v) = (c(v) + 1) / (total + V).
-
-    Args:
-        counts: of training blocks.
-    """
+    """Add-one estimate: p(v) = (c(v) + 1) / (total + V)."""
 
     def __init__(self, counts: NgramCounts):
         raised = counts.tokens.double() + 1
@@ -97,7 +93,6 @@ class Bigram:
     A context that was never seen leaves the unigram alone.
 
     Args:
-        counts: of training blocks.
         weight: of the bigram, in [0, 1); see `fit_bigram`.
     """
 

@@ -82,7 +82,6 @@ class Tokenizer:
         """Byte-level BPE; the same documents give the same tokenizer, and memory is that of the distinct words.
 
         Args:
-            documents: a stream.
             vocabulary: V, with the two special tokens and the 256 bytes; less comes out where the text has too few
                 pairs that occur twice.
         Raises:
