@@ -98,6 +98,8 @@ def test_each_system_is_drawn_from_and_the_student_takes_few_passes(name):
     passes = [suite.sweeps[key].latent_steps for key in ("co-seq", "co-few-1", "co-few-2", "co-few-4")]
     assert passes == [16, 1, 2, 4]
     assert suite.replicates == 1
+    (data,) = suite.data.values()
+    assert suite.latents["ccdd"].length == data.tokens  # which no suite can take over from the one below
 
 
 @pytest.mark.parametrize("name", BELOW)
