@@ -32,7 +32,9 @@ def used_by(suite: Suite) -> list[Any]:
     """Classes of the systems and samplers of a suite, each once; samplers that all models share say nothing new."""
     models = [*suite.baselines.values(), *suite.models.values()]
     systems: list[Any] = [model.system for model in models]
-    sweeps = suite.sweeps.values()
-    samplers = [suite.model(sweep.model).system.samplers(suite.model(sweep.model))[sweep.schedule] for sweep in sweeps]
+    samplers: list[Any] = []
+    for sweep in suite.sweeps.values():
+        model = suite.model(sweep.model)
+        samplers += [model.system.samplers(model)[sweep.schedule], *getattr(sweep, "parts", ())]
     cited = [each for each in samplers if citation(each)]
     return list(dict.fromkeys([*systems, *cited]))

@@ -34,6 +34,14 @@ class EntropyBounded(TokenSampler):
     at which as many positions are masked on average.
     """
 
+    citation: ClassVar[str] = """
+@misc{benhamu2025accelerated,
+  title = {Accelerated Sampling from Masked Diffusion Models via Entropy Bounded Unmasking},
+  author = {Ben-Hamu, Heli and Gat, Itai and Severo, Daniel and Nolte, Niklas and Karrer, Brian},
+  year = {2025},
+  note = {arXiv:2505.24857},
+}
+"""
     name: ClassVar[str] = "entropy-bounded"
     Options: ClassVar[type[TokenOptions]] = EntropyBoundedOptions
     on_grid: ClassVar[bool] = False

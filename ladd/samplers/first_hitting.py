@@ -35,6 +35,16 @@ class FirstHitting(TokenSampler):
     group's first.
     """
 
+    citation: ClassVar[str] = """
+@inproceedings{zheng2025secretly,
+  title = {Masked Diffusion Models are Secretly Time-Agnostic Masked Models and Exploit Inaccurate Categorical
+    Sampling},
+  author = {Zheng, Kaiwen and Chen, Yongxin and Mao, Hanzi and Liu, Ming-Yu and Zhu, Jun and Zhang, Qinsheng},
+  booktitle = {International Conference on Learning Representations},
+  year = {2025},
+  note = {arXiv:2409.02908},
+}
+"""
     name: ClassVar[str] = "first-hitting"
     on_grid: ClassVar[bool] = False
 

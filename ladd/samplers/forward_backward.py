@@ -31,6 +31,16 @@ class FlowCorrectorOptions(TokenOptions):
 class ForwardBackward(Remasking):
     """b is the same at all times."""
 
+    citation: ClassVar[str] = """
+@inproceedings{campbell2022continuous,
+  title = {A Continuous Time Framework for Discrete Denoising Models},
+  author = {Campbell, Andrew and Benton, Joe and De Bortoli, Valentin and Rainforth, Tom and
+    Deligiannidis, George and Doucet, Arnaud},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2022},
+  note = {arXiv:2205.14987},
+}
+"""
     name: ClassVar[str] = "forward-backward"
     Options: ClassVar[type[TokenOptions]] = ForwardBackwardOptions
     strength: float
@@ -49,6 +59,16 @@ class ForwardBackward(Remasking):
 class FlowCorrector(ForwardBackward):
     """b is largest half-way, and 0 at both ends."""
 
+    citation: ClassVar[str] = """
+@inproceedings{gat2024discrete,
+  title = {Discrete Flow Matching},
+  author = {Gat, Itai and Remez, Tal and Shaul, Neta and Kreuk, Felix and Chen, Ricky T. Q. and
+    Synnaeve, Gabriel and Adi, Yossi and Lipman, Yaron},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2024},
+  note = {arXiv:2407.15595},
+}
+"""
     name: ClassVar[str] = "flow-corrector"
     Options: ClassVar[type[TokenOptions]] = FlowCorrectorOptions
 

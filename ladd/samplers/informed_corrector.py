@@ -23,6 +23,14 @@ from ladd.samplers.drawing import log_probability
 class InformedCorrector(Corrector):
     """For masked processes; its predictor is ancestral."""
 
+    citation: ClassVar[str] = """
+@misc{zhao2024informed,
+  title = {Informed Correctors for Discrete Diffusion Models},
+  author = {Zhao, Yixiu and Shi, Jiaxin and Chen, Feng and Druckmann, Shaul and Mackey, Lester and Linderman, Scott},
+  year = {2024},
+  note = {arXiv:2407.21243},
+}
+"""
     name: ClassVar[str] = "informed-corrector"
 
     def candidates(self, state: State) -> Tensor:

@@ -33,6 +33,15 @@ class PathPlanning(TokenSampler):
     `remask` 0 with scores at random reveals in a random order and masks nothing again.
     """
 
+    citation: ClassVar[str] = """
+@misc{peng2025path,
+  title = {Path Planning for Masked Diffusion Model Sampling},
+  author = {Peng, Fred Zhangzhi and Bezemek, Zachary and Patel, Sawan and Rector-Brooks, Jarrid and
+    Yao, Sherwood and Bose, Avishek Joey and Tong, Alexander and Chatterjee, Pranam},
+  year = {2025},
+  note = {arXiv:2502.03540},
+}
+"""
     name: ClassVar[str] = "path-planning"
     Options: ClassVar[type[TokenOptions]] = PathPlanningOptions
     remasks: ClassVar[bool] = True

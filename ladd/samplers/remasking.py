@@ -23,6 +23,15 @@ from ladd.samplers.tokens import TokenSampler
 class Remasking(TokenSampler):
     """Subclasses say what sigma is."""
 
+    citation: ClassVar[str] = """
+@misc{wang2025remasking,
+  title = {Remasking Discrete Diffusion Models with Inference-Time Scaling},
+  author = {Wang, Guanghan and Schiff, Yair and Sahoo, Subham Sekhar and Kuleshov, Volodymyr},
+  year = {2025},
+  note = {arXiv:2503.00307},
+}
+"""
+
     remasks: ClassVar[bool] = True
 
     @abstractmethod

@@ -29,6 +29,15 @@ class SemiAutoregressive(Ordered):
     to right; with one block of N it is `surest-first`.
     """
 
+    citation: ClassVar[str] = """
+@misc{nie2025large,
+  title = {Large Language Diffusion Models},
+  author = {Nie, Shen and Zhu, Fengqi and You, Zebin and Zhang, Xiaolu and Ou, Jingyang and Hu, Jun and
+    Zhou, Jun and Lin, Yankai and Wen, Ji-Rong and Li, Chongxuan},
+  year = {2025},
+  note = {arXiv:2502.09992},
+}
+"""
     name: ClassVar[str] = "semi-autoregressive"
     Options: ClassVar[type[TokenOptions]] = SemiAutoregressiveOptions
     block: int

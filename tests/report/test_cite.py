@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 from ladd.cli import main
+from ladd.registry import discover
 from ladd.report.cite import bibliography, citation
+from ladd.samplers.base import Sampler
 from ladd.systems.base import systems
 
 SUITES = Path(__file__).resolve().parents[2] / "suites"
@@ -25,9 +27,15 @@ def test_what_is_not_used_is_not_cited(capsys):
     assert "2510.01329" not in capsys.readouterr().out
 
 
+def test_samplers_of_sweeps_are_cited_with_those_of_their_tokens():
+    text = bibliography(SUITES / "molecules-samplers")
+    for paper in ("2409.02908", "2503.00307", "2205.14987", "2505.24857", "2502.03540", "2407.21243"):
+        assert text.count(paper) == 1
+
+
 def test_braces_of_all_entries_are_closed():
-    for system in systems().values():
-        text = citation(system)
+    for each in (*systems().values(), *discover("ladd.samplers", Sampler).values()):
+        text = citation(each)
         assert text.count("{") == text.count("}")
         assert text.count("@") in (0, 1)
 
