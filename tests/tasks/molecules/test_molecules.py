@@ -171,6 +171,15 @@ def test_ngram_model_has_the_frequencies_of_its_contexts():
     assert set(map(tuple, whole)) == set(map(tuple, x))  # with the whole past it has learned the rows by heart
 
 
+def test_ngram_model_pads_where_a_context_was_only_seen_at_the_end_of_a_full_row():
+    x = np.array([[1, 2, 3], [2, 3, 0]])  # (1, 2, 3) and (2, 3, 0); 3 is last in a row or padded
+    drawn = Ngram(x, 1, 4).draw(4000, np.random.default_rng(0))
+    assert set(map(tuple, drawn)) == {(1, 2, 3), (2, 3, 0)}
+    x = np.array([[1, 2, 3], [3, 1, 2]])  # 2 is followed by 3, or ends a full row
+    drawn = Ngram(x, 1, 4).draw(4000, np.random.default_rng(0))
+    assert set(map(tuple, drawn)) == {(1, 2, 3), (1, 2, 0), (3, 1, 2), (3, 0, 0)}
+
+
 def test_a_picture_tells_valid_from_not_and_why(asset, tmp_path, monkeypatch):
     task = task_of(Suite.model_validate(suite_values(asset)), "small")
     good = task.picture(RINGS[0])
