@@ -141,12 +141,12 @@ class Ngram:
 
     def __init__(self, x: np.ndarray, order: int, vocabulary: int):
         self.order, self.base, self.tokens = order, vocabulary + 1, x.shape[1]
-        # Padding follows a row, so that what ends a row of N tokens also has a token after it where it comes earlier.
-        framed = np.pad(x.astype(np.int64), ((0, 0), (0, 1)), constant_values=PAD)
+        # Padding follows a row, until a context is nothing else: what ends a row of N tokens may be drawn earlier.
+        framed = np.pad(x.astype(np.int64), ((0, 0), (0, order + 1)), constant_values=PAD)
         framed = np.pad(framed, ((0, 0), (order, 0)), constant_values=vocabulary)
-        codes = np.zeros((len(x), self.tokens + 1), np.int64)
+        codes = np.zeros((len(x), places := framed.shape[1] - order), np.int64)
         for shift in range(order + 1):
-            codes = codes * self.base + framed[:, shift : shift + self.tokens + 1]
+            codes = codes * self.base + framed[:, shift : shift + places]
         self.codes, counts = np.unique(codes, return_counts=True)  # sorted: those of one context are neighbours
         self.below = np.concatenate([[0], np.cumsum(counts)])
 
