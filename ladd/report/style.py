@@ -95,9 +95,14 @@ def plain_log_ticks(axis: Axis) -> None:
 
 
 def side_legend(figure: Figure, panels: Iterable[Axes], order: Sequence[str] = ()) -> None:
-    """Legend to the right of the panels, where it cannot cover data: of all labels, or of these in their order."""
+    """Legend to the right of the panels, where it cannot cover data: of all labels, or of these in their order.
+
+    The figure becomes as high as its legend needs.
+    """
     drawn: dict[str, Artist] = {}
     for axes in panels:
         drawn |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     shown = {label: drawn[label] for label in order or drawn if label in drawn}
-    figure.legend(list(shown.values()), list(shown), loc="outside right upper", fontsize=9, labelspacing=0.7)
+    legend = figure.legend(list(shown.values()), list(shown), loc="outside right upper", fontsize=9, labelspacing=0.7)
+    needed = legend.get_window_extent().height / figure.dpi + 0.2  # inches, with some room above and below
+    figure.set_figheight(max(figure.get_figheight(), needed))

@@ -13,7 +13,7 @@ from ladd.report.against import figures
 from ladd.report.curves import plot_codebook, plot_curves
 from ladd.report.figures import draw, draw_floor, metric_lines, plot_metric, sample_figures
 from ladd.report.select import summarise
-from ladd.report.style import family_colour
+from ladd.report.style import family_colour, figure_to, side_legend
 from tests.report.drawing import twice
 
 
@@ -160,3 +160,15 @@ def test_what_cannot_be_drawn_is_refused(rows, table, tmp_path):
         with pytest.raises(ArtifactError, match=words):
             draw_it()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("lines", [3, 40])
+def test_a_figure_is_as_high_as_its_legend_needs(lines, tmp_path):
+    with figure_to(tmp_path / "figure.png", 8.6, 4.4) as figure:
+        axes = figure.add_subplot()
+        for line in range(lines):
+            axes.plot([0, 1], [0, line], label=f"line {line}")
+        side_legend(figure, [axes])
+        figure.draw_without_rendering()
+        assert figure.legends[0].get_window_extent().y0 > 0
+        assert (figure.get_figheight() > 4.4) == (lines > 20)
