@@ -64,7 +64,7 @@ site: install-dev ## build the pages of docs/ and README.md as a site in .work/s
 
 pipelines: install ## copy dvc.yaml and DVC's settings into the suites, plan them anew; after every change of them or of code
 	python -m ladd.launch.pipeline
-	for lock in dvc.lock suites/*/dvc.lock; do dvc --cd $$(dirname $$lock) repro --quiet --single-item plan; done # its digest in the lock
+	for lock in dvc.lock suites/*/dvc.lock; do dvc --cd $$(dirname $$lock) repro --quiet --single-item plan || exit 1; done # its digest in the lock
 
 remote: install ## keep the outputs of all suites at a second place too: make remote URL=/srv/store
 	$(if $(URL),,$(error say where: make remote URL=/srv/store, or URL=s3://BUCKET/PATH))dvc remote add --local --force --default store "$(URL)"
