@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,15 +43,16 @@ def lines_of(rows: pl.DataFrame) -> dict[tuple, Line]:
     groups: dict[tuple, pl.DataFrame] = dict(rows.group_by(LINE, maintain_order=True))
     sizes = {key: tuple(size or 0 for size in group.select(SIZE).row(0)) for key, group in groups.items()}
     samplers = discover("ladd.samplers", Sampler)
-    seen: dict[tuple[str, str], int] = {}
+    seen: Counter[tuple[str, str]] = Counter()
     made = {}
     for key in sorted(groups, key=lambda key: (list(labels.families()).index(key[2]), sizes[key], *map(str, key))):
         family, schedule = key[2], key[3]
-        index = seen[family, schedule] = seen.get((family, schedule), -1) + 1
         of_family = sorted({size for other, size in sizes.items() if other[2] == family})
         colour = shade(family_colour(family), of_family.index(sizes[key]))
         sampler = samplers.get(schedule, Sampler)  # that of a model without latents looks like any other
-        made[key] = Line(_label(key, list(groups)), sampler, sampler.markers[index % 6], colour, groups[key])
+        marker = sampler.markers[seen[family, sampler.markers] % 6]
+        seen[family, sampler.markers] += 1
+        made[key] = Line(_label(key, list(groups)), sampler, marker, colour, groups[key])
     return made
 
 
@@ -69,6 +71,11 @@ def metric_lines(summary: pl.DataFrame, figure: against.Figure) -> list[Line]:
     """A metric of every model and schedule, without rows where ``figure.x`` is null or not positive."""
     rows = _shown(summary, figure).filter(pl.col("family") != labels.REAL, pl.col(figure.x) > 0)
     return list(lines_of(rows.sort("token_steps")).values())
+
+
+def logarithmic(lines: list[Line], figure: against.Figure) -> bool:
+    """Whether the vertical axis is: as the metric asks, where a logarithm has a place for every value."""
+    return figure.scale == "log" and min(value for line in lines for value in line.rows["value"]) > 0
 
 
 def _shown(summary: pl.DataFrame, figure: against.Figure) -> pl.DataFrame:
@@ -115,8 +122,8 @@ def plot_metric(summary: pl.DataFrame, path: Path, figure: against.Figure) -> No
         draw_floor(axes, summary, lines, figure)
         for line in lines:
             draw(axes, line, figure.x)
-        axes.set_yscale(figure.scale)
-        if figure.scale == "log":
+        if logarithmic(lines, figure):
+            axes.set_yscale("log")
             plain_log_ticks(axes.yaxis)
         axes.set_ylabel(figure.up)
         note(axes, labels.sampling_note(sampled(summary, figure.metric.name)))

@@ -13,7 +13,7 @@ from ladd.report import against, labels
 from ladd.report.blocks import at_budget, frontier
 from ladd.report.cells import CLEAR, Record
 from ladd.report.chart import SHAPES, Axis, Chart, Dot, DotChart, Key, Level, Mark, Panel, Series, axis, dashes
-from ladd.report.figures import FAR, LINE, Line, frontier_caption, lines_of, metric_lines
+from ladd.report.figures import FAR, LINE, Line, frontier_caption, lines_of, logarithmic, metric_lines
 from ladd.report.select import sampled
 
 KINDS = ("bound on -log p(x)", "given latents that have seen the sequence: no bound", "reference")
@@ -129,8 +129,9 @@ def _budgets(summary: pl.DataFrame, figures: Sequence[against.Figure]) -> Chart:
         least = min(value for line in lines for value in line.rows["value"])
         floors = rows.filter(family=labels.REAL).rows(named=True)
         near = [row for row in floors if row["value"] >= least / FAR]
-        ends = [end for line in lines for end in _ends(line.rows, log=least > 0)]
-        up = axis(_flat(figure.up), [*ends, *(row["value"] for row in near)], log=least > 0)
+        log = logarithmic(lines, figure)
+        ends = [end for line in lines for end in _ends(line.rows, log=log)]
+        up = axis(_flat(figure.up), [*ends, *(row["value"] for row in near)], log=log)
         budgets = [value for line in lines for value in line.rows[figure.x]]
         at = sorted(set(budgets)) if figure.x == against.TOKEN_STEPS else ()
         across = axis(_plain(figure.across), budgets, log=True, at=at)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import re
 from html import unescape
 
 import polars as pl
 import pytest
+from PIL import Image
 
 from ladd.errors import ArtifactError
 from ladd.metrics.swd import SlicedWasserstein
@@ -34,11 +37,17 @@ def given(rows, table, tmp_path) -> dict:
     }
 
 
+def pixels(picture) -> bytes:
+    return Image.open(picture).convert("RGB").tobytes()
+
+
 def test_page_holds_everything(given, tmp_path):
     write_page(tmp_path / "out" / "index.html", **given)
     html = (tmp_path / "out" / "index.html").read_text()
-    for figure in given["figures"].values():
-        assert base64.b64encode(figure.read_bytes()).decode() in html
+    shown = [base64.b64decode(data) for data in re.findall(r'src="data:image/webp;base64,([^"]+)"', html)]
+    for figure, data in zip(given["figures"].values(), shown, strict=True):
+        assert pixels(io.BytesIO(data)) == pixels(figure)
+        assert len(data) < figure.stat().st_size
     said = ["<h1>Sawtooth &amp; co</h1>", "Quality &lt;by&gt; steps", "Code use", "0123abc", "evaluator version"]
     said += [
         "<details class=",
@@ -54,7 +63,7 @@ def test_page_needs_nothing_outside(given, tmp_path):
     write_page(tmp_path / "index.html", **given)
     html = (tmp_path / "index.html").read_text()
     sources = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]*)""", html)
-    assert sum(source.startswith("data:image/png;base64,") for source in sources) == len(given["figures"])
+    assert sum(source.startswith("data:image/webp;base64,") for source in sources) == len(given["figures"])
     assert all(source.startswith("data:") for source in sources)
     assert re.findall(r"https?:|<script|<link|@import|url\(", html) == []
 
@@ -68,10 +77,9 @@ def test_an_animation_is_shown_within_the_page(given, tmp_path):
 
 def test_numbers_of_the_tables_can_be_taken_away(given, tmp_path):
     write_page(tmp_path / "index.html", **given)
-    found = re.search(
-        r'download="sawtooth.csv" href="data:text/csv;base64,([^"]+)"', (tmp_path / "index.html").read_text()
-    )
-    assert pl.read_csv(base64.b64decode(found[1])).height == given["summary"].height
+    html = (tmp_path / "index.html").read_text()
+    found = re.search(r'download="sawtooth.csv.gz" href="data:application/gzip;base64,([^"]+)"', html)
+    assert pl.read_csv(gzip.decompress(base64.b64decode(found[1]))).height == given["summary"].height
 
 
 def test_names_are_plain_and_explained(given, tmp_path):

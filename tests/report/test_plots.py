@@ -69,6 +69,12 @@ def test_models_of_one_family_are_told_apart(rows, table):
     assert joint == [("Di-LADD joint di-ladd-k4", "o"), ("Di-LADD joint di-ladd-k8", "D")]
 
 
+def test_sampler_of_a_system_looks_unlike_its_ancestral_steps(rows, table):
+    own = [row | {"model": "mdlm-own", "schedule": "vadd"} for row in rows if row["model"] == "mdlm"]
+    lines = metric_lines(summarise(table(rows + own)), SWD["token_steps"])
+    assert [line.marker for line in lines if line.rows["family"][0] == "mdlm"] == ["o", "D"]
+
+
 def test_latent_shapes_of_one_family_have_shades_of_one_colour(text_rows, table):
     co = [row for row in text_rows if row["model"] == "co-8" and row["token_steps"]]
     more = [row | {"model": "co-16", "L": 16} for row in co] + [row | {"model": "my-ccdd", "L": 64} for row in co]
@@ -113,9 +119,7 @@ def test_joint_is_solid_sequential_dashed_and_the_floor_a_grey_band(rows, table)
     assert (joint.get_linestyle(), sequential.get_linestyle()) == ("-", "--")
 
 
-def test_a_share_that_may_be_zero_has_a_linear_axis_and_a_distance_a_logarithmic_one(
-    rows, table, tmp_path, monkeypatch
-):
+def test_what_may_be_or_is_zero_has_a_linear_axis_and_a_distance_a_logarithmic_one(rows, table, tmp_path, monkeypatch):
     save, drawn = Figure.savefig, []
     monkeypatch.setattr(
         Figure, "savefig", lambda self, *given, **options: (drawn.append(self), save(self, *given, **options))
@@ -124,8 +128,10 @@ def test_a_share_that_may_be_zero_has_a_linear_axis_and_a_distance_a_logarithmic
     (validity,) = (each for each in figures() if each.metric.name == "grid_validity" and each.x == "token_steps")
     plot_metric(summarise(table(shares)), tmp_path / "valid.png", validity)
     plot_metric(summarise(table(rows)), tmp_path / "swd.png", SWD["token_steps"])
+    zero = [row | {"value": 0.0} if row["family"] == "mdlm" else row for row in rows]
+    plot_metric(summarise(table(zero)), tmp_path / "zero.png", SWD["token_steps"])
     axes = [figure.axes[0] for figure in drawn]
-    assert [each.get_yscale() for each in axes] == ["linear", "log"]
+    assert [each.get_yscale() for each in axes] == ["linear", "log", "linear"]
     points = [line.get_ydata()[0] for line in axes[0].lines if line.get_label() == "MDLM"]
     assert points == [0.0]
 
