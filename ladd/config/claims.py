@@ -104,7 +104,7 @@ def evaluate(
     node: ast.expr, look_up: Callable[[Quantity], Number], functions: Mapping[str, Callable[..., Number]]
 ) -> Number:
     """The value of one side of a claim. Raises ValueError: a part of it is not known."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return _finite(node.value)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -evaluate(node.operand, look_up, functions)
