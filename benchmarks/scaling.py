@@ -67,7 +67,7 @@ def load_of(suite: Suite, key: str) -> Load:
     )
 
 
-PARAMETERS = 184_700_000  # without embeddings and heads: tests/test_models.py counts them
+PARAMETERS = 184_700_000  # without embeddings and heads: tests/test_suites.py counts them
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _REMEDIES = {
     errno.EROFS: "work in a checkout that can be written to, or mount it so",
     errno.EACCES: _ACCESS,
     errno.EPERM: _ACCESS,
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG), "name another place"),
 }
 # Libraries that write files of their own have errors of their own, with the reason in words.
 _LIBRARIES = ("mlflow", "pyarrow", "safetensors", "safetensors_rust", "shutil", "sqlalchemy", "sqlite3")

@@ -84,11 +84,19 @@ def _register(found: dict[str, Any], module: ModuleType, base: type) -> None:
         name = getattr(value, "name", None) if entry else None
         if not isinstance(name, str):
             continue
+        _check_whole(value, base, f"{module.__file__}: {name!r}")
         if found.setdefault(name, value) is not value:
             raise ConfigError(
                 f"{module.__file__}: {name!r} is the name of another {base.__name__}, in "
                 f"{sys.modules[_home(found[name])].__file__}; rename one"
             )
+
+
+def _check_whole(value: Any, base: type, what: str) -> None:
+    """Whether all attributes are there that ``base`` declares for its classes without a value."""
+    for attribute, kind in base.__annotations__.items():
+        if str(kind).startswith("ClassVar") and not hasattr(value, attribute):
+            raise ConfigError(f"{what} has no attribute {attribute!r}; write one, as every {base.__name__} has it")
 
 
 def _home(value: Any) -> str:
@@ -107,5 +115,8 @@ def _suite_module(path: Path) -> ModuleType:
         invalidate_caches()  # the file may be new
     try:
         return import_module(name)
-    except Exception as error:
-        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(
+            f"{path} cannot be imported: {type(error).__name__}: {said}; mend it, or let its name begin with _"
+        ) from error

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ladd.cli.arguments import add_command
+from ladd.errors import AssetError
 
 EXPORT = """\
 Make one folder of a trained model: weights, settings, tokenizer and a card. It needs nothing else to sample
@@ -14,6 +15,8 @@ Make one folder of a trained model: weights, settings, tokenizer and a card. It 
 def run_export(parsed: argparse.Namespace) -> None:
     if parsed.alias and not parsed.register:
         parsed.parser.error("argument --alias: needs --register")
+    if parsed.push and "/" not in parsed.push:
+        parsed.parser.error(f"argument --push: {parsed.push} is no ORGANISATION/NAME")
     if not (parsed.folder or parsed.register or parsed.push):
         parsed.parser.error("say where to: --folder, --register or --push")
     from ladd.generation.load import load
@@ -29,7 +32,14 @@ def run_export(parsed: argparse.Namespace) -> None:
 
         print(register(model, parsed.register, alias=parsed.alias))
     if parsed.push:
-        print(model.push_to_hub(parsed.push))
+        try:
+            print(model.push_to_hub(parsed.push))
+        except Exception as error:  # of the hub, or of its HTTP library
+            said = " ".join(str(error).split())[:300]
+            raise AssetError(
+                f"--push {parsed.push}: the hub does not take it ({type(error).__name__}: {said}); log in with "
+                "`hf auth login`, or write it to a --folder and push it where there is a network"
+            ) from error
 
 
 def add_export(commands: argparse._SubParsersAction) -> None:

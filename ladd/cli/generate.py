@@ -35,6 +35,7 @@ def run_generate(parsed: argparse.Namespace) -> None:
         parsed.parser.error("argument --exact: needs --template")
     check_suite_folder(parsed.suite)
     from ladd.config import load_suite
+    from ladd.files import try_outputs
     from ladd.generation import Request, generate
     from ladd.generation.settings import OPTIONS
 
@@ -44,6 +45,10 @@ def run_generate(parsed: argparse.Namespace) -> None:
     plain = ("name", "count", "seed", "batch", "prompt", "template", "exact", "device")
     request = Request(options=options, own=own, **{key: getattr(parsed, key) for key in plain})
     animation = None if parsed.animate is None else parsed.animate.absolute()
+    if animation is not None:
+        if animation.is_dir():
+            parsed.parser.error(f"argument --animate: {parsed.animate} is a folder; name a file")
+        try_outputs((animation,))
     with contextlib.chdir(parsed.suite):
         show = partial(print, file=sys.stderr) if parsed.watch else None
         samples = generate(load_suite(), request, show, animation)

@@ -32,6 +32,7 @@ JOINED: Mapping[type[ast.operator], Callable[[Number, Number], Number]] = {
 FUNCTIONS = ("abs", "exp", "log")
 OF_SEVERAL = ("max", "min")
 GENERIC = "value"
+MOST = 1e12  # token steps, GFLOPs or temperature
 
 
 class Quantity(NamedTuple):
@@ -103,8 +104,8 @@ def evaluate(
     node: ast.expr, look_up: Callable[[Quantity], Number], functions: Mapping[str, Callable[..., Number]]
 ) -> Number:
     """The value of one side of a claim. Raises ValueError: a part of it is not known."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return node.value
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return _finite(node.value)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -evaluate(node.operand, look_up, functions)
     if isinstance(node, ast.BinOp) and type(node.op) in JOINED:
@@ -116,6 +117,16 @@ def evaluate(
             return functions[node.func.id](*(evaluate(each, look_up, functions) for each in node.args))
         return look_up(_quantity(node, node.func.id))
     raise ValueError(f'{ast.unparse(node)!r} is no number, no quantity such as swd("mdlm", 1), and nothing of both')
+
+
+def _finite(number: float) -> float:
+    try:
+        found = float(number)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise ValueError(f"a claim has a number of {len(str(number))} digits, which is too large")
+    return found
 
 
 def _quantity(node: ast.Call, name: str) -> Quantity:
@@ -130,6 +141,9 @@ def _quantity(node: ast.Call, name: str) -> Quantity:
     for field, kind in kinds.items():
         if not isinstance(value := getattr(quantity, field), kind) or isinstance(value, bool):
             raise ValueError(f"{ast.unparse(node)!r}: {field} is {value!r}")
+    for field in ("token_steps", *numbers):
+        if (value := getattr(quantity, field)) is not None and not 0 < value < MOST:
+            raise ValueError(f"{ast.unparse(node)[:200]!r}: {field} must be above 0 and below {MOST:g}")
     if quantity.token_steps is not None and quantity.gflops is not None:
         raise ValueError(f"{ast.unparse(node)!r}: write token steps or gflops, not both")
     return quantity

@@ -15,6 +15,7 @@ from typing import Any
 from ladd.errors import ConfigError, nearest
 from ladd.yaml_files import read_yaml
 
+MOST = 200  # characters of a path
 EXTENDS, DEFAULTS, PARAMS, CLAIMS = "extends", "defaults", "params.yaml", "claims.yaml"
 Values = dict[str, Any]
 
@@ -36,6 +37,8 @@ def read_settings(path: Path) -> Any:
             values["claims"] = read_yaml(claims)
         defaults = _mapping(values.pop(DEFAULTS, None), f"{path}: {DEFAULTS}")
         for block, shared in defaults.items():
+            if block in values and values[block] is None:  # taken away, and its defaults with it
+                continue
             if not isinstance(values.get(block), dict):
                 raise ConfigError(
                     f"{path}: {DEFAULTS}.{block}: there is no block of that name with entries{nearest(block, values)}"
@@ -80,8 +83,9 @@ def _below(path: Path, values: Any) -> Path | None:
     name = values.get(EXTENDS) if isinstance(values, dict) else None
     if name is None:
         return None
-    if not isinstance(name, str) or Path(name).is_absolute():
-        raise ConfigError(f"{path}: {EXTENDS}: {name!r} is no path from this folder to that of a suite, or to a file")
+    if not isinstance(name, str) or "\0" in name or len(name) > MOST or Path(name).is_absolute():
+        shown = repr(name)[:MOST]
+        raise ConfigError(f"{path}: {EXTENDS}: {shown} is no path from this folder to that of a suite, or to a file")
     below = path.parent / name
     return below / PARAMS if below.is_dir() else below
 

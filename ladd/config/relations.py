@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import combinations
 from typing import Any
 
-from ladd.config.claims import quantities
+from ladd.config.claims import Quantity, quantities
 from ladd.config.evaluation import GivenConfig, SweepConfig
 from ladd.config.latents import StudentConfig
 from ladd.config.models import SystemSettings
@@ -68,6 +68,8 @@ class Relations:
                         f"claims.{key}.claim: {quantity.model!r} is neither a sweep, {sorted(self.suite.sweeps)}, "
                         f"nor a reference, {sorted(rows)}"
                     )
+                if (sweep := self.suite.sweeps.get(quantity.model)) is not None:
+                    _check_measured(f"claims.{key}.claim", quantity, sweep)
 
     def _check_replicates(self) -> None:
         for key, sweep in self.suite.sweeps.items():
@@ -213,6 +215,19 @@ class Relations:
             task = data.task(suite, name)
             task.metrics()
             task.check()
+
+
+def _check_measured(path: str, quantity: Quantity, sweep: SweepConfig) -> None:
+    """Whether a sweep samples what a claim looks up."""
+    where = f"{path}: {quantity.metric} of {quantity.model!r}"
+    steps = sorted({point.token_steps for point in sweep.points})
+    if quantity.token_steps not in (None, *steps):
+        raise ValueError(f"{where} is asked at {quantity.token_steps} token steps; the sweep has {steps}")
+    temperatures = sorted({point.temperature for point in sweep.points})
+    if quantity.temperature not in (None, *temperatures):
+        raise ValueError(f"{where} is asked at temperature {quantity.temperature}; the sweep has {temperatures}")
+    if quantity.given and sweep.given is None:
+        raise ValueError(f"{where} is asked given {quantity.given!r}; the sweep gives its sampler no tokens")
 
 
 def _apart(blocks: Mapping[str, Mapping]) -> None:

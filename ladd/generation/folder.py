@@ -41,8 +41,10 @@ REMEDY = "it is cut, damaged or of another kind of model; save or fetch it again
 
 
 def save_model(model: Model, folder: Path) -> None:
-    """Write a model into a folder; files that are there are replaced."""
+    """Write a model into a folder; one that is there is replaced. Raises ConfigError: it holds anything else."""
     folder.mkdir(parents=True, exist_ok=True)
+    if (other := next(folder.iterdir(), None)) and not is_model(folder):
+        raise ConfigError(f"{folder} is no exported model and holds {other.name}; name a folder that is new or empty")
     about = {"version": version("ladd"), "format": FORMAT, "name": plain(model.name), "origin": model.origin}
     settings = alone(model.suite, model.key)
     write_json(folder / CONFIG, {OURS: about, "settings": settings})
@@ -124,7 +126,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a folder says of itself, and the settings of its model. Raises ArtifactError: it is no such folder."""
     with reading(folder / CONFIG, REMEDY):
         config = json.loads((folder / CONFIG).read_text())
-        about, settings = config[OURS], config["settings"]
+        about, settings = dict(config[OURS]), config["settings"]
     if about.get("format") != FORMAT:
         raise ArtifactError(
             f"{folder / CONFIG}: format {about.get('format')!r}, and this version of ladd reads {FORMAT}; install "

@@ -206,6 +206,6 @@ def flagged(digits: int) -> Callable[[Record], str]:
     def text(row: Record) -> str:
         plain = uncertain(row["value"], row["stderr"], digits)
         conditional = row["metric"] in CONDITIONAL or row["metric"].startswith(ZERO_SHOT)
-        return f"({plain})" if conditional and is_conditional(row["family"]) else plain
+        return f"({plain})" if conditional and is_conditional(row["family"], row["schedule"]) else plain
 
     return text

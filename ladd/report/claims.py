@@ -58,7 +58,8 @@ def judge(claims: Mapping[str, Claim], compare: pl.DataFrame) -> dict[str, Verdi
     (Student's t); of a single training it is the error of measuring alone, which another training is not covered by.
     """
     typed = compare.with_columns(pl.col("temperature").cast(pl.Float64))  # a column of nulls has no type of its own
-    return {key: _judge(claim, typed) for key, claim in claims.items()}
+    with np.errstate(all="ignore"):  # what comes of it is not finite, and is said to be
+        return {key: _judge(claim, typed) for key, claim in claims.items()}
 
 
 def _judge(claim: Claim, compare: pl.DataFrame) -> Verdict:
@@ -69,7 +70,9 @@ def _judge(claim: Claim, compare: pl.DataFrame) -> Verdict:
     try:
         for side in (left, right):
             evaluate(
-                side, lambda quantity: found.setdefault(quantity, _look_up(quantity, compare)).values[0], FUNCTIONS
+                side,
+                lambda quantity: np.float64(found.setdefault(quantity, _look_up(quantity, compare)).values[0]),
+                FUNCTIONS,
             )
     except LookupError as error:
         return Verdict("not run", reason=str(error))
@@ -100,6 +103,8 @@ def _judge(claim: Claim, compare: pl.DataFrame) -> Verdict:
 
 
 def _verdict(mean: float, spread: float, shared: float, trainings: int, *, unknown: bool) -> Verdict:
+    if not math.isfinite(mean + spread + shared):
+        return Verdict("not run", reason="it divides by zero, or takes the logarithm of what is not above it")
     if unknown:
         return Verdict("undecided", mean, None, None, trainings, reason="the error of a number in it is not known")
     stderr = math.hypot(spread / math.sqrt(trainings), shared)

@@ -127,13 +127,14 @@ def named_systems(flag: str) -> str:
     return ", ".join(systems()[name].label for name in systems_that(flag))
 
 
-def is_conditional(family: str) -> bool:
+def is_conditional(family: str, schedule: str) -> bool:
     """Whether the token term of a system is no bound on -log p(x), since it is given what has seen the sequence.
 
-    So it is with latents, and with what else a system says of itself by its attribute ``conditional``.
+    So it is with latents, and with what else a system says of itself by its attribute ``conditional``, or a sampler by
+    ``bounded``.
     """
-    system = systems().get(family)
-    return system is not None and (system.uses_latents or getattr(system, "conditional", False))
+    system, sampler = systems().get(family), discover("ladd.samplers", Sampler).get(schedule, Sampler)
+    return system is not None and (system.uses_latents or getattr(system, "conditional", False) or not sampler.bounded)
 
 
 def of_systems(flag: str) -> pl.Expr:

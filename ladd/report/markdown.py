@@ -115,7 +115,7 @@ def _bound(summary: pl.DataFrame, row: Record) -> str:
         return labels.PERPLEXITY
     if row["family"] in labels.references():
         return next(name for name, bound in labels.STANDS_IN.items() if bound == labels.BOUND)
-    return labels.BOUND if labels.is_conditional(row["family"]) else labels.TOKEN_BOUND
+    return labels.BOUND if labels.is_conditional(row["family"], row["schedule"]) else labels.TOKEN_BOUND
 
 
 def _bound_title(summary: pl.DataFrame) -> str:

@@ -257,7 +257,7 @@ def _kind(row: Record) -> int:
     """Number in KINDS."""
     if row["family"] in labels.references():
         return 2
-    return int(labels.is_conditional(row["family"]) and row["metric"] != labels.BOUND)
+    return int(labels.is_conditional(row["family"], row["schedule"]) and row["metric"] != labels.BOUND)
 
 
 def _term(row: Record) -> str:

@@ -12,7 +12,7 @@ import polars as pl
 
 from ladd.config import Suite, load_suite
 from ladd.config.evaluation import GivenConfig
-from ladd.errors import ArtifactError, ConfigError
+from ladd.errors import ArtifactError, ConfigError, reading
 from ladd.registry import suite_folder
 from ladd.report.blocks import essential_metrics
 from ladd.report.cells import Block, flagged
@@ -48,7 +48,7 @@ def sweep_rows(folders: list[Path], source: str) -> pl.DataFrame:
 
 def _from_dvc(folder: Path, suite: Suite) -> pl.DataFrame:
     path = folder / "results" / "compare.csv"
-    with suite_folder(folder):
+    with suite_folder(folder), reading(path, "run `dvc repro` to make it again"):
         summary = summarise(read_results(path)).filter(~pl.col("family").is_in([*references()]))
     if unknown := sorted(set(summary["model"]) - set(suite.sweeps)):
         raise ArtifactError(f"{path} has the sweep {unknown[0]!r}, and params.yaml has not; run `dvc repro`")

@@ -60,6 +60,7 @@ class Sampler(ABC):
         takes: kind of source that it draws from.
         Settings: of a sweep; a subclass of `SweepConfig` where there are more of them.
         latents_at: "shared", where latents are noisy while tokens are drawn, or "clean": where its bound is taken.
+        bounded: whether the token term under it is a bound on -log p(x), where that of its system is.
         line, markers: of lines in figures.
         meaning: in one line, for readers who do not know it.
         source: what is drawn from.
@@ -71,6 +72,7 @@ class Sampler(ABC):
     takes: ClassVar[type]
     Settings: ClassVar[type[SweepConfig]] = SweepConfig
     latents_at: ClassVar[str] = "clean"
+    bounded: ClassVar[bool] = True
     line: ClassVar[Any] = "-"
     markers: ClassVar[str] = "oD^vPX"
     meaning: ClassVar[str] = ""

@@ -23,6 +23,14 @@ from ladd.samplers.drawing import log_margin
 class LooGibbs(Corrector):
     """A position is scored by how far its token leads before all others; its predictor is ancestral."""
 
+    citation: ClassVar[str] = """
+@misc{gourevitch2026uniform,
+  title = {Uniform Diffusion Models Revisited: Leave-One-Out Denoiser and Absorbing State Reformulation},
+  author = {Gourevitch, Samson and Janati, Yazid and Shariatian, Dario and others},
+  year = {2026},
+  note = {arXiv:2605.22765},
+}
+"""
     name: ClassVar[str] = "loo-gibbs"
     processes: ClassVar[tuple[type[Process], ...]] = (UniformProcess,)
 

@@ -1,4 +1,4 @@
-"""Psi samplers: a reverse step, or the forward process from a draw of the clean tokens ("Duo++", 2026).
+"""Psi samplers: a reverse step, or the forward process from a draw of the clean tokens (Deschenaux et al., 2026).
 
 The law of x_s is kappa q(x_s | x_t, p) + (1 - kappa) q(x_s | x_0) with x_0 drawn from what p and x_t say of it.
 kappa = 1 is ancestral sampling, kappa = 0 noises a prediction anew in every step. Under masks it is remasking by
@@ -38,6 +38,15 @@ class PsiOptions(TokenOptions):
 class Psi(Remasking):
     """For masked and uniform processes."""
 
+    citation: ClassVar[str] = """
+@inproceedings{deschenaux2026diffusion,
+  title = {The Diffusion Duality, Chapter {II}: {$\\Psi$}-Samplers and Efficient Curriculum},
+  author = {Deschenaux, Justin and Gulcehre, Caglar and Sahoo, Subham Sekhar},
+  booktitle = {International Conference on Learning Representations},
+  year = {2026},
+  note = {arXiv:2602.21185},
+}
+"""
     name: ClassVar[str] = "psi"
     Options: ClassVar[type[TokenOptions]] = PsiOptions
     processes: ClassVar[tuple[type[Process], ...]] = (MaskedProcess, UniformProcess)

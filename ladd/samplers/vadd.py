@@ -57,6 +57,7 @@ class Vadd(DefaultSampler):
 
     name: ClassVar[str] = "vadd"
     meaning: ClassVar[str] = "each step is given a random vector that its tokens have in common"
+    bounded: ClassVar[bool] = False  # one vector for all steps: its full bound is one
     takes: ClassVar[type] = VaddSource
     Settings: ClassVar[type[SweepConfig]] = VaddSweep
 

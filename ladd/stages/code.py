@@ -43,10 +43,22 @@ LEFT_OUT: Mapping[str, str] = {
 
 
 TEMPLATES = "*.j2"
-# Attributes of classes that say how things are called and drawn. Stages that show nothing do not read them.
+# Attributes of classes that say how things are called, drawn and told. Stages that show nothing do not read them.
 WORDS = frozenset(
     (
-        *("against", "axis", "citation", "colour", "label", "line", "markers", "meaning", "place", "real_label"),
+        *(
+            "against",
+            "axis",
+            "bounded",
+            "citation",
+            "colour",
+            "label",
+            "line",
+            "markers",
+            "meaning",
+            "place",
+            "real_label",
+        ),
         *("references", "short", "title"),
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import polars as pl
 
 from ladd.config import Suite
 from ladd.config.replicates import replicate_of, without_replicate
-from ladd.errors import ArtifactError
+from ladd.errors import ArtifactError, reading
 from ladd.git import git_tags, last_change
 from ladd.report import drawings
 from ladd.report.claims import Judged, judge, judged
@@ -30,6 +30,7 @@ from ladd.tasks import Task, task_of
 from ladd.yaml_files import write_yaml
 
 RESULTS = Path("results")
+AGAIN = "run `dvc repro` to make it again"
 ANIMATION = RESULTS / "animation.html"  # of `ladd generate SWEEP --animate`; no stage writes it
 CURVES = (
     "Training curves. Strong: validation, faint: training. The loss is what is minimised, token and latent are its "
@@ -44,7 +45,8 @@ def rebuild(suite: Suite, folder: Path) -> None:
     Raises:
         ArtifactError: a result is missing.
     """
-    compare = read_results(RESULTS / "compare.csv")
+    with reading(RESULTS / "compare.csv", AGAIN):
+        compare = read_results(RESULTS / "compare.csv")
     summary = summarise(compare)
     claims = judged(suite.claims, judge(suite.claims, compare))
     made = provenance(suite, compare) | of_results(suite) | here(suite)
@@ -127,10 +129,11 @@ def _processor() -> str:
     return named[0] if named else platform.processor() or "unknown processor"
 
 
-def _there(path: Path) -> Path:
+def _read(path: Path, read: Callable[[Path], Any]) -> Any:
     if not path.is_file():
         raise ArtifactError(f"{path} is missing; run `dvc repro` to make it")
-    return path
+    with reading(path, AGAIN):
+        return read(path)
 
 
 def draw(suite: Suite, summary: pl.DataFrame, plots: Path) -> dict[str, Path]:
@@ -143,13 +146,15 @@ def draw(suite: Suite, summary: pl.DataFrame, plots: Path) -> dict[str, Path]:
     ]
     histories: dict[str, list[pl.DataFrame]] = {}
     for name in names:
-        history = pl.read_csv(_there(RESULTS / "history" / f"{name}.csv"), infer_schema_length=None)
+        path = RESULTS / "history" / f"{name}.csv"
+        history = _read(path, lambda path: pl.read_csv(path, infer_schema_length=None))
         histories.setdefault(without_replicate(name), []).append(history)
     priors = [name for name in histories if name.startswith("prior-")]
     discrete = [*suite.codebooks, *(key for key, latents in suite.latents.items() if latents.kind == "discrete")]
     discrete = [key for key in discrete if replicate_of(key) == 1]
     usage = {
-        key: json.loads(_there(RESULTS / "stage1" / f"{key}.json").read_text())["probabilities"] for key in discrete
+        key: _read(RESULTS / "stage1" / f"{key}.json", lambda path: json.loads(path.read_text())["probabilities"])
+        for key in discrete
     }
     figures = sample_figures(summary, plots)
     plot_curves(histories, plots / "curves.png", priors)
@@ -165,7 +170,7 @@ def draw(suite: Suite, summary: pl.DataFrame, plots: Path) -> dict[str, Path]:
 
 def sample_groups(suite: Suite, key: str, summary: pl.DataFrame) -> list[SampleGroup]:
     """The first samples of every point of a sweep, or of real data, whose key is reference-KEY."""
-    points = json.loads(_there(RESULTS / "samples" / f"{key}.json").read_text())
+    points = _read(RESULTS / "samples" / f"{key}.json", lambda path: list(json.loads(path.read_text())))
     if key not in suite.sweeps:
         return _real_groups(suite, key.removeprefix("reference-"), points, summary)
     sweep, groups = suite.sweeps[key], []

@@ -68,11 +68,11 @@ class EMoe(SystemWithSampler):
     label, colour, place = "E-MoE", "#AA7744", 37
     meaning = "masked diffusion whose tokens pass randomly chosen experts, which they have in common by attention"
     citation = """
-@unpublished{ivanov2026emoe,
-  title = {E-MoE: routed experts as a discrete latent of masked diffusion},
-  author = {Ivanov and others},
+@misc{ivanov2026emoe,
+  title = {{E-MoE}: Enhanced Mixture-of-Experts for Non-Factorized Diffusion Language Models},
+  author = {Ivanov, Arseny and others},
   year = {2026},
-  note = {Preprint; its full title is to be checked},
+  note = {arXiv:2609.37533},
 }
 """
     source: ClassVar[type] = RoutedSource

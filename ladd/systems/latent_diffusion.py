@@ -64,6 +64,15 @@ class LatentDiffusion(System):
     label, colour, place = "Latent diffusion", "#661100", 38
     meaning = "diffusion over latents alone, and one pass that decodes them"
     citation = """
+@inproceedings{shabalin2025tencdm,
+  title = {{TEncDM}: Understanding the Properties of the Diffusion Model in the Space of Language Model Encodings},
+  author = {Shabalin, Alexander and Meshchaninov, Viacheslav and Chimbulatov, Egor and Lapikov, Vladislav and
+    Kim, Roman and Bartosh, Grigory and Molchanov, Dmitry and Markov, Sergey and Vetrov, Dmitry},
+  booktitle = {Proceedings of the AAAI Conference on Artificial Intelligence},
+  year = {2025},
+  note = {arXiv:2402.19097},
+}
+
 @inproceedings{meshchaninov2025cosmos,
   title = {Compressed and Smooth Latent Space for Text Diffusion Modeling},
   author = {Meshchaninov, Viacheslav and others},

@@ -89,6 +89,7 @@ def test_a_sampler_takes_settings_of_its_own_and_is_watched(folder, capsys):
         (["--template", "{" + "9" * 5000 + "}"], "is no gap"),
         (["--token-lag", "1e30"], "token_lag: 1e+30: Input should be less than or equal to 100"),
         (["--temperature", "1e-320"], "greater than or equal to 0.001"),
+        (["--animate", "/dev/null/x"], "/dev/null: File exists; name another place"),
     ],
 )
 def test_errors_go_to_stderr_with_exit_code_1(folder, capsys, arguments, message):
@@ -150,6 +151,7 @@ def test_working_directory_is_the_suite_by_default_and_stays(folder, tmp_path, m
         (["mdlm", "--precision", "float16"], "float16"),
         (["mdlm", "--prompt", "1", "--template", "1"], "not allowed with"),
         (["mdlm", "--exact"], "needs --template"),
+        (["mdlm", "--animate", "/tmp"], "/tmp is a folder; name a file"),
     ],
 )
 def test_wrong_usage_has_exit_code_2(folder, capsys, arguments, message):

@@ -51,6 +51,8 @@ def test_merge_leaves_its_arguments_as_they_are():
         ("extends: .\n", r"params\.yaml: extends: '\.' leads back to"),
         ("extends: ../b\n", r"b/params\.yaml: extends: '\.\./a' leads back to .*a/params\.yaml"),
         ("extends: ../none\n", r"a/params\.yaml: extends: '\.\./none'.*none cannot be read"),
+        ('extends: "a\\0b"\n', r"a\\x00b' is no path"),
+        (f"extends: {'x' * 5000}\n", r"x{199} is no path"),
         ("extends: 3\n", r"a/params\.yaml: extends: 3 is no path"),
         ("extends: /etc\n", r"extends: '/etc' is no path"),
         ("m: {a: {extends: z}, b: {}}\n", r"m\.a\.extends: 'z' is no entry of m; it has \['a', 'b'\]"),
@@ -65,6 +67,11 @@ def test_error_names_the_file_and_the_key(tmp_path, text, message):
     write(tmp_path / "b", "extends: ../a\n")
     with pytest.raises(ConfigError, match=message):
         read_settings(write(tmp_path / "a", text))
+
+
+def test_a_block_that_is_taken_away_takes_its_defaults_along(tmp_path):
+    write(tmp_path / "b", "defaults: {m: {x: 1}}\nm: {a: {}}\nk: 2\n")
+    assert read_settings(write(tmp_path / "a", "extends: ../b\nm: null\n")) == {"k": 2}
 
 
 OWN_TEXT = """\

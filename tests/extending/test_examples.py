@@ -77,6 +77,13 @@ def test_wrong_settings_of_each_are_errors_that_name_the_key(tmp_path, old, new,
     ("name", "text", "words"),
     [
         ("broken.py", "import nothing_of_that_name", ["broken.py cannot be imported", "nothing_of_that_name"]),
+        ("ends.py", "import sys\nsys.exit()", ["ends.py cannot be imported: SystemExit", "its name begin with _"]),
+        (
+            "unsaid.py",
+            "from ladd.samplers.base import Sampler\nclass Mine(Sampler):\n    name = 'mine'\n"
+            "    def steps(self): ...\n    def initialise(self): ...\n    def update(self): ...\n",
+            ["unsaid.py: 'mine' has no attribute 'takes'"],
+        ),
         (
             "twin.py",
             (EXAMPLES / "span_mdlm.py").read_text(),

@@ -107,6 +107,13 @@ def test_saved_again_it_is_the_same_folder(saved, tmp_path):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_a_folder_with_anything_else_is_left_as_it_is(sawtooth, tmp_path):
+    (tmp_path / "README.md").write_text("notes")
+    with pytest.raises(ConfigError, match=r"is no exported model and holds README\.md"):
+        ladd.load(sawtooth / "mdlm").save_pretrained(tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("README.md", "notes")]
+
+
 def test_replicate_is_saved_under_the_name_of_its_model(suite, sawtooth, tmp_path):
     folder = tmp_path / "suite"
     shutil.copytree(sawtooth, folder, ignore=shutil.ignore_patterns(".work"))

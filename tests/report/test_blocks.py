@@ -36,6 +36,14 @@ def test_the_token_term_of_a_system_without_latents_may_be_none_either(rows, tab
     assert cells["mdlm"][0] == "0.5731±0.0011"
 
 
+def test_the_token_term_under_a_sampler_may_be_none(rows, table):
+    """One vector for all steps: a page of VADD gave its token term, 1.83, as a bound where the bound was 1.88."""
+    rows = [row | {"family": "vadd"} for row in rows if row["family"] == "mdlm" and row["metric"] == "token_elbo"]
+    kept = [row | {"model": "kept", "schedule": "vadd"} for row in rows]
+    _, cells = found(summarise(table([*rows, *kept])), "Likelihood terms")
+    assert (cells["mdlm"][0], cells["kept"][0]) == ("0.5731±0.0011", "(0.5731±0.0011)")
+
+
 def test_zero_shot_has_a_column_per_corpus(text_rows, table):
     block, cells = found(summarise(table(text_rows)), "Zero-shot perplexity")
     assert block.columns[2:] == ("news", "wiki")

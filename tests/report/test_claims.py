@@ -142,6 +142,21 @@ def test_what_was_not_measured_is_not_run(trained, text, reason):
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'swd("mdlm", 1) / swd("zero", 1) > 2',
+        'log(swd("zero", 1)) - log(swd("zero", 1)) > 0',
+        'log(-swd("mdlm", 1)) < 1',
+    ],
+)
+def test_what_is_not_a_number_is_not_run(rows, table, text):
+    zero = [row | {"model": "zero", "value": 0.0} for row in rows if row["model"] == "mdlm" and row["token_steps"] == 1]
+    found = verdict(text, table(rows + zero))
+    assert (found.verdict, found.margin) == ("not run", None)
+    assert "divides by zero" in found.reason
+
+
 def test_temperature_is_that_nearest_to_one_unless_it_is_asked_for(rows, table):
     rows = [row | {"temperature": 0.9} for row in rows if row["model"] == "mdlm"]
     rows += [row | {"temperature": 0.5, "value": 1.0} for row in rows]

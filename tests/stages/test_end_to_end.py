@@ -14,12 +14,14 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from ladd.errors import ArtifactError
 from ladd.evaluation.rows import Row
 from ladd.files import file_hash
 from ladd.metrics.swd import SlicedWasserstein
 from ladd.report.select import summarise
 from ladd.stages.declaration import read_declaration
 from ladd.stages.manifest import dvc_hash
+from ladd.stages.pages import rebuild
 from ladd.stages.planned import stages_in_order
 from tests.stages.finished import Finished
 from tests.stages.tiny import SAMPLES, TRAINING, git, make_suite, run_all, run_here, write_params
@@ -267,6 +269,33 @@ def test_every_checkpoint_is_a_model_of_its_run(finished):
 
 def test_no_resume_state_is_left(finished):
     assert [path.name for path in (finished.folder / ".work").iterdir() if path.is_dir()] == ["values"]  # of metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("compare.csv", b"\x80\x00"),
+        ("compare.csv", b""),
+        ("samples/mdlm.json", b"{"),
+        ("samples/mdlm.json", b"null"),
+        ("stage1/di.json", b"[1]"),
+        ("history/baseline-mdlm.csv", b""),
+    ],
+)
+def test_a_damaged_result_is_named(finished, tmp_path, name, content):
+    damaged = finished.folder / "results" / name
+    whole = damaged.read_bytes()
+    damaged.write_bytes(content)
+    try:
+        with (
+            contextlib.chdir(finished.folder),
+            pytest.raises(
+                ArtifactError, match=f"{name} (cannot be read|has columns) .*run `dvc repro` to make it again"
+            ),
+        ):
+            rebuild(finished.suite, tmp_path)
+    finally:
+        damaged.write_bytes(whole)
 
 
 def test_report_and_figures_are_written(finished):
