@@ -101,5 +101,8 @@ def reading(what: object, remedy: str) -> Iterator[None]:
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """What to add to a message about an unknown name: the name that was probably meant, or nothing."""
-    found = difflib.get_close_matches(name, list(known), 1) if isinstance(name, str) and len(name) < 200 else []
+    names = list(known)
+    if not isinstance(name, str) or len(name) >= 200 or name in names:  # it is known, and unknown in this place
+        return ""
+    found = difflib.get_close_matches(name, names, 1)
     return f" (did you mean {found[0]!r}?)" if found else ""

@@ -25,10 +25,12 @@ def read_settings(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: it is not there.
-        ConfigError: what it extends is not there, or leads back to it; with the file and the key.
+        ConfigError: it is empty, or what it extends is not there, or leads back to it; with the file and the key.
     """
     try:
         values = _whole(path, ())
+        if values is None:
+            raise ConfigError(f"{path} is empty; write the settings of a suite, or `{EXTENDS}: ../NAME`")
         if not isinstance(values, dict):
             return values  # no suite, which its own check says
         if "claims" in values:

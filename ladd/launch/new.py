@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ladd.config import Suite, load_suite
 from ladd.errors import ConfigError, LaunchError
 from ladd.files import remove, storage_error, write_atomically
-from ladd.launch import own_sizes
+from ladd.launch import own_checks, own_sizes
 from ladd.launch.confine import check_name
 from ladd.launch.own_data import HUB_NAME, Found, find_local_data, guess_field, look_at, path_asset, read_texts
 from ladd.launch.own_hub import TOKENIZER, find_hub_data, hub_tokenizer
@@ -76,6 +76,7 @@ def new_suite(root: Path, request: Request) -> Written:
     if os.path.lexists(target):
         raise ConfigError(f"suites/{request.name} is there already; choose another name, or remove it first")
     written = Written(target)
+    own_checks.check_encoding(request.encoding)
     with _draft_folder(root, request.name) as folder, _quiet_datasets():
         found = _find(root, request)
         _make(root, folder, found, request, written.notes)
@@ -114,14 +115,9 @@ def _quiet_datasets() -> Iterator[None]:
 
 
 def _find(root: Path, request: Request) -> Found:
-    try:
-        path = Path(request.data).expanduser()
-        here = path.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # too long, or no such user behind ~
-        raise ConfigError(f"--data: {request.data[:200]!r} cannot be looked for ({error}); correct the path") from error
-    if here:
+    if path := own_checks.existing_path("--data", request.data):
         return find_local_data(path, root, request.encoding)
-    if HUB_NAME.fullmatch(request.data) and not path.suffix:
+    if HUB_NAME.fullmatch(request.data) and not Path(request.data).suffix:
         return find_hub_data(request.data, root, request.encoding)
     raise ConfigError(
         f"--data: {request.data!r} is no file or folder here, and no ORGANISATION/NAME of the hub; correct the path"
@@ -183,6 +179,8 @@ def _layout(found: Found, request: Request, scratch: Path, notes: list[str]) -> 
     guessed, why = own_sizes.guess_layout(lines if whole else texts, whole_files=whole)
     layout = request.layout or guessed
     notes.append(f"--task {layout}" + (f" (guessed: {why})" if request.layout is None else ""))
+    if layout == "rows":
+        own_sizes.check_strings(lines if whole else texts)
     if layout == "rows" and whole:
         found = replace(found, format="lines")
     cut = _cut(documents) if layout == "text" else "none"
@@ -194,8 +192,8 @@ def _layout(found: Found, request: Request, scratch: Path, notes: list[str]) -> 
     return draft
 
 
-def _texts(documents: Dataset) -> Iterator[str]:
-    return (text for batch in documents.iter(256) for text in batch["text"])
+def _texts(*parts: Dataset) -> Iterator[str]:
+    return (text for part in parts for batch in part.iter(256) for text in batch["text"])
 
 
 def _cut(documents: Dataset) -> Cut:
@@ -213,14 +211,15 @@ def _cut(documents: Dataset) -> Cut:
 
 def _tokenizer(root: Path, request: Request, draft: Draft, notes: list[str]) -> dict[str, Any]:
     """Its block of params.yaml; V follows when it is made."""
-    wanted = request.tokenizer or ("character" if draft.layout == "rows" else "bpe")
+    default = "character" if draft.layout == "rows" else "bpe"
+    wanted = default if request.tokenizer is None else request.tokenizer
     if wanted in TRAINED:
         return {"kind": wanted, "vocabulary": own_sizes.LARGEST_VOCABULARY}
-    path = Path(wanted).expanduser()
-    if path.is_dir():
+    path = own_checks.existing_path("--tokenizer", wanted)
+    if path and path.is_dir():
         path /= TOKENIZER
-    if path.is_file():
-        Tokenizer.load(path)  # its errors first
+    if path and path.is_file():
+        own_checks.check_tokenizer(path)
         asset = path_asset(path, root)
     elif HUB_NAME.fullmatch(wanted) and not os.path.lexists(wanted):
         asset = hub_tokenizer(wanted)
@@ -239,9 +238,11 @@ def _read(draft: Draft, scratch: Path) -> tuple[Suite, Sequence[Dataset], Tokeni
     config: Any = suite.data[draft.name]
     parts = own_documents(suite, config.train, config.validation, draft.cut, _made(scratch / "read"))
     count = sum(map(len, parts))
+    own_checks.check_different(_texts(*parts))
     draft.share = own_sizes.held_out_share(count)
     if draft.tokenizer["kind"] == "bpe":
-        characters = sum(len(text) for part in parts for text in _texts(part))
+        own_checks.check_runs(_texts(*parts), draft.train["asset"]["name"])
+        characters = sum(map(len, _texts(*parts)))
         draft.tokenizer["vocabulary"] = own_sizes.bpe_vocabulary(characters)
     suite = _checked(draft)
     config = suite.data[draft.name]
@@ -258,6 +259,8 @@ def _size(draft: Draft, parts: Sequence[Dataset], tokenizer: Tokenizer, notes: l
     """N, from the lengths of the documents."""
     lengths = [len(ids) for part in parts for batch in part.iter(256) for ids in tokenizer.encode(batch["text"])]
     count, longest = len(lengths), max(lengths)
+    if not longest:
+        raise ConfigError("--tokenizer: it has no token for any character of the data; name another")
     if draft.layout == "rows":
         draft.tokens, dropped = own_sizes.row_tokens(lengths)
         own_sizes.check_enough(int((count - dropped) * draft.share), draft.share, "strings", count - dropped)

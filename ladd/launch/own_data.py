@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ladd.assets import asset_files, listing_hash
-from ladd.config.messages import cut
-from ladd.errors import ConfigError, nearest
+from ladd.config.messages import checked, cut
+from ladd.errors import ArtifactError, ConfigError, nearest
 from ladd.files import file_hash
-from ladd.tasks.text.documents import BUILDERS, naming_file
+from ladd.launch.own_checks import check_columns, check_content, check_file_name
+from ladd.tasks.text.documents import BUILDERS, REMEDY, naming_file
 from ladd.tasks.text.settings import CorpusConfig
 
 if TYPE_CHECKING:
@@ -32,10 +34,11 @@ FORMATS = {
 }
 SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"  # that `save_to_disk` of datasets writes
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
-HEAD = 1 << 16  # bytes that are looked at
+ENCODED = ("text", "csv", "jsonl")  # formats that are text
 LOOKED_AT = 500  # rows
 FAVOURED = ("text", "content", "document", "body", "sentence", "smiles", "sequence")
 AVOIDED = re.compile(r"(^|_)(id|uuid|url|uri|path|file|date|time|hash|key)s?$", re.IGNORECASE)
+OWN_REMEDY = "it is cut, damaged or something else: write it again, or rename it to the suffix of what it is"
 DISTINCT = 0.2  # share of different values below which a column is a category
 
 
@@ -87,8 +90,9 @@ def find_local_data(path: Path, root: Path, encoding: str) -> Found:
     Args:
         root: of the repository: names within it are written as seen from there.
     Raises:
-        ConfigError: nothing of a known format is there, or it is empty or binary.
+        ConfigError: nothing of a known format is there, or it is empty, binary, or of another encoding.
     """
+    check_file_name(path)
     if path.is_file():
         kind = format_of(path)
         if kind is None:
@@ -103,9 +107,7 @@ def find_local_data(path: Path, root: Path, encoding: str) -> Found:
     for file in found.paths():
         if not file.stat().st_size:
             raise ConfigError(f"--data: {file} is empty; remove it, or name another")
-    if not found.has_fields:
-        for file in found.paths():
-            _refuse_binary(file, encoding)
+    check_files(found)
     return found
 
 
@@ -155,19 +157,12 @@ def _suffix(name: str) -> str:
     return "".join(suffixes[-2:]) if suffixes[-1].lower() in PACKED else suffixes[-1]
 
 
-def _refuse_binary(file: Path, encoding: str) -> None:
-    import fsspec
-
-    try:
-        with fsspec.open(str(file), "rb", compression="infer") as stream:
-            head = stream.read(HEAD)
-    except Exception as error:  # of whatever unpacks it
-        raise ConfigError(f"--data: {file} cannot be unpacked ({error}); pack it again") from error
-    if encoding == "utf-8" and b"\0" in head:
-        raise ConfigError(
-            f"--data: {file} is binary, or text of another encoding: byte {head.index(0)} is 0; leave it out, or say "
-            "the encoding (--encoding utf-16)"
-        )
+def check_files(found: Found) -> None:
+    """Refuse files whose names read as something else, or that are not of the encoding. Raises ConfigError."""
+    for file in found.paths():
+        check_file_name(file)
+        if found.format in ENCODED:
+            check_content(file, found.encoding)
 
 
 def look_at(found: Found, scratch: Path) -> list[dict[str, Any]]:
@@ -175,13 +170,13 @@ def look_at(found: Found, scratch: Path) -> list[dict[str, Any]]:
 
     Raises:
         ArtifactError: it is not of its format.
-        ConfigError: it has no rows.
+        ConfigError: it has no rows, or CSV has a header that does not fit them.
     """
     import datasets
 
     files = found.paths()
-    corpus = CorpusConfig.model_validate(found.corpus(field="any"))
-    with naming_file(corpus, files, scratch):
+    corpus = _corpus(found, field="any")
+    with _of_options(), naming_file(corpus, files, scratch):
         if found.format == "folder":
             rows: Any = datasets.load_from_disk(str(files[0].parent))
         else:
@@ -191,7 +186,22 @@ def look_at(found: Found, scratch: Path) -> list[dict[str, Any]]:
         seen = [dict(row) for row in islice(rows, LOOKED_AT)]
     if not seen:
         raise ConfigError(f"--data: {files[0]} has no rows; name another file")
+    if found.format == "csv":
+        check_columns(files[0], list(seen[0]))
     return seen
+
+
+def _corpus(found: Found, **changes: Any) -> CorpusConfig:
+    return checked(CorpusConfig, found.corpus(**changes), f"--data {found.path}")
+
+
+@contextmanager
+def _of_options() -> Iterator[None]:
+    """What the stage `data` says of the settings of a corpus, said of a file that is named on the command line."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise ArtifactError(str(error).replace(REMEDY, OWN_REMEDY)) from error
 
 
 def guess_field(rows: Sequence[dict[str, Any]], wanted: str | None) -> tuple[str, list[str], list[str]]:
@@ -244,8 +254,8 @@ def read_texts(found: Found, scratch: Path, most: int | None) -> Dataset:
     """
     from ladd.tasks.text.documents import read_documents
 
-    corpus = CorpusConfig.model_validate(found.corpus(documents=most))
-    documents = read_documents(corpus, found.paths(), scratch)
+    with _of_options():
+        documents = read_documents(_corpus(found, documents=most), found.paths(), scratch)
     if not len(documents):
         raise ConfigError(f"--data: no document of {found.path} has a visible character; name other data")
     return documents

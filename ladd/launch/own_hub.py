@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ladd.assets import asset_folder
 from ladd.config import AssetConfig
 from ladd.errors import AssetError
-from ladd.launch.own_data import Found, choose_files
+from ladd.launch.own_data import Found, check_files, choose_files
 
 TOKENIZER = "tokenizer.json"
 REMEDY = {
@@ -42,7 +42,7 @@ def find_hub_data(name: str, root: Path, encoding: str) -> Found:
 
     Raises:
         AssetError: see `hub_asset`.
-        ConfigError: no file has a format that is known.
+        ConfigError: no file has a format that is known, or one is not of the encoding.
     """
     asset, names = hub_asset(name, "dataset")
     names = [each for each in names if not each.startswith(".")]
@@ -54,7 +54,9 @@ def find_hub_data(name: str, root: Path, encoding: str) -> Found:
         notes.append(f"of its {len(data)} files, {len(of_train)} are of the training split")
     asset |= {"file": files.removeprefix("**/")}
     path = asset_folder(AssetConfig.model_validate(asset), root)
-    return Found(asset, path, files, kind, encoding=encoding, notes=notes)
+    found = Found(asset, path, files, kind, encoding=encoding, notes=notes)
+    check_files(found)
+    return found
 
 
 def hub_tokenizer(name: str) -> dict[str, Any]:

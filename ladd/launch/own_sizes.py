@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Literal
 
@@ -104,8 +104,15 @@ def check_enough(held_out: int, share: float, what: str, found: int) -> None:
     if held_out < needed:
         raise ConfigError(
             f"--data: too short: {found} {what}, of which {share:.0%} are held out; at least {needed} of these are "
-            f"needed, so give about {needed / max(share * found, 0.5):.1f} times as much"
+            f"needed, so give about {needed / (share * max(found, 1)):.1f} times as much"
         )
+
+
+def check_strings(strings: Iterable[str]) -> None:
+    """Refuse a single string, of which nothing can be held out. Raises ConfigError."""
+    count = sum(1 for string in strings if string.strip())
+    if count < 2:
+        check_enough(0, held_out_share(count), "string", count)
 
 
 def training_steps(suite: Suite, minutes: float) -> dict[str, int]:

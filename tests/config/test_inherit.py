@@ -61,6 +61,8 @@ def test_merge_leaves_its_arguments_as_they_are():
         ("defaults: {m: {x: 1}}\n", r"defaults\.m: there is no block of that name"),
         ("defaults: {m: 1}\nm: {a: {}}\n", r"defaults\.m: there must be names with values"),
         ("defaults: 1\n", r"defaults: there must be names with values"),
+        ("", r"a/params\.yaml is empty; write the settings of a suite"),
+        ("# notes alone\n", r"a/params\.yaml is empty"),
     ],
 )
 def test_error_names_the_file_and_the_key(tmp_path, text, message):

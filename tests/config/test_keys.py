@@ -45,3 +45,7 @@ def test_unknown_name_comes_with_the_nearest(place, value, meant):
 
 def test_nothing_near_is_nothing():
     assert nearest("zzz", ["mdlm", "ar"]) == nearest(None, ["mdlm"]) == ""
+
+
+def test_a_name_is_not_what_was_meant_by_itself():
+    assert nearest("start", ["start", "stars"]) == ""

@@ -212,10 +212,10 @@ def test_text_that_is_not_yaml_is_an_error_that_names_the_file(text, tmp_path):
         load_suite(path)
 
 
-@pytest.mark.parametrize("text", ["", "just text", "[1, 2]"])
-def test_text_that_is_no_mapping_is_an_error_that_names_the_file(text, tmp_path):
+@pytest.mark.parametrize(("text", "said"), [("", "empty"), ("just text", "not valid"), ("[1, 2]", "not valid")])
+def test_text_that_is_no_mapping_is_an_error_that_names_the_file(text, said, tmp_path):
     path = write(tmp_path, text)
-    with pytest.raises(ConfigError, match=r"params\.yaml is not valid"):
+    with pytest.raises(ConfigError, match=rf"params\.yaml is {said}"):
         load_suite(path)
 
 

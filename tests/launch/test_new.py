@@ -108,11 +108,26 @@ def test_a_suite_that_is_there_is_never_changed(root):
         ({}, "three\nlines\nalone", "too short: 3 strings, of which 20% are held out"),
         ({"layout": "text"}, "three\nlines\nalone", "too short: 1 documents, and fewer than 20 lines"),
         ({"layout": "text"}, "\n\n".join(sums(40)), "too short: .* blocks of 32 tokens"),
-        ({"layout": "rows"}, "\n".join([speech(2).replace("\n", " ")] * 400), "a row has at most 128"),
+        ({"layout": "rows"}, "\n".join(speech(400).split("\n\n")), "a row has at most 128"),
+        ({"data": ""}, "", "--data: '' names nothing"),
+        ({"tokenizer": ""}, "\n".join(sums()), "--tokenizer: '' names nothing"),
+        ({"tokenizer": "~nobody-here/x"}, "\n".join(sums()), "--tokenizer: '~nobody-here/x' cannot be looked for"),
+        ({"tokenizer": "empty.json"}, "\n".join(sums()), "--tokenizer: empty.json has no tokens"),
+        ({"tokenizer": "lonely.json"}, "\n".join(sums()), "--tokenizer: lonely.json: none of .* is among its tokens"),
+        ({"tokenizer": "silent.json"}, "\n".join(sums()), "--tokenizer: it has no token for any character"),
+        ({"encoding": "foo"}, "\n".join(sums()), "--encoding: 'foo' is no encoding of text; write .* such as utf-8"),
+        ({"encoding": ""}, "\n".join(sums()), "--encoding: '' is no encoding"),
+        ({"encoding": "rot13"}, "\n".join(sums()), "--encoding: 'rot13' is no encoding"),
+        ({}, "hello", "too short: 1 string, of which 20% are held out; .* about 160.0 times as much"),
+        ({}, "same\n" * 300, "every document is 'same', so what is held out would be what is trained on"),
+        ({"layout": "text"}, speech(20) + "\n\n" + "ACGT" * 5001, "no space in 20,004 .* take --tokenizer character"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_left(root, options, content, message):
     Path("data.txt").write_text(content)
+    Path("empty.json").write_text('{"model": {"type": "BPE", "vocab": {}, "merges": []}}')
+    Path("lonely.json").write_text('{"model": {"type": "BPE", "vocab": {"x": 0}, "merges": []}}')
+    Path("silent.json").write_text('{"model": {"type": "BPE", "vocab": {"<s>": 0, "</s>": 1, "x": 2}, "merges": []}}')
     before = left(root)
     with pytest.raises(ConfigError, match=message):
         new_suite(root, Request(**{"name": "own", "data": "data.txt"} | options))

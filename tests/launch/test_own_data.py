@@ -110,13 +110,46 @@ def test_files_outside_the_repository_are_named_from_the_root_of_the_disk(tmp_pa
         (ConfigError, "a.docx", b"PK", "has none of the suffixes .txt"),
         (ArtifactError, "a.parquet", b"no parquet", "of format parquet, cannot be read"),
         (ArtifactError, "a.jsonl", b"{broken\n", "of format jsonl, cannot be read"),
-        (ArtifactError, "a.csv", b"name\n\xff\xfe\n", "byte 0xff is not utf-8"),
+        (ConfigError, "a.csv", b"name\n\xff\xfe\n", "a.csv is not utf-8: byte 0xff; say its encoding"),
+        (ConfigError, "a.csv", b"name,k\nabc\0,1\n", "is binary, or text of another encoding: byte 10 is 0"),
+        (ConfigError, "a.csv", b"name,code\na-3,c7,\n", r"more fields than the header, \['name', 'code'\]"),
+        (ConfigError, "a.csv", b"name\na-3,c7,x\n", r"more fields than the header, \['name'\]"),
+        (ConfigError, "a.csv", b"name;kind\na;1\n", "looks separated by semicolons: .*; write it with commas"),
+        (ConfigError, "a.csv", b"name;price\na;1,5\n", "looks separated by semicolons"),
+        (ConfigError, "a.csv", b"name\tkind\na\t1\n", r"looks separated by tabs: its header is 'name\\tkind'"),
+        (ConfigError, "a.csv", b"name|kind\na|1\n", "looks separated by bars"),
+        (ArtifactError, "a.csv", b"name,kind\na,b\na,b,c\n", "rename it to the suffix of what it is"),
+        (ConfigError, "a[1].txt", b"text", r"/a\[1\].txt' has '\[' in its path, which stands for other files too"),
+        (ConfigError, "star*.txt", b"text", r"has '\*' in its path"),
+        (ConfigError, "a::b.txt", b"text", "has '::' in its path"),
+        (ConfigError, "a\nb.txt", b"text", r"/a\\nb.txt' has a control character in its path"),
+        (ConfigError, "a\udcffb.txt", b"text", r"/a\\udcffb.txt' has a control character in its path, or a byte"),
     ],
 )
 def test_what_is_no_text_and_tables_that_are_none_are_refused(tmp_path, error, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match=message):
         look_at(find_local_data(tmp_path / name, tmp_path, "utf-8"), tmp_path / "scratch")
+
+
+def test_names_within_a_folder_are_refused_too(tmp_path):
+    (tmp_path / "b[2]").mkdir()
+    (tmp_path / "b[2]/0.txt").write_text("text")
+    with pytest.raises(ConfigError, match=r"b\[2\]/0.txt' has '\[' in its path"):
+        find_local_data(tmp_path, tmp_path, "utf-8")
+
+
+def test_only_encodings_of_two_and_four_bytes_have_bytes_of_zero(tmp_path):
+    (path := tmp_path / "a.txt").write_text("one\ntwo\n", encoding="utf-16")
+    assert find_local_data(path, tmp_path, "UTF-16").format == "text"
+    with pytest.raises(ConfigError, match="byte 3 is 0"):
+        find_local_data(path, tmp_path, "latin-1")
+    path.write_bytes(b"x" * (1 << 20) + b"\0")
+    with pytest.raises(ConfigError, match=f"byte {1 << 20} is 0"):
+        find_local_data(path, tmp_path, "latin-1")
+    path.write_bytes("é".encode()[:1])
+    with pytest.raises(ConfigError, match="is not utf-8: byte 0xc3"):
+        find_local_data(path, tmp_path, "utf-8")
 
 
 def test_blank_text_is_refused(tmp_path):
