@@ -57,14 +57,21 @@ def lines_of(rows: pl.DataFrame) -> dict[tuple, Line]:
 
 
 def _label(key: tuple, others: list[tuple]) -> str:
-    """Family and schedule, and the model's and suite's names where a family has several."""
-    suite, model, family, schedule, steps = key
-    name = labels.family_name(family, model)
-    kin = [other for other in others if labels.family_name(other[2], other[1]) == name]
-    words = [name + " sampler" * (family in labels.references())]
-    words += filter(None, [labels.shown_schedule(family, schedule)])
-    words += [model] * (len({other[1] for other in kin}) > 1) + [suite] * (len({other[0] for other in kin}) > 1)
-    return " ".join(words) + (f"\n+ {steps} latent step{'s' * (steps > 1)}" if steps else "")
+    """Family, schedule and latent steps, and the model's and suite's names where they are those of several."""
+
+    def plain(key: tuple) -> tuple[str, ...]:
+        _, model, family, schedule, steps = key
+        name = labels.family_name(family, model) + " sampler" * (family in labels.references())
+        return (
+            name,
+            labels.shown_schedule(family, schedule),
+            f"\n+ {steps} latent step{'s' * (steps > 1)}" if steps else "",
+        )
+
+    name, shown, behind = plain(key)
+    alike = [other for other in others if plain(other) == plain(key)]
+    apart = [key[part] for part in (1, 0) if len({other[part] for other in alike}) > 1]
+    return " ".join(filter(None, [name, shown, *apart])) + behind
 
 
 def metric_lines(summary: pl.DataFrame, figure: against.Figure) -> list[Line]:

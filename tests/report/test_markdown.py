@@ -31,7 +31,9 @@ CLAIM = {"says": "MDLM is better at four steps.", "source": "README", "claim": '
 def root(rows, table, tmp_path):
     folder = tmp_path / "suite"
     (folder / "results").mkdir(parents=True)
-    write(folder, suite_values())
+    values = suite_values()
+    values["sweeps"]["mdlm"]["token_steps"] = [1, 4]
+    write(folder, values)
     (folder / CLAIMS).write_text(yaml.safe_dump({"steps": CLAIM, "other": CLAIM | {"source": "paper"}}))
     table(rows).write_csv(folder / "results/compare.csv")
     return tmp_path

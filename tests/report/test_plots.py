@@ -67,6 +67,15 @@ def test_models_of_one_family_are_told_apart(rows, table):
     lines = metric_lines(summarise(table(rows + more)), SWD["token_steps"])
     joint = [(line.label, line.marker) for line in lines if "joint" in line.label]
     assert joint == [("Di-LADD joint di-ladd-k4", "o"), ("Di-LADD joint di-ladd-k8", "D")]
+    assert "MDLM" in {line.label for line in lines}
+
+
+def test_a_line_has_the_name_of_its_model_where_nothing_else_tells_it_apart(rows, table):
+    more = [row | {"model": "mdlm-psi", "schedule": "psi"} for row in rows if row["model"] == "mdlm"]
+    own = [row | {"model": "own", "family": "vadd", "schedule": "vadd"} for row in rows if row["model"] == "mdlm"]
+    plain = [row | {"model": "plain", "schedule": "none"} for row in own]
+    lines = metric_lines(summarise(table(rows + more + own + plain)), SWD["token_steps"])
+    assert {"MDLM", "MDLM psi", "VADD own", "VADD plain", "Di-LADD joint"} <= {line.label for line in lines}
 
 
 def test_sampler_of_a_system_looks_unlike_its_ancestral_steps(rows, table):
