@@ -79,7 +79,7 @@ EDITS = {
     ),
     "no key any more": (lambda: edit(Path("params.yaml"), "  mdlm:", "  mdlm-2:"), ["'mdlm' is not defined"]),
     "half of a file": (lambda: Path("params.yaml").write_text("seed: [1"), ["params.yaml is not YAML, line "]),
-    "empty file": (lambda: Path("params.yaml").write_text(""), ["params.yaml is not valid"]),
+    "empty file": (lambda: Path("params.yaml").write_text(""), ["params.yaml is empty"]),
     "block that is none": (
         lambda: write_params(Path(), tiny_values() | {"root": "../..", "baselines": 5}),
         ["baselines: 5: "],
