@@ -126,13 +126,7 @@ def test_table_figures_and_pages_name_them(compared):
     assert re.search(r"real-bits .* 100\.0±0\.0", even)
     [figure] = [figure for figure in figures() if figure.metric.name == "even"]
     lines = metric_lines(summarise(compared), figure)
-    assert [line.label for line in lines] == [
-        "MDLM mdlm",
-        "MDLM remasking remasked",
-        "Span-MDLM spans",
-        "Span-MDLM remasking spans-remasked",
-        "Silent",
-    ]
+    assert [line.label for line in lines] == ["MDLM", "MDLM remasking", "Span-MDLM", "Span-MDLM remasking", "Silent"]
     samples = Path("results/samples.html").read_text()
     assert "Span-MDLM, remasking (spans-remasked)" in samples
     shown = json.loads(Path("results/samples/spans.json").read_text())
