@@ -93,7 +93,7 @@ def _register(found: dict[str, Any], module: ModuleType, base: type) -> None:
 
 
 def _check_whole(value: Any, base: type, what: str) -> None:
-    """Whether all attributes are there that ``base`` declares for its classes without a value."""
+    """Refuse a class that lacks an attribute which ``base`` declares without a value. Raises ConfigError."""
     for attribute, kind in getattr(base, "__annotations__", {}).items():
         if str(kind).startswith("ClassVar") and not hasattr(value, attribute):
             raise ConfigError(f"{what} has no attribute {attribute!r}; write one, as every {base.__name__} has it")

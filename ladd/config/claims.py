@@ -32,7 +32,7 @@ JOINED: Mapping[type[ast.operator], Callable[[Number, Number], Number]] = {
 FUNCTIONS = ("abs", "exp", "log")
 OF_SEVERAL = ("max", "min")
 GENERIC = "value"
-MOST = 1e12  # token steps, GFLOPs or temperature
+LARGEST = 1e12  # number of token steps, GFLOPs, temperature
 
 
 class Quantity(NamedTuple):
@@ -142,8 +142,8 @@ def _quantity(node: ast.Call, name: str) -> Quantity:
         if not isinstance(value := getattr(quantity, field), kind) or isinstance(value, bool):
             raise ValueError(f"{ast.unparse(node)!r}: {field} is {value!r}")
     for field in ("token_steps", *numbers):
-        if (value := getattr(quantity, field)) is not None and not 0 < value < MOST:
-            raise ValueError(f"{ast.unparse(node)[:200]!r}: {field} must be above 0 and below {MOST:g}")
+        if (value := getattr(quantity, field)) is not None and not 0 < value < LARGEST:
+            raise ValueError(f"{ast.unparse(node)[:200]!r}: {field} must be above 0 and below {LARGEST:g}")
     if quantity.token_steps is not None and quantity.gflops is not None:
         raise ValueError(f"{ast.unparse(node)!r}: write token steps or gflops, not both")
     return quantity

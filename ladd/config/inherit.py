@@ -15,7 +15,7 @@ from typing import Any
 from ladd.errors import ConfigError, nearest
 from ladd.yaml_files import read_yaml
 
-MOST = 200  # characters of a path
+LONGEST_PATH = 200  # characters
 EXTENDS, DEFAULTS, PARAMS, CLAIMS = "extends", "defaults", "params.yaml", "claims.yaml"
 Values = dict[str, Any]
 
@@ -85,8 +85,8 @@ def _below(path: Path, values: Any) -> Path | None:
     name = values.get(EXTENDS) if isinstance(values, dict) else None
     if name is None:
         return None
-    if not isinstance(name, str) or "\0" in name or len(name) > MOST or Path(name).is_absolute():
-        shown = repr(name)[:MOST]
+    if not isinstance(name, str) or "\0" in name or len(name) > LONGEST_PATH or Path(name).is_absolute():
+        shown = repr(name)[:LONGEST_PATH]
         raise ConfigError(f"{path}: {EXTENDS}: {shown} is no path from this folder to that of a suite, or to a file")
     below = path.parent / name
     return below / PARAMS if below.is_dir() else below

@@ -218,7 +218,7 @@ class Relations:
 
 
 def _check_measured(path: str, quantity: Quantity, sweep: SweepConfig) -> None:
-    """Whether a sweep samples what a claim looks up."""
+    """Refuse a claim about what its sweep does not sample. Raises ValueError."""
     where = f"{path}: {quantity.metric} of {quantity.model!r}"
     steps = sorted({point.token_steps for point in sweep.points})
     if quantity.token_steps not in (None, *steps):

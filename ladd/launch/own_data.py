@@ -197,7 +197,7 @@ def _corpus(found: Found, **changes: Any) -> CorpusConfig:
 
 @contextmanager
 def _of_options() -> Iterator[None]:
-    """What the stage `data` says of the settings of a corpus, said of a file that is named on the command line."""
+    """Replace the remedy of the stage `data` in an error by one for a file that the user named."""
     try:
         yield
     except ArtifactError as error:

@@ -46,20 +46,8 @@ TEMPLATES = "*.j2"
 # Attributes of classes that say how things are called, drawn and told. Stages that show nothing do not read them.
 WORDS = frozenset(
     (
-        *(
-            "against",
-            "axis",
-            "bounded",
-            "citation",
-            "colour",
-            "label",
-            "line",
-            "markers",
-            "meaning",
-            "place",
-            "real_label",
-        ),
-        *("references", "short", "title"),
+        *("against", "axis", "bounded", "citation", "colour", "label", "line", "markers"),
+        *("meaning", "place", "real_label", "references", "short", "title"),
     )
 )
 
